@@ -1,1 +1,39 @@
-export const hello = (name: string): string => name;
+// What users need first: the agents that ship with MeshForge, and the messages.
+export { inventoryContract, InventoryState } from './agents/inventory.ts';
+export { DeniedPayload, LOCK_DENIALS, LOCK_LIMITS, lockContract, LockState, type LockDenial } from './agents/lock.ts';
+export { readOutcome, type Outcome } from './outcome.ts';
+export { CommandBody, commandSchema } from './command.ts';
+export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
+export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
+
+// What integrators need: subjects, headers, codes, limits, the codec, contracts of further agents.
+export {
+  agentToken,
+  commandSubject,
+  commandWildcard,
+  entityEventFilter,
+  entityFilter,
+  entityStream,
+  entitySubject,
+  entityWildcard,
+  eventSubject,
+  eventWildcard,
+  isName,
+  parseSubject,
+  QUERY_KINDS,
+  querySubject,
+  queryWildcard,
+  REPUBLISH,
+  SIGNAL_EVENTS,
+  SIGNALS_STREAM,
+  SIGNALS_SUBJECTS,
+  type ParsedSubject,
+  type QueryKind,
+} from './subjects.ts';
+export { decodeToken, encodeToken } from './token.ts';
+export { HEADERS, ID_HEADER_VALUE, ID_HEADERS, TRACE_HEADER_VALUE, TRACE_HEADERS } from './headers.ts';
+export { CONFLICT_STATUS, REJECTION_CODES, RULE_STATUS, statusOfCode, type RejectionCode } from './codes.ts';
+export { LIMITS } from './limits.ts';
+export { check, decode, decodeCommand, decodeJson, encode, type Decoded } from './codec.ts';
+export { assertEventName, defineContract, type ActionContract, type AgentContract } from './contract.ts';
+export { boundedText, EntityId, EntityVersion, JsonObject, Timestamp, VersionOrNone } from './primitives.ts';

@@ -1,0 +1,46 @@
+import type { z } from 'zod';
+import { assertName, isName, SIGNAL_EVENTS } from './subjects.ts';
+
+/** What one action takes and what its success is called. */
+export interface ActionContract {
+  description: string;
+  /** Schema of the command's `data`; JSON types only. */
+  data: z.ZodType;
+  /** `evt.<agent>.<event>` announces the success. */
+  event: string;
+  /** Schema of the event's `data`, if the action adds any. */
+  eventData?: z.ZodType;
+}
+
+/** Everything that others need to know to talk to an agent; the agent is built on the same value. */
+export interface AgentContract {
+  /** The agent's name: micro service, queue group. */
+  name: string;
+  description: string;
+  /** Schema of a live entity's state; JSON types only. */
+  state: z.ZodType;
+  actions: Readonly<Record<string, ActionContract>>;
+  /** Event that the NATS server itself commits when a lease of this agent ends unrefreshed. */
+  expiryEvent?: string;
+  /** Payload of `evt.<agent>.denied`, where the agent answers refusals of its own rules so instead of `rejected`. */
+  denied?: z.ZodType;
+}
+
+/** Returns the contract as it is given, fully typed. @throws RangeError for a name that no subject can carry. */
+export function defineContract<const Contract extends AgentContract>(contract: Contract): Contract {
+  assertName('agent', contract.name);
+  for (const [action, { event }] of Object.entries(contract.actions)) {
+    assertName('action', action);
+    assertEventName(event);
+  }
+  if (contract.expiryEvent !== undefined) assertEventName(contract.expiryEvent);
+  return contract;
+}
+
+/** @throws RangeError for a name that is none or that is taken by a signal. */
+export function assertEventName(event: string): void {
+  if (!isName(event)) assertName('event', event);
+  if ((SIGNAL_EVENTS as readonly string[]).includes(event)) {
+    throw new RangeError(`event ${event} is reserved for commands that changed nothing: choose another name`);
+  }
+}

@@ -1,0 +1,27 @@
+/** Names of the headers that MeshForge reads and writes. */
+export const HEADERS = {
+  commandId: 'Mesh-Command-Id',
+  correlationId: 'Mesh-Correlation-Id',
+  causationId: 'Mesh-Causation-Id',
+  /** `true` on the reply to a command that had been decided before. */
+  replayed: 'Mesh-Replayed',
+  /** The commits that came before, as the agent needs them to recognise a retry; private to the agent. */
+  recent: 'Mesh-Recent',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
+  baggage: 'baggage',
+  errorCode: 'Nats-Service-Error-Code',
+  error: 'Nats-Service-Error',
+} as const;
+
+/** Copied from a command to its event and its reply. */
+export const ID_HEADERS = [HEADERS.commandId, HEADERS.correlationId, HEADERS.causationId] as const;
+export const TRACE_HEADERS = [HEADERS.traceparent, HEADERS.tracestate, HEADERS.baggage] as const;
+
+/**
+ * What may stand in an id header: 1–128 characters, no control character (it could forge further headers), no white
+ * space at the ends (NATS trims it).
+ */
+export const ID_HEADER_VALUE = /^(?!\s)[^\p{Cc}\p{Cs}]{1,128}(?<!\s)$/u;
+/** What may stand in a trace header. Others are dropped: W3C asks that tracing never breaks a request. */
+export const TRACE_HEADER_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,8191}$/;

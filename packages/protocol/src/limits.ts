@@ -1,0 +1,27 @@
+/**
+ * Every limit of the wire, with its reason. A message over a limit is refused with `too_large` or `invalid_command`
+ * and the refusal names the limit.
+ */
+export const LIMITS = {
+  /** Characters (Unicode code points) of an entity id: 256 of four UTF-8 bytes percent-encode to 3 KiB, which leaves
+   * room in the server's 4 KiB control line. */
+  entityIdCharacters: 256,
+  /** Characters of an agent's, action's or event's name: one subject token. */
+  nameCharacters: 64,
+  /** Characters of `Mesh-Command-Id`, `Mesh-Correlation-Id` and `Mesh-Causation-Id`: they ride on every event. */
+  idHeaderCharacters: 128,
+  /** Bytes of a `traceparent`, `tracestate` or `baggage` header: W3C asks for at least 512 and 8192 in all. */
+  traceHeaderBytes: 8_192,
+  /** Bytes of an entity's state as JSON: half of the server's default 1 MiB payload; the rest holds data and headers. */
+  stateBytes: 524_288,
+  /** Bytes of a command or query body: the server's default payload limit. */
+  commandBytes: 1_048_576,
+  /** Levels of arrays and objects in a body: deeper ones serve nobody and overflow recursive readers. */
+  jsonDepth: 64,
+  /** Issues named in one rejection: a body with a thousand unknown keys gets a short answer. */
+  issues: 16,
+  /** Events that one `history` query returns at most; 50 if it does not say. */
+  historyEvents: 1_000,
+  /** Entities that one `list` query returns at most; 100 if it does not say. */
+  listEntities: 1_000,
+} as const;

@@ -1,0 +1,126 @@
+/**
+ * Every subject and stream name of MeshForge is built and parsed here, and nowhere else.
+ *
+ * Agent, action and event names are single lower-case tokens; entity ids are percent-encoded (see `token.ts`), so
+ * nothing a caller sends can add a token, a wildcard or white space to a subject.
+ */
+import { LIMITS } from './limits.ts';
+import { decodeToken, encodeToken } from './token.ts';
+
+const NAME = new RegExp(`^[a-z][a-z0-9_]{0,${LIMITS.nameCharacters - 1}}$`);
+
+/** Agents whose subjects use another token than their name. */
+const TOKEN_OF_AGENT: Readonly<Record<string, string>> = { sys_lock_manager: 'lock' };
+
+export const QUERY_KINDS = ['get', 'history', 'list'] as const;
+export type QueryKind = (typeof QUERY_KINDS)[number];
+
+/** Events that every agent may emit about commands that changed nothing; no action may use these names. */
+export const SIGNAL_EVENTS = ['conflict', 'rejected', 'denied'] as const;
+
+/** The stream that keeps the signals of all agents as an audit trail. */
+export const SIGNALS_STREAM = 'SIGNALS';
+export const SIGNALS_SUBJECTS: readonly string[] = SIGNAL_EVENTS.map((event) => `evt.*.${event}`);
+
+/** Makes the server emit `evt.<agent>.<event>` for each commit. */
+export const REPUBLISH = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' } as const;
+
+/** Whether a text may name an agent, an action or an event: `^[a-z][a-z0-9_]{0,63}$`. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** @throws RangeError naming the text, what it is for and what is allowed. */
+export function assertName(kind: 'agent' | 'action' | 'event', text: string): void {
+  if (!isName(text)) {
+    throw new RangeError(`${JSON.stringify(text)} is no name for an ${kind}: expected ${NAME.source}`);
+  }
+}
+
+/** The token under which an agent speaks: its name, except `lock` for `sys_lock_manager`. */
+export function agentToken(agent: string): string {
+  assertName('agent', agent);
+  return TOKEN_OF_AGENT[agent] ?? agent;
+}
+
+/** `cmd.<agent>.<action>` */
+export function commandSubject(agent: string, action: string): string {
+  assertName('action', action);
+  return `cmd.${agentToken(agent)}.${action}`;
+}
+
+/** `cmd.<agent>.*`: all commands to an agent, also those it does not know. */
+export function commandWildcard(agent: string): string {
+  return `cmd.${agentToken(agent)}.*`;
+}
+
+/** `qry.<agent>.<kind>` */
+export function querySubject(agent: string, kind: QueryKind): string {
+  return `qry.${agentToken(agent)}.${kind}`;
+}
+
+/** `qry.<agent>.*` */
+export function queryWildcard(agent: string): string {
+  return `qry.${agentToken(agent)}.*`;
+}
+
+/** `evt.<agent>.<event>` */
+export function eventSubject(agent: string, event: string): string {
+  assertName('event', event);
+  return `evt.${agentToken(agent)}.${event}`;
+}
+
+/** `evt.<agent>.*` */
+export function eventWildcard(agent: string): string {
+  return `evt.${agentToken(agent)}.*`;
+}
+
+/** `ent.<agent>.<entity>.<event>`: where a commit is stored. Only the agent's own process may publish to it. */
+export function entitySubject(agent: string, entityId: string, event: string): string {
+  assertName('event', event);
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${event}`;
+}
+
+/** `ent.<agent>.<entity>.*`: all commits of one entity; every compare-and-set on it names these very bytes. */
+export function entityFilter(agent: string, entityId: string): string {
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.*`;
+}
+
+/** `ent.<agent>.*.<event>`: one kind of commit of all entities, for durable subscribers; `*` for all kinds. */
+export function entityEventFilter(agent: string, event: string): string {
+  if (event !== '*') assertName('event', event);
+  return `ent.${agentToken(agent)}.*.${event}`;
+}
+
+/** `ent.<agent>.*.*`: all that an agent's stream captures. */
+export function entityWildcard(agent: string): string {
+  return `ent.${agentToken(agent)}.*.*`;
+}
+
+/** `ENTITIES_<agent>` */
+export function entityStream(agent: string): string {
+  return `ENTITIES_${agentToken(agent)}`;
+}
+
+/** What a subject says; `agent` is the token under which the agent speaks. */
+export type ParsedSubject =
+  | { kind: 'command'; agent: string; action: string }
+  | { kind: 'query'; agent: string; query: string }
+  | { kind: 'event'; agent: string; event: string }
+  | { kind: 'entity'; agent: string; entityId: string; event: string };
+
+/** Undefined for any subject that MeshForge does not use. */
+export function parseSubject(subject: string): ParsedSubject | undefined {
+  const [prefix, agent = '', third = '', fourth, ...rest] = subject.split('.');
+  if (rest.length > 0 || !isName(agent)) return undefined;
+  if (prefix === 'ent') {
+    const entityId = decodeToken(third);
+    if (entityId === undefined || fourth === undefined || !isName(fourth)) return undefined;
+    return { kind: 'entity', agent, entityId, event: fourth };
+  }
+  if (fourth !== undefined || !isName(third)) return undefined;
+  if (prefix === 'cmd') return { kind: 'command', agent, action: third };
+  if (prefix === 'qry') return { kind: 'query', agent, query: third };
+  if (prefix === 'evt') return { kind: 'event', agent, event: third };
+  return undefined;
+}

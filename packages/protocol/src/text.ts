@@ -1,0 +1,32 @@
+/** Length in Unicode code points: what JSON Schema's `maxLength` counts, and the same in every language. */
+export function codePointLength(text: string): number {
+  let length = text.length;
+  for (let i = 0; i + 1 < text.length; i++) {
+    if (isHighSurrogate(text.charCodeAt(i)) && isLowSurrogate(text.charCodeAt(i + 1))) {
+      length--;
+      i++;
+    }
+  }
+  return length;
+}
+
+/** Whether every surrogate is half of a pair; text with a lone one has no UTF-8 form that other languages can read. */
+export function isWellFormed(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (isLowSurrogate(unit)) return false;
+    if (isHighSurrogate(unit)) {
+      if (!isLowSurrogate(text.charCodeAt(i + 1))) return false;
+      i++;
+    }
+  }
+  return true;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
