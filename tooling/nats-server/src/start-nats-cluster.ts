@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import { waitForCluster, type ClusterMember } from './cluster-health.ts';
+import { NatsServerStartFailed } from './errors.ts';
+import { pickFreePorts } from './free-ports.ts';
+import { locateNatsServer } from './locate-nats-server.ts';
+import type { NatsServer } from './nats-server.ts';
+import { metaGroup } from './monitoring.ts';
+import { tellNobody, tellWhileSlow } from './progress.ts';
+import { startPlanned, type StartOptions } from './start-nats-server.ts';
+
+/** Everything has a default. A configuration is given to every member; `dataDir` gets one directory per member. */
+export interface ClusterOptions extends Omit<StartOptions, 'host' | 'port'> {
+  /** Default: 3, what a stream with three replicas needs. */
+  readonly size?: number | undefined;
+}
+
+/** A JetStream cluster on this machine. */
+export interface NatsCluster {
+  /** The addresses of all members, separated by commas. */
+  readonly url: string;
+  /** n1, n2, n3, … Each can be killed and restarted by itself. */
+  readonly nodes: readonly NatsServer[];
+  /** Resolves when the members that are alive have a leader and are current, such as after a restart. Throws after a time. */
+  ready(): Promise<void>;
+  /** The member that leads the meta group, or nothing while there is none. */
+  metaLeader(): Promise<NatsServer | undefined>;
+  stop(): Promise<void>;
+}
+
+const host = '127.0.0.1';
+const defaultReadyTimeoutMs = 60_000;
+const maxPortClashes = 5;
+
+/**
+ * Starts a cluster on 127.0.0.1 with free ports. Resolves when a meta leader exists and every member is current, so that
+ * streams with replicas can be made at once. Throws as `startNatsServer` does; then nothing is left running.
+ */
+export async function startNatsCluster(options: ClusterOptions = {}): Promise<NatsCluster> {
+  const { size = 3, onProgress = tellNobody, readyTimeoutMs = defaultReadyTimeoutMs } = options;
+  const binary = options.binary ?? (await locateNatsServer({ onProgress })).path;
+  const nodes = await tellWhileSlow(onProgress, `starting ${size} nats-servers`, startNodes(options, binary, size));
+  const alive = (): ClusterMember[] => nodes.filter((node) => node.isAlive);
+  const cluster: NatsCluster = {
+    url: nodes.map((node) => node.url).join(','),
+    nodes,
+    ready: async () => await waitForCluster(alive, readyTimeoutMs),
+    metaLeader: async () => await findMetaLeader(nodes),
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()));
+    },
+  };
+  try {
+    await tellWhileSlow(onProgress, 'waiting for the cluster to elect its leader', cluster.ready());
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+async function startNodes(options: ClusterOptions, binary: string, size: number): Promise<NatsServer[]> {
+  for (let clashes = 0; ; clashes++) {
+    const ports = await pickFreePorts(host, size * 2);
+    const allRoutePorts = ports.slice(size);
+    const starting = allRoutePorts.map((routePort, index) => {
+      const name = `n${index + 1}`;
+      const dataDir = options.dataDir === undefined ? undefined : join(options.dataDir, name);
+      const cluster = { clusterName: 'meshforge', routePort, allRoutePorts };
+      return startPlanned({ ...options, binary, host, port: ports[index] ?? 0, name, dataDir, cluster });
+    });
+    const results = await Promise.allSettled(starting);
+    const failure = results.find((result) => result.status === 'rejected');
+    const started = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    if (failure === undefined) return started;
+    await Promise.all(started.map((node) => node.stop()));
+    const error: unknown = failure.reason;
+    if (!(error instanceof NatsServerStartFailed && error.isPortClash && clashes < maxPortClashes)) throw error;
+  }
+}
+
+async function findMetaLeader(nodes: readonly NatsServer[]): Promise<NatsServer | undefined> {
+  for (const node of nodes.filter((candidate) => candidate.isAlive)) {
+    const leader = (await metaGroup(node.monitorUrl))?.leader;
+    const found = nodes.find((candidate) => candidate.name === leader && candidate.isAlive);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
