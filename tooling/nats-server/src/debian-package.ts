@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { runCommand } from './run-command.ts';
 import type { ServerSource } from './server-source.ts';
 
-const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'].map((name) => `/usr/share/keyrings/${name}`);
+const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'].map(
+  (name) => `/usr/share/keyrings/${name}`,
+);
 const queryTimeoutMs = 10_000;
 const networkTimeoutMs = 60_000;
 const unpackTimeoutMs = 30_000;
@@ -53,9 +55,10 @@ async function privateApt(directory: string, list: string): Promise<(args: reado
     `Dir::State::Lists=${lists}`,
     `Dir::Cache=${cache}`,
     'Acquire::Languages=none',
+    // A silent mirror costs twice the timeout: apt asks it once more.
     'Acquire::Retries=0',
-    'Acquire::http::Timeout=5',
-    'Acquire::https::Timeout=5',
+    'Acquire::http::Timeout=4',
+    'Acquire::https::Timeout=4',
     // Without it a mirror out of reach is only a warning, and the download then fails for a reason that misleads.
     'APT::Update::Error-Mode=any',
   ].flatMap((setting) => ['-o', setting]);

@@ -1,14 +1,16 @@
-import { access } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { afterOthers } from './after-others.ts';
 import { debianPackage } from './debian-package.ts';
 import { NatsServerNotFound, type FailedAttempt } from './errors.ts';
 import { fetchIntoCache } from './fetch-into-cache.ts';
 import { cachedServerPath, installedCandidates, SYSTEM_DIRECTORIES } from './known-places.ts';
-import { tellNobody, type OnProgress } from './progress.ts';
+import { tellNobody, tellWhileSlow, type OnProgress } from './progress.ts';
 import { releaseArchive } from './release-archive.ts';
 import type { ServerSource } from './server-source.ts';
 import { probeVersion } from './server-version.ts';
 
-/** Everything has a default; the last three exist for tests and unusual machines. */
+/** Everything has a default; the last two exist for tests and unusual machines. */
 export interface LocateOptions {
   /** Told about anything that takes longer than two seconds. */
   readonly onProgress?: OnProgress;
@@ -53,23 +55,50 @@ export async function locateNatsServer(options: LocateOptions = {}): Promise<Loc
   }
   if (attempts.length === 0) attempts.push({ source: 'installed', reason: 'none on PATH or in the usual directories' });
 
-  for (const source of options.sources ?? [releaseArchive, debianPackage]) {
-    try {
-      const version = await fetchIntoCache(source, cached, onProgress);
-      return { path: cached, version, source: source.name };
-    } catch (error) {
-      attempts.push({ source: source.name, reason: messageOf(error) });
-    }
+  const sources = options.sources ?? [releaseArchive, debianPackage];
+  try {
+    await mkdir(dirname(cached), { recursive: true });
+    const fetching = afterOthers(
+      `${cached}.lock`,
+      async () => await fetchServer(cached, sources, attempts, onProgress),
+    );
+    const fetched = await tellWhileSlow(onProgress, 'fetching a nats-server into the cache', fetching);
+    if (fetched !== undefined) return fetched;
+  } catch (error) {
+    attempts.push({ source: 'cache', reason: `${messageOf(error)} (set XDG_CACHE_HOME to a directory you can write)` });
   }
   throw new NatsServerNotFound(attempts);
 }
 
-async function namedServer(path: string): Promise<LocatedServer> {
+async function fetchServer(
+  cached: string,
+  sources: readonly ServerSource[],
+  attempts: FailedAttempt[],
+  onProgress: OnProgress,
+): Promise<LocatedServer | undefined> {
+  // Another process may have put one there a moment ago.
+  const version = await probeVersion(cached).catch(() => undefined);
+  if (version !== undefined) return { path: cached, version, source: 'cache' };
+  for (const source of sources) {
+    try {
+      return { path: cached, version: await fetchIntoCache(source, cached, onProgress), source: source.name };
+    } catch (error) {
+      attempts.push({ source: source.name, reason: messageOf(error) });
+    }
+  }
+  return undefined;
+}
+
+async function namedServer(named: string): Promise<LocatedServer> {
   const source = 'MESHFORGE_NATS_SERVER';
+  // Made absolute: a bare name would be looked up on PATH.
+  const path = resolve(named);
   try {
     return { path, version: await probeVersion(path), source };
   } catch (error) {
-    throw new NatsServerNotFound([{ source, reason: `${messageOf(error)} (unset it to let MeshForge look elsewhere)` }]);
+    throw new NatsServerNotFound([
+      { source, reason: `${messageOf(error)} (unset it to let MeshForge look elsewhere)` },
+    ]);
   }
 }
 

@@ -22,18 +22,45 @@ export async function isHealthy(monitorUrl: string, fully: boolean): Promise<boo
   return response?.status === 200;
 }
 
-/** The part of `/jsz` that tells about the meta group. Only the leader lists its peers. */
+/** What `/jsz` tells, as far as it is used here. */
+interface JetStreamReport {
+  readonly meta_cluster?: MetaGroup;
+  readonly account_details?: readonly { readonly stream_detail?: readonly StreamReport[] }[];
+}
+
+interface AssetReport {
+  readonly name: string;
+  readonly cluster?: { readonly leader?: string };
+}
+
+interface StreamReport extends AssetReport {
+  readonly consumer_detail?: readonly AssetReport[];
+}
+
+/** The group of all members that decides about streams. Only its leader lists the peers. */
 export interface MetaGroup {
   readonly leader?: string;
   readonly cluster_size: number;
   readonly replicas?: readonly { readonly name: string; readonly current: boolean; readonly offline?: boolean }[];
 }
 
-/** What a member knows of the cluster's meta group; nothing when it is down or not part of one. */
-export async function metaGroup(monitorUrl: string): Promise<MetaGroup | undefined> {
-  const response = await ask(`${monitorUrl}/jsz`);
+/** What a member knows of its cluster. */
+export interface ClusterView {
+  readonly meta: MetaGroup;
+  /** The streams and consumers of which this member holds a replica, each with the leader it knows, if any. */
+  readonly assets: readonly { readonly name: string; readonly leader: string | undefined }[];
+}
+
+/** Asks a member for its view; nothing when it does not answer or is not part of a cluster. */
+export async function clusterView(monitorUrl: string): Promise<ClusterView | undefined> {
+  const response = await ask(`${monitorUrl}/jsz?accounts=true&streams=true&consumers=true`);
   if (response?.status !== 200) return undefined;
-  return (JSON.parse(response.body) as { meta_cluster?: MetaGroup }).meta_cluster;
+  const report = JSON.parse(response.body) as JetStreamReport;
+  if (report.meta_cluster === undefined) return undefined;
+  const streams = (report.account_details ?? []).flatMap((account) => account.stream_detail ?? []);
+  const consumers = streams.flatMap((stream) => stream.consumer_detail ?? []);
+  const assets = [...streams, ...consumers].map(({ name, cluster }) => ({ name, leader: cluster?.leader }));
+  return { meta: report.meta_cluster, assets };
 }
 
 async function ask(url: string): Promise<{ status: number; body: string } | undefined> {

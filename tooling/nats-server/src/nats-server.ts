@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LogTail } from './log-tail.ts';
 import { guardServer, type ServerGuard } from './server-guard.ts';
 import type { ServerPlan } from './server-plan.ts';
-import { runServer, type ServerExit, type ServerProcess } from './server-process.ts';
+import { ServerProcess, type ServerExit } from './server-process.ts';
 
 const gracefulStopMs = 5_000;
 
@@ -13,6 +13,7 @@ export class NatsServer {
   readonly #guard: ServerGuard;
   readonly #log = new LogTail();
   #process: ServerProcess | undefined;
+  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   private constructor(plan: ServerPlan) {
@@ -24,7 +25,7 @@ export class NatsServer {
   static async start(plan: ServerPlan): Promise<NatsServer> {
     const server = new NatsServer(plan);
     try {
-      server.#process = await runServer(plan, server.#guard, server.#log);
+      await server.restart();
       return server;
     } catch (error) {
       await server.stop();
@@ -41,7 +42,7 @@ export class NatsServer {
     return this.#plan.port;
   }
 
-  /** The `server_name`, where one was given. */
+  /** The server's name in its cluster; nothing for a server alone. */
   get name(): string | undefined {
     return this.#plan.name;
   }
@@ -51,8 +52,8 @@ export class NatsServer {
   }
 
   /** Of the current run, or of the last one. */
-  get pid(): number {
-    return this.#current().pid;
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   /** The http monitoring address; another one after each restart. */
@@ -65,8 +66,9 @@ export class NatsServer {
     return this.#current().exited;
   }
 
+  /** Also true for a frozen one. */
   get isAlive(): boolean {
-    return this.#process?.isAlive() ?? false;
+    return this.#process?.isAlive ?? false;
   }
 
   /** The last 64 Ki characters the server wrote, over all its runs. */
@@ -80,11 +82,15 @@ export class NatsServer {
     if (signal === 'SIGKILL') await this.exited;
   }
 
-  /** Starts it again on the same port and data, ending it first where it still runs. Throws after `stop()`. */
+  /**
+   * Starts it again on the same port and data, ending it first where it still runs; resolves when it is ready. Throws
+   * `NatsServerStartFailed`, and after `stop()` an error.
+   */
   async restart(): Promise<void> {
     if (this.#stopping !== undefined) throw new Error('this nats-server was stopped; start a new one');
-    await this.#end();
-    this.#process = await runServer(this.#plan, this.#guard, this.#log);
+    const before = this.#starting;
+    this.#starting = (before ?? Promise.resolve()).catch(() => undefined).then(async () => await this.#run());
+    await this.#starting;
   }
 
   /** Ends it (SIGTERM, after five seconds SIGKILL) and removes temporary data. A data directory you named stays. */
@@ -93,7 +99,23 @@ export class NatsServer {
     return this.#stopping;
   }
 
+  async #run(): Promise<void> {
+    await this.#end();
+    const running = await ServerProcess.spawn(this.#plan, (chunk) => this.#log.append(chunk));
+    this.#process = running;
+    this.#guard.watch(running.pid);
+    void running.exited.then(() => this.#guard.watch(undefined));
+    try {
+      await running.ready();
+    } catch (error) {
+      running.signal('SIGKILL');
+      await running.exited;
+      throw error;
+    }
+  }
+
   async #remove(): Promise<void> {
+    await this.#starting?.catch(() => undefined);
     await this.#end();
     await rm(this.#plan.workDir, { recursive: true, force: true, maxRetries: 5 });
     this.#guard.release();
@@ -101,7 +123,7 @@ export class NatsServer {
 
   async #end(): Promise<void> {
     const running = this.#process;
-    if (running === undefined || !running.isAlive()) return;
+    if (running === undefined || !running.isAlive) return;
     running.signal('SIGTERM');
     running.signal('SIGCONT');
     const timer = new AbortController();

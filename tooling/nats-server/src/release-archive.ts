@@ -17,7 +17,7 @@ const pins: Readonly<Record<string, Pin>> = {
   arm: { architecture: 'arm7', sha256: 'c8796b63a8603fdebabd63146ac3d3997c29a2829fdd2af6db320f4a287f2e71' },
 };
 
-const limits = { connectTimeoutMs: 5_000, totalTimeoutMs: 120_000, maxBytes: 64 * 1024 * 1024 };
+const limits = { connectTimeoutMs: 5_000, stallTimeoutMs: 10_000, totalTimeoutMs: 120_000, maxBytes: 64 * 1024 * 1024 };
 
 /** The archive of the project's own release, accepted only with the checksum written down here. */
 export const releaseArchive: ServerSource = {
@@ -34,7 +34,12 @@ export const releaseArchive: ServerSource = {
 
 /** Writes the one file `<top folder>/nats-server` of a gzipped tar archive into `directory`. */
 export async function unpackServer(archive: Uint8Array, directory: string): Promise<void> {
-  const unpack = extract({ cwd: directory, strip: 1, strict: true, filter: (path) => /^[^/]+\/nats-server$/.test(path) });
+  const unpack = extract({
+    cwd: directory,
+    strip: 1,
+    strict: true,
+    filter: (path) => /^[^/]+\/nats-server$/.test(path),
+  });
   const closed = once(unpack, 'close');
   unpack.end(Buffer.from(archive));
   await closed;

@@ -38,5 +38,7 @@ function reasonOf(error: Error & { killed?: boolean }, stderr: string, timeoutMs
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const errors = lines.filter((line) => line.startsWith('E: '));
   const telling = (errors.length > 0 ? errors : lines).slice(-3).join('; ');
-  return telling === '' ? (error.message.split('\n')[0] ?? 'failed') : telling;
+  const reason = telling === '' ? (error.message.split('\n')[0] ?? 'failed') : telling;
+  // The address of a private mirror may carry a password.
+  return reason.replaceAll(/\/\/[^/@\s]+@/g, '//…@');
 }

@@ -11,7 +11,8 @@ export interface ServerGuard {
 }
 
 // Reads the pid to kill, line by line; its input ends when this process ends, whatever ended it.
-const watchdogScript = 'pid=; while read -r line; do pid=$line; done; [ -n "$pid" ] && kill -9 "$pid"; sleep 0.2; rm -rf "$1"';
+const watchdogScript =
+  'pid=; while read -r line; do pid=$line; done; [ -n "$pid" ] && kill -9 "$pid"; sleep 0.2; rm -rf "$1"';
 
 interface Guarded {
   pid: number | undefined;

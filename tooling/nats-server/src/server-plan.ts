@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 
 /** A server's place in a cluster. */
@@ -39,7 +39,7 @@ export function serverArguments(plan: ServerPlan, portsDir: string): string[] {
 
 /** What a caller may say in a configuration. */
 export interface ConfigurationOptions {
-  /** Path of a nats-server configuration; its relative includes keep working. */
+  /** Path of a nats-server configuration; its relative includes keep working. It must not name a JetStream `store_dir`. */
   readonly configFile?: string | undefined;
   /** The configuration itself, such as accounts and users. Includes in it are relative to a temporary directory. */
   readonly configText?: string | undefined;
@@ -50,14 +50,14 @@ export interface ConfigurationOptions {
 /** Brings the caller's configuration into one file; answers its path, or nothing when there is nothing to say. */
 export async function writeConfiguration(workDir: string, options: ConfigurationOptions): Promise<string | undefined> {
   const { configFile, configText, maxPayload } = options;
-  if (configFile !== undefined && configText !== undefined) throw new TypeError('give configFile or configText, not both');
+  if (configFile !== undefined && configText !== undefined)
+    throw new TypeError('give configFile or configText, not both');
   const lines: string[] = [];
   // The server resolves includes against the including file, also when they look absolute.
   if (configFile !== undefined) lines.push(`include ${JSON.stringify(relative(workDir, resolve(configFile)))}`);
   if (configText !== undefined) lines.push(configText);
   if (maxPayload !== undefined) lines.push(`max_payload: ${maxPayload}`);
   if (lines.length === 0) return undefined;
-  await mkdir(workDir, { recursive: true });
   const path = join(workDir, 'server.conf');
   await writeFile(path, `${lines.join('\n')}\n`, { mode: 0o600 });
   return path;

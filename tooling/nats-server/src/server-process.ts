@@ -1,80 +1,104 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatsServerStartFailed } from './errors.ts';
-import type { LogTail } from './log-tail.ts';
+import { LogTail } from './log-tail.ts';
 import { isHealthy, monitoringUrl } from './monitoring.ts';
-import type { ServerGuard } from './server-guard.ts';
 import { serverArguments, type ServerPlan } from './server-plan.ts';
 
-/** How a server's process ended. */
+/** How a server's process ended. Both are null when it could not even be spawned. */
 export interface ServerExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** One run of the server, from spawn to exit. */
-export interface ServerProcess {
-  readonly pid: number;
-  readonly monitorUrl: string;
-  readonly exited: Promise<ServerExit>;
-  isAlive(): boolean;
-  signal(signal: NodeJS.Signals): void;
-}
-
 const pollMs = 25;
 const shownLogLines = 30;
 
-/**
- * Spawns the planned server and waits until it is healthy: it takes connections, and JetStream has recovered (a member of a
- * cluster only needs JetStream enabled, since alone it cannot become current). Throws `NatsServerStartFailed`.
- */
-export async function runServer(plan: ServerPlan, guard: ServerGuard, log: LogTail): Promise<ServerProcess> {
-  // A directory per run: a killed server leaves its ports file behind.
-  const portsDir = await mkdtemp(join(plan.workDir, 'ports-'));
-  const args = serverArguments(plan, portsDir);
-  const runLog: string[] = [];
-  // Detached, so that a Ctrl-C in the terminal reaches only this process, which then stops its clients before the server.
-  const child = spawn(plan.binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: plan.env, detached: true });
-  let end: ServerExit | undefined;
-  let spawnError: Error | undefined;
-  const exited = new Promise<ServerExit>((resolve) => {
-    const finish = (exit: ServerExit): void => {
-      end ??= exit;
-      guard.watch(undefined);
-      resolve(end);
-    };
-    child.once('close', (code, signal) => finish({ code, signal }));
-    child.once('error', (error) => {
-      spawnError = error;
-      finish({ code: null, signal: null });
-    });
-  });
-  guard.watch(child.pid);
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      log.append(chunk);
-      if (runLog.length < shownLogLines * 10) runLog.push(chunk);
-    });
-  }
-  const fail = (reason: string): NatsServerStartFailed => {
-    const lines = runLog.join('').trimEnd().split('\n').slice(-shownLogLines).join('\n');
-    return new NatsServerStartFailed({ reason, command: [plan.binary, ...args].join(' '), log: lines });
-  };
+/** One run of a server, from its spawn to its exit. */
+export class ServerProcess {
+  /** Settles when the process has ended and all it wrote was read; never rejects. */
+  readonly exited: Promise<ServerExit>;
+  readonly #child: ChildProcess;
+  readonly #commandLine: string;
+  readonly #log = new LogTail();
+  readonly #portsDir: string;
+  readonly #plan: ServerPlan;
+  #monitorUrl = '';
+  #end: { readonly exit: ServerExit; readonly reason: string } | undefined;
 
-  const deadline = performance.now() + plan.readyTimeoutMs;
-  while (performance.now() < deadline) {
-    if (spawnError !== undefined) throw fail(spawnError.message);
-    if (end !== undefined) throw fail(`it ended with ${end.signal ?? `code ${end.code}`}`);
-    const monitorUrl = await monitoringUrl(portsDir);
-    if (monitorUrl !== undefined && child.pid !== undefined && (await isHealthy(monitorUrl, plan.cluster === undefined))) {
-      const signal = (name: NodeJS.Signals): void => void child.kill(name);
-      return { pid: child.pid, monitorUrl, exited, isAlive: () => end === undefined, signal };
+  private constructor(plan: ServerPlan, portsDir: string, onOutput: (chunk: string) => void) {
+    const args = serverArguments(plan, portsDir);
+    this.#plan = plan;
+    this.#portsDir = portsDir;
+    this.#commandLine = [plan.binary, ...args].join(' ');
+    // Detached, so that a Ctrl-C in the terminal reaches only this process, which then stops its clients before the server.
+    const child = spawn(plan.binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env: plan.env, detached: true });
+    this.#child = child;
+    this.exited = new Promise((resolve) => {
+      const finish = (exit: ServerExit, reason: string): void => {
+        this.#end ??= { exit, reason };
+        resolve(this.#end.exit);
+      };
+      child.once('close', (code, signal) => finish({ code, signal }, `it ended with ${signal ?? `code ${code}`}`));
+      child.once('error', (error) => {
+        if (child.pid === undefined) finish({ code: null, signal: null }, error.message);
+      });
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        this.#log.append(chunk);
+        onOutput(chunk);
+      });
     }
-    await sleep(pollMs);
   }
-  child.kill('SIGKILL');
-  await exited;
-  throw fail(`it was not ready within ${plan.readyTimeoutMs / 1000} s`);
+
+  /** Spawns the planned server; it is not ready yet. */
+  static async spawn(plan: ServerPlan, onOutput: (chunk: string) => void): Promise<ServerProcess> {
+    // A directory per run: a killed server leaves its ports file behind.
+    return new ServerProcess(plan, await mkdtemp(join(plan.workDir, 'ports-')), onOutput);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Known once the server is ready. */
+  get monitorUrl(): string {
+    return this.#monitorUrl;
+  }
+
+  get isAlive(): boolean {
+    return this.#end === undefined;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /**
+   * Resolves when the server takes connections and JetStream has recovered (a member of a cluster only needs JetStream
+   * enabled, since alone it cannot become current). Throws `NatsServerStartFailed` when it ends before, or takes too long;
+   * in the latter case it still runs.
+   */
+  async ready(): Promise<void> {
+    const fully = this.#plan.cluster === undefined;
+    const deadline = performance.now() + this.#plan.readyTimeoutMs;
+    while (performance.now() < deadline) {
+      if (this.#end !== undefined) throw this.#failure(this.#end.reason);
+      const url = await monitoringUrl(this.#portsDir);
+      if (url !== undefined && (await isHealthy(url, fully))) {
+        this.#monitorUrl = url;
+        return;
+      }
+      await sleep(pollMs);
+    }
+    throw this.#failure(`it was not ready within ${this.#plan.readyTimeoutMs / 1000} s`);
+  }
+
+  #failure(reason: string): NatsServerStartFailed {
+    const log = this.#log.lastLines(shownLogLines);
+    return new NatsServerStartFailed({ reason, command: this.#commandLine, log });
+  }
 }

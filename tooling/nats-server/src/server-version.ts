@@ -1,9 +1,10 @@
+import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import semver from 'semver';
 import { runCommand } from './run-command.ts';
 import { MINIMUM_VERSION } from './versions.ts';
 
-const probeTimeoutMs = 5_000;
+const probeTimeoutMs = 10_000;
 const busyRetries = 5;
 const busyPauseMs = 50;
 
@@ -30,13 +31,21 @@ async function askVersion(path: string): Promise<string> {
       return await runCommand(path, ['--version'], { timeoutMs: probeTimeoutMs });
     } catch (error) {
       const code = codeOf(error);
-      if (code === 'ENOENT') throw new Error(`${path} does not exist`, { cause: error });
+      if (code === 'ENOENT') throw new Error(await whatIsAbsent(path), { cause: error });
       if (code === 'EACCES') throw new Error(`${path} is not an executable file`, { cause: error });
       // A file that was written a moment ago is busy while any child forked meanwhile has not reached its exec yet.
       if (code !== 'ETXTBSY' || attempt >= busyRetries) throw error;
       await sleep(busyPauseMs);
     }
   }
+}
+
+/** The system says "no such file" also for a program whose loader or interpreter is absent. */
+async function whatIsAbsent(path: string): Promise<string> {
+  return await access(path).then(
+    () => `${path} is built for another system: its loader or interpreter does not exist here`,
+    () => `${path} does not exist`,
+  );
 }
 
 function codeOf(error: unknown): unknown {

@@ -4,7 +4,7 @@ import { NatsServerStartFailed } from './errors.ts';
 import { pickFreePorts } from './free-ports.ts';
 import { locateNatsServer } from './locate-nats-server.ts';
 import type { NatsServer } from './nats-server.ts';
-import { metaGroup } from './monitoring.ts';
+import { clusterView } from './monitoring.ts';
 import { tellNobody, tellWhileSlow } from './progress.ts';
 import { startPlanned, type StartOptions } from './start-nats-server.ts';
 
@@ -20,8 +20,11 @@ export interface NatsCluster {
   readonly url: string;
   /** n1, n2, n3, … Each can be killed and restarted by itself. */
   readonly nodes: readonly NatsServer[];
-  /** Resolves when the members that are alive have a leader and are current, such as after a restart. Throws after a time. */
-  ready(): Promise<void>;
+  /**
+   * Resolves when the members that are alive, a majority, have a meta leader and are current, and every stream and consumer
+   * on them has a leader: for the time after a kill or a restart. A frozen member counts as alive. Throws after `timeoutMs` (default: 60,000) with what is missing.
+   */
+  ready(timeoutMs?: number): Promise<void>;
   /** The member that leads the meta group, or nothing while there is none. */
   metaLeader(): Promise<NatsServer | undefined>;
   stop(): Promise<void>;
@@ -43,7 +46,7 @@ export async function startNatsCluster(options: ClusterOptions = {}): Promise<Na
   const cluster: NatsCluster = {
     url: nodes.map((node) => node.url).join(','),
     nodes,
-    ready: async () => await waitForCluster(alive, readyTimeoutMs),
+    ready: async (timeoutMs = readyTimeoutMs) => await waitForCluster(alive, timeoutMs),
     metaLeader: async () => await findMetaLeader(nodes),
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()));
@@ -80,7 +83,7 @@ async function startNodes(options: ClusterOptions, binary: string, size: number)
 
 async function findMetaLeader(nodes: readonly NatsServer[]): Promise<NatsServer | undefined> {
   for (const node of nodes.filter((candidate) => candidate.isAlive)) {
-    const leader = (await metaGroup(node.monitorUrl))?.leader;
+    const leader = (await clusterView(node.monitorUrl))?.meta.leader;
     const found = nodes.find((candidate) => candidate.name === leader && candidate.isAlive);
     if (found !== undefined) return found;
   }

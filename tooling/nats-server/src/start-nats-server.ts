@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { NatsServerStartFailed } from './errors.ts';
@@ -61,10 +61,26 @@ export interface PlannedOptions extends StartOptions {
 /** Starts one server, alone or as a member of a cluster, exactly where it is told to. */
 export async function startPlanned(options: PlannedOptions): Promise<NatsServer> {
   const { binary, host = defaultHost, port, name, cluster, readyTimeoutMs = defaultReadyTimeoutMs } = options;
-  const workDir = await mkdtemp(join(tmpdir(), 'meshforge-nats-'));
-  const dataDir = options.dataDir === undefined ? join(workDir, 'data') : resolve(options.dataDir);
-  await mkdir(dataDir, { recursive: true });
-  const configPath = await writeConfiguration(workDir, options);
   const env = { ...process.env, ...options.env };
-  return await NatsServer.start({ binary, host, port, dataDir, workDir, configPath, name, cluster, env, readyTimeoutMs });
+  const workDir = await mkdtemp(join(tmpdir(), 'meshforge-nats-'));
+  try {
+    const dataDir = options.dataDir === undefined ? join(workDir, 'data') : resolve(options.dataDir);
+    await mkdir(dataDir, { recursive: true });
+    const configPath = await writeConfiguration(workDir, options);
+    return await NatsServer.start({
+      binary,
+      host,
+      port,
+      dataDir,
+      workDir,
+      configPath,
+      name,
+      cluster,
+      env,
+      readyTimeoutMs,
+    });
+  } catch (error) {
+    await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
+    throw error;
+  }
 }
