@@ -5,7 +5,9 @@
 import type { z } from 'zod';
 import { CommandBody, unknownKeyMessage } from './command.ts';
 import type { Issue } from './event.ts';
+import { depthOf, findProtoKey, mayHoldProtoKey } from './json-text.ts';
 import { LIMITS } from './limits.ts';
+import { printable } from './text.ts';
 
 export type Decoded<T> =
   | { ok: true; value: T }
@@ -14,9 +16,14 @@ export type Decoded<T> =
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const encoder = new TextEncoder();
 
-/** JSON as UTF-8 bytes. */
+/**
+ * JSON as UTF-8 bytes.
+ * @throws TypeError for what JSON cannot say: undefined, a function, a bigint, a cycle.
+ */
 export function encode(value: unknown): Uint8Array {
-  return encoder.encode(JSON.stringify(value));
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`a message cannot be ${typeof value}: expected a JSON value`);
+  return encoder.encode(text);
 }
 
 /** Any JSON value from a caller: at most 1 MiB and 64 levels deep, without `__proto__` keys. */
@@ -37,15 +44,14 @@ export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    // The engine quotes the text as it came.
     const detail = bytes.length === 0 ? 'it is empty' : (error as Error).message;
     return failed('invalid_command', `the body is not JSON: ${detail}`);
   }
-  // A cheap look first: hardly any message has such a key, however it is spelled.
-  if (/proto|\\u/.test(text)) {
-    const path = findProtoKey(value, '');
-    if (path !== undefined) {
-      return failed('invalid_command', 'the key __proto__ is not allowed', [{ path, message: 'unknown key' }]);
-    }
+  const proto = mayHoldProtoKey(text) ? findProtoKey(value) : undefined;
+  if (proto !== undefined) {
+    const issue = { path: pathText(proto), message: 'the key __proto__ is not allowed' };
+    return failed('invalid_command', issueText(issue), [issue]);
   }
   return { ok: true, value };
 }
@@ -71,66 +77,36 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, at = ''): Decoded
     result = schema.safeParse(value);
   } catch (error) {
     // A schema with a throwing refinement is a defect of the agent; it must not become one of the mesh.
-    return failed('invalid_command', `the message cannot be checked: ${String(error)}`);
+    const detail = error instanceof Error ? error.message : 'its schema threw';
+    return failed('invalid_command', `the message cannot be checked: ${detail}`);
   }
   if (result.success) return { ok: true, value: result.data };
-  const issues = result.error.issues.flatMap((issue) => toIssues(issue, at)).slice(0, LIMITS.issues);
+  // Cut before as well as after: a long array of wrong items has hundreds of thousands of issues.
+  const first = result.error.issues.slice(0, LIMITS.issues);
+  const issues = first.flatMap((issue) => toIssues(issue, at)).slice(0, LIMITS.issues);
   return failed('invalid_command', issues.map(issueText).join('; '), issues);
 }
 
 function toIssues(issue: z.core.$ZodIssue, at: string): Issue[] {
-  const path = [at, ...issue.path.map(String)].filter((part) => part !== '').join('.');
-  if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
-  return issue.keys.slice(0, LIMITS.issues).map((key) => ({
-    path: path === '' ? clip(key) : `${path}.${clip(key)}`,
-    message: unknownKeyMessage(clip(key)),
-  }));
+  const path = at === '' ? issue.path : [at, ...issue.path];
+  if (issue.code !== 'unrecognized_keys') {
+    return [{ path: pathText(path), message: printable(issue.message, LIMITS.issueCharacters) }];
+  }
+  return issue.keys
+    .slice(0, LIMITS.issues)
+    .map((key) => ({ path: pathText([...path, key]), message: unknownKeyMessage(key) }));
+}
+
+/** Keys can be a caller's own: each is cut, and all of them together. */
+function pathText(path: readonly PropertyKey[]): string {
+  const keys = path.map((key) => printable(String(key), LIMITS.keyCharacters));
+  return printable(keys.join('.'), LIMITS.issueCharacters);
 }
 
 function issueText({ path, message }: Issue): string {
   return path === '' ? message : `${path}: ${message}`;
 }
 
-/** A key sent by a caller can be a megabyte long; an answer names its beginning. */
-function clip(text: string): string {
-  return text.length <= 64 ? text : `${text.slice(0, 64)}…`;
-}
-
 function failed(code: 'invalid_command' | 'too_large', reason: string, issues: Issue[] = []): Decoded<never> {
-  return { ok: false, code, reason, issues };
-}
-
-/** Levels of nesting, counted on the text so that nothing recursive sees a deep value. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (inString) {
-      if (unit === BACKSLASH) i++;
-      else if (unit === QUOTE) inString = false;
-    } else if (unit === QUOTE) inString = true;
-    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
-    else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--;
-  }
-  return deepest;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-
-function findProtoKey(value: unknown, path: string): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  for (const [key, inner] of Object.entries(value)) {
-    const at = path === '' ? clip(key) : `${path}.${clip(key)}`;
-    if (key === '__proto__') return at;
-    const found = findProtoKey(inner, at);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  return { ok: false, code, reason: printable(reason, LIMITS.reasonCharacters), issues };
 }

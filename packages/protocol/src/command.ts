@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { LIMITS } from './limits.ts';
 import { EntityId, JsonObject, VersionOrNone } from './primitives.ts';
+import { printable } from './text.ts';
 
 /** What people write when they mean a key of the command, and what it is called. */
 const MEANT: Readonly<Record<string, string>> = {
@@ -19,7 +21,9 @@ export function unknownKeyMessage(key: string): string {
     return 'agent_version was removed in 0.14: send expected_version, the version of the entity';
   }
   const meant = Object.hasOwn(MEANT, key) ? MEANT[key] : undefined;
-  return meant === undefined ? `unknown key ${JSON.stringify(key)}` : `unknown key ${key}: write ${meant}`;
+  return meant === undefined
+    ? `unknown key "${printable(key, LIMITS.keyCharacters)}"`
+    : `unknown key ${key}: write ${meant}`;
 }
 
 /**

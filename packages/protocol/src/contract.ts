@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { assertName, isName, SIGNAL_EVENTS } from './subjects.ts';
+import { assertName, isName, isTakenToken, SIGNAL_EVENTS } from './subjects.ts';
 
 /** What one action takes and what its success is called. */
 export interface ActionContract {
@@ -26,14 +26,24 @@ export interface AgentContract {
   denied?: z.ZodType;
 }
 
-/** Returns the contract as it is given, fully typed. @throws RangeError for a name that no subject can carry. */
+/**
+ * Returns the contract as it is given, fully typed.
+ * @throws RangeError for a name that no subject can carry, or that would make two things speak under one subject.
+ */
 export function defineContract<const Contract extends AgentContract>(contract: Contract): Contract {
   assertName('agent', contract.name);
+  if (isTakenToken(contract.name)) {
+    throw new RangeError(`another agent speaks under the token ${contract.name}: choose another name`);
+  }
+  const { expiryEvent } = contract;
+  if (expiryEvent !== undefined) assertEventName(expiryEvent);
   for (const [action, { event }] of Object.entries(contract.actions)) {
     assertName('action', action);
     assertEventName(event);
+    if (event === expiryEvent) {
+      throw new RangeError(`event ${event} of action ${action} is also the expiry event: choose another name`);
+    }
   }
-  if (contract.expiryEvent !== undefined) assertEventName(contract.expiryEvent);
   return contract;
 }
 

@@ -24,4 +24,4 @@ export const TRACE_HEADERS = [HEADERS.traceparent, HEADERS.tracestate, HEADERS.b
  */
 export const ID_HEADER_VALUE = /^(?!\s)[^\p{Cc}\p{Cs}]{1,128}(?<!\s)$/u;
 /** What may stand in a trace header. Others are dropped: W3C asks that tracing never breaks a request. */
-export const TRACE_HEADER_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,8191}$/;
+export const TRACE_HEADER_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,4095}$/;

@@ -5,6 +5,9 @@ export { readOutcome, type Outcome } from './outcome.ts';
 export { CommandBody, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
 export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
+export { commandJsonSchema, jsonSchemas, type AgentJsonSchemas, type JsonSchema } from './json-schema.ts';
+export { asyncApiDocument, PROTOCOL_VERSION } from './asyncapi.ts';
+export type { AsyncApiDocument } from './asyncapi-builder.ts';
 
 // What integrators need: subjects, headers, codes, limits, the codec, contracts of further agents.
 export {
@@ -37,3 +40,4 @@ export { LIMITS } from './limits.ts';
 export { check, decode, decodeCommand, decodeJson, encode, type Decoded } from './codec.ts';
 export { assertEventName, defineContract, type ActionContract, type AgentContract } from './contract.ts';
 export { boundedText, EntityId, EntityVersion, JsonObject, Timestamp, VersionOrNone } from './primitives.ts';
+export { printable } from './text.ts';

@@ -10,14 +10,20 @@ export const LIMITS = {
   nameCharacters: 64,
   /** Characters of `Mesh-Command-Id`, `Mesh-Correlation-Id` and `Mesh-Causation-Id`: they ride on every event. */
   idHeaderCharacters: 128,
-  /** Bytes of a `traceparent`, `tracestate` or `baggage` header: W3C asks for at least 512 and 8192 in all. */
-  traceHeaderBytes: 8_192,
+  /** Bytes of a `traceparent`, `tracestate` or `baggage` header: they ride on every event, and the server allows 64 KiB of headers. */
+  traceHeaderBytes: 4_096,
   /** Bytes of an entity's state as JSON: half of the server's default 1 MiB payload; the rest holds data and headers. */
   stateBytes: 524_288,
   /** Bytes of a command or query body: the server's default payload limit. */
   commandBytes: 1_048_576,
   /** Levels of arrays and objects in a body: deeper ones serve nobody and overflow recursive readers. */
   jsonDepth: 64,
+  /** Characters of a refusal's reason: it also rides in a header, and says to a person what was wrong. */
+  reasonCharacters: 1_024,
+  /** Characters of an issue's path and of its message. */
+  issueCharacters: 256,
+  /** Characters that a refusal quotes of a key: one sent by a caller can be a megabyte long. */
+  keyCharacters: 64,
   /** Issues named in one rejection: a body with a thousand unknown keys gets a short answer. */
   issues: 16,
   /** Events that one `history` query returns at most; 50 if it does not say. */

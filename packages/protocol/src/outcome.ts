@@ -5,11 +5,11 @@ import { parseSubject } from './subjects.ts';
 /**
  * What became of a command. A command is decided in this order, and the first that applies is its outcome:
  *
- * 1. `malformed`: the message is no command that the agent knows (`invalid_command`, `unknown_action`, `too_large`).
+ * 1. `malformed`: the message is no command that the agent knows (`invalid_command`, `unknown_action`).
  * 2. `replayed`: its id was committed before; this is the first outcome again.
  * 3. `conflict`: it expected another version than the entity has.
  * 4. `rejected`: the entity is absent or present against what the action requires (`not_found`, `already_exists`), or
- *    the agent's own rule refuses it, or its result is `too_large`.
+ *    the agent's own rule refuses it, or it or its result is `too_large`.
  * 5. `denied`: the same, from an agent that answers so (the lock manager).
  * 6. `committed`: it is in the stream.
  *

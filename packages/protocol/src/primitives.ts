@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { LIMITS } from './limits.ts';
 import { codePointLength, isWellFormed } from './text.ts';
 
-/** Text of 1–`maxCharacters` Unicode code points without lone surrogates. */
-export function boundedText(maxCharacters: number): z.ZodType<string, string> {
+/** Text of `minCharacters` (1 unless given) to `maxCharacters` Unicode code points without lone surrogates. */
+export function boundedText(maxCharacters: number, minCharacters: 0 | 1 = 1): z.ZodType<string, string> {
   return z
     .string()
-    .min(1)
+    .min(minCharacters)
     .refine((text) => text.length <= maxCharacters || codePointLength(text) <= maxCharacters, {
       error: (issue) => `expected at most ${maxCharacters} characters, got ${codePointLength(String(issue.input))}`,
     })
@@ -24,7 +24,10 @@ export const EntityVersion = z.int().min(1);
 export const VersionOrNone = z.int().min(0);
 
 /** RFC 3339 in UTC with milliseconds, as `Date.prototype.toISOString` writes it. */
-export const Timestamp = z.iso.datetime({ precision: 3 });
+export const Timestamp = z.iso.datetime({
+  precision: 3,
+  error: 'expected a UTC time with milliseconds, such as 2026-01-31T12:00:00.000Z',
+});
 
 /** An object as JSON knows it. Its inside is checked by the schema of the action or the state. */
 export type JsonObject = { [key: string]: unknown };

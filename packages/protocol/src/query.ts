@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from './limits.ts';
-import { EntityId, EntityVersion, JsonObject, Timestamp } from './primitives.ts';
+import { boundedText, EntityId, EntityVersion, JsonObject, Timestamp } from './primitives.ts';
 
 /** `qry.<agent>.get` */
 export const GetQuery = z.strictObject({
@@ -51,9 +51,9 @@ export interface HistoryResult<State = JsonObject> {
 export const ListQuery = z.strictObject({
   limit: z.int().min(1).max(LIMITS.listEntities).default(100),
   /** Only entity ids after this one; `next` of a page asks for the following. */
-  after: z.string().optional(),
+  after: boundedText(LIMITS.entityIdCharacters, 0).optional(),
   /** Only entity ids that begin with this text. */
-  prefix: z.string().optional(),
+  prefix: boundedText(LIMITS.entityIdCharacters, 0).optional(),
 });
 export type ListQuery = z.output<typeof ListQuery>;
 /** Live entities in the order of their ids (by UTF-16 code unit); `next` is there when more follow. */

@@ -5,6 +5,7 @@
  * nothing a caller sends can add a token, a wildcard or white space to a subject.
  */
 import { LIMITS } from './limits.ts';
+import { printable } from './text.ts';
 import { decodeToken, encodeToken } from './token.ts';
 
 const NAME = new RegExp(`^[a-z][a-z0-9_]{0,${LIMITS.nameCharacters - 1}}$`);
@@ -33,14 +34,22 @@ export function isName(text: string): boolean {
 /** @throws RangeError naming the text, what it is for and what is allowed. */
 export function assertName(kind: 'agent' | 'action' | 'event', text: string): void {
   if (!isName(text)) {
-    throw new RangeError(`${JSON.stringify(text)} is no name for an ${kind}: expected ${NAME.source}`);
+    throw new RangeError(
+      `"${printable(text, LIMITS.nameCharacters)}" is no name for an ${kind}: expected ${NAME.source}`,
+    );
   }
 }
 
 /** The token under which an agent speaks: its name, except `lock` for `sys_lock_manager`. */
 export function agentToken(agent: string): string {
   assertName('agent', agent);
-  return TOKEN_OF_AGENT[agent] ?? agent;
+  // `constructor` is a valid name: a plain look-up would find what every object inherits.
+  return Object.hasOwn(TOKEN_OF_AGENT, agent) ? (TOKEN_OF_AGENT[agent] ?? agent) : agent;
+}
+
+/** Whether a name is the token under which another agent speaks: two agents would answer the same subjects. */
+export function isTakenToken(agent: string): boolean {
+  return Object.values(TOKEN_OF_AGENT).includes(agent);
 }
 
 /** `cmd.<agent>.<action>` */
@@ -56,6 +65,9 @@ export function commandWildcard(agent: string): string {
 
 /** `qry.<agent>.<kind>` */
 export function querySubject(agent: string, kind: QueryKind): string {
+  if (!QUERY_KINDS.includes(kind)) {
+    throw new RangeError(`"${printable(kind, LIMITS.nameCharacters)}" is no query: expected ${QUERY_KINDS.join(', ')}`);
+  }
   return `qry.${agentToken(agent)}.${kind}`;
 }
 

@@ -23,6 +23,23 @@ export function isWellFormed(text: string): boolean {
   return true;
 }
 
+/** What could rewrite a terminal, split a log line or forge a header: controls, formats, separators, lone surrogates. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+
+/**
+ * A caller's text as it may stand in an error message: cut after `maxCharacters` code points, and with every character
+ * that a reader would not see as itself written as `\u{…}`.
+ */
+export function printable(text: string, maxCharacters: number): string {
+  let shown = '';
+  let characters = 0;
+  for (const character of text) {
+    if (characters++ === maxCharacters) return `${shown}…`;
+    shown += UNPRINTABLE.test(character) ? `\\u{${character.codePointAt(0)?.toString(16)}}` : character;
+  }
+  return shown;
+}
+
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }

@@ -7,7 +7,10 @@ const MAX_QUANTITY = 1_000_000_000_000;
 
 const Quantity = z.int().min(0).max(MAX_QUANTITY);
 const ReservedQuantity = z.int().min(1).max(MAX_QUANTITY);
-const OrderId = boundedText(256).refine((id) => id !== '__proto__', { error: '__proto__ cannot name an order' });
+/** `__proto__` would be lost: as a key of the reservations it names an object's prototype. */
+const OrderId = boundedText(256)
+  .refine((id) => id !== '__proto__', { error: '__proto__ cannot name an order' })
+  .meta({ not: { const: '__proto__' } });
 const Name = boundedText(256);
 
 /** A stock item: what is on hand, and how much of it is promised to which order. */
