@@ -1,0 +1,16 @@
+/**
+ * Waits for all of them, also when one fails, and only then throws the first failure: what a failed check leaves in
+ * flight could otherwise commit behind the back of its clean-up.
+ */
+export async function together<T>(tasks: Iterable<Promise<T>>): Promise<T[]> {
+  const settled = await Promise.allSettled(tasks);
+  return settled.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+}
+
+/** `count` of them at once; the task is told its index. */
+export async function atOnce<T>(count: number, task: (index: number) => Promise<T>): Promise<T[]> {
+  return await together(Array.from({ length: count }, async (_, index) => await task(index)));
+}
