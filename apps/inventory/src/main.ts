@@ -1,0 +1,4 @@
+import { runAgent } from '@meshforge/runtime/process';
+import { inventory } from './index.ts';
+
+await runAgent(inventory);

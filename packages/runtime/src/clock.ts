@@ -1,0 +1,21 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** All that MeshForge knows of time on this machine, injected whole so that tests can turn every hand of it. */
+export interface Clock {
+  /** Milliseconds since the epoch; may jump. */
+  wall(): number;
+  /** Milliseconds since some moment; never jumps. */
+  monotonic(): number;
+  /** Resolves after so many milliseconds. */
+  sleep(ms: number): Promise<void>;
+  /** 0 ≤ x < 1, for jitter. */
+  random(): number;
+}
+
+export const systemClock: Clock = {
+  wall: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms) => delay(ms),
+  random: () => Math.random(),
+};

@@ -1,0 +1,158 @@
+import { assertEventName, isName, type JsonObject } from '@meshforge/protocol';
+import type { z } from 'zod';
+
+/** What a rule knows besides state and data. It has no clock of its own: time is given. */
+export interface RuleContext {
+  entityId: string;
+  action: string;
+  commandId: string;
+  /** Milliseconds since the epoch, by the NATS server's clock. */
+  now: number;
+  /** The version that the entity will have if the command commits. */
+  nextVersion: number;
+}
+
+/** A rule's acceptance with more than the new state. */
+export class Commit<State> {
+  readonly state: State | null;
+  readonly data: JsonObject | undefined;
+  readonly expiresAt: number | undefined;
+
+  constructor(state: State | null, data: JsonObject | undefined, expiresAt: number | undefined) {
+    this.state = state;
+    this.data = data;
+    this.expiresAt = expiresAt;
+  }
+}
+
+/** A rule's refusal. */
+export class Refusal {
+  readonly code: string;
+  readonly reason: string;
+  readonly details: JsonObject | undefined;
+
+  constructor(code: string, reason: string, details: JsonObject | undefined) {
+    this.code = code;
+    this.reason = reason;
+    this.details = details;
+  }
+}
+
+/**
+ * Accepts a command.
+ * @param state the entity after it; null deletes the entity.
+ * @param more `data` is added to the event. `expiresAt` (ms since the epoch, server clock, at least 250 ms ahead) makes
+ * the commit a lease that the NATS server itself ends; the agent must define `lease`.
+ */
+export function commit<State>(
+  state: State | null,
+  more: { data?: JsonObject; expiresAt?: number } = {},
+): Commit<State> {
+  return new Commit(state, more.data, more.expiresAt);
+}
+
+/**
+ * Refuses a command; nothing changes.
+ * @param code lower-case token such as `insufficient_stock`.
+ * @param reason says what was wrong and what would do.
+ * @param details further keys of the payload, for agents that answer `denied`.
+ */
+export function reject(code: string, reason: string, details?: JsonObject): Refusal {
+  return new Refusal(code, reason, details);
+}
+
+/** What a rule returns: the new state (null = deleted), a commit with more to it, or a refusal. */
+export type RuleResult<State> = State | null | Commit<State> | Refusal;
+
+interface ActionBase<Data extends z.ZodType> {
+  description?: string;
+  /** Schema of the command's `data`, JSON types only. Defaults of the schema apply. */
+  data: Data;
+  /** Name of the success event: `evt.<agent>.<event>`. */
+  event: string;
+  /** Schema of what the rule adds to the event as `data`. */
+  eventData?: z.ZodType;
+}
+
+/** An action that creates an entity; answered `already_exists` for a live one. */
+export interface CreatingAction<State, Data extends z.ZodType> extends ActionBase<Data> {
+  entity: 'absent';
+  rule: (state: null, data: z.output<Data>, context: RuleContext) => RuleResult<State>;
+}
+
+/** An action on a live entity; answered `not_found` without one. */
+export interface ChangingAction<State, Data extends z.ZodType> extends ActionBase<Data> {
+  entity: 'present';
+  rule: (state: State, data: z.output<Data>, context: RuleContext) => RuleResult<State>;
+}
+
+/** An action that does with or without a live entity. */
+export interface UpsertingAction<State, Data extends z.ZodType> extends ActionBase<Data> {
+  entity: 'any';
+  rule: (state: State | null, data: z.output<Data>, context: RuleContext) => RuleResult<State>;
+}
+
+export type Action<State, Data extends z.ZodType> =
+  | CreatingAction<State, Data>
+  | ChangingAction<State, Data>
+  | UpsertingAction<State, Data>;
+
+/** How an agent's leases end. */
+export interface LeaseDefinition<State> {
+  /** Name of the event that the NATS server commits when a lease ends unrefreshed. */
+  expiryEvent: string;
+  /** The state after a lease has ended; pure. */
+  expire: (state: State) => State | null;
+}
+
+/** An agent: its state, its actions and the pure rules that decide them. */
+export interface Agent<State = never, Data extends Record<string, z.ZodType> = Record<string, z.ZodType>> {
+  readonly name: string;
+  readonly description: string;
+  readonly state: z.ZodType<State>;
+  readonly actions: { readonly [Name in keyof Data]: Action<State, Data[Name]> };
+  readonly lease?: LeaseDefinition<State>;
+  /** Payload schema of `evt.<agent>.denied`; with it, refusals of the agent's own rules are answered so. */
+  readonly denied?: z.ZodType;
+}
+
+/**
+ * Defines an agent. Rules are pure and synchronous, `(state, data, context) → new state | commit(…) | reject(…)`: they
+ * may run several times for one command, and effects belong to subscribers of the events.
+ *
+ * @throws RangeError for a name that no subject can carry or that is reserved.
+ */
+export function defineAgent<StateSchema extends z.ZodType, Data extends Record<string, z.ZodType>>(definition: {
+  name: string;
+  description?: string;
+  state: StateSchema;
+  actions: { [Name in keyof Data]: Action<z.output<StateSchema>, Data[Name]> };
+  lease?: LeaseDefinition<z.output<StateSchema>>;
+  denied?: z.ZodType;
+}): Agent<z.output<StateSchema>, Data> {
+  const { name } = definition;
+  requireName('agent', name);
+  if (name === 'lock') throw new RangeError('agent name lock is the token of sys_lock_manager: choose another name');
+  const actions = Object.entries<Action<z.output<StateSchema>, z.ZodType>>(definition.actions);
+  if (actions.length === 0) throw new RangeError(`agent ${name} has no actions`);
+  const expiryEvent = definition.lease?.expiryEvent;
+  if (expiryEvent !== undefined) assertEventName(expiryEvent);
+  for (const [action, { event }] of actions) {
+    requireName('action', action);
+    assertEventName(event);
+    if (event === expiryEvent) {
+      throw new RangeError(`event ${event} of action ${action} is the expiry event of agent ${name}: choose another`);
+    }
+  }
+  return { description: '', ...definition, state: definition.state as z.ZodType<z.output<StateSchema>> };
+}
+
+function requireName(kind: string, text: string): void {
+  if (!isName(text)) {
+    throw new RangeError(`${JSON.stringify(text)} is no name for an ${kind}: expected ^[a-z][a-z0-9_]{0,63}$`);
+  }
+}
+
+/** An agent of any kind, as the runtime handles it. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a rule's parameters are checked where the agent is defined
+export type AnyAgent = Agent<any, Record<string, z.ZodType>>;

@@ -1,0 +1,131 @@
+/**
+ * The decision: agent, entity and command in, a plan out. Pure, so that it can be made again whenever the
+ * compare-and-set shows that somebody else was first.
+ *
+ * Order of precedence (a malformed message never gets here): already decided → replay; another version than expected →
+ * conflict; absent or present against the action → rejected; the action's rule → rejected or denied; else commit.
+ */
+import { agentToken, check, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
+import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
+import { currentVersion, type Entity } from './entity.ts';
+import { findCommit, type RecentCommit } from './recent.ts';
+
+/** A command whose envelope and data have passed their schemas. */
+export interface Command {
+  entityId: string;
+  action: string;
+  expectedVersion: number | undefined;
+  data: JsonObject;
+  commandId: string;
+  /** Short digest of the id. */
+  digest: string;
+}
+
+export type Plan =
+  | { kind: 'replay'; commit: RecentCommit }
+  | { kind: 'conflict'; payload: ConflictPayload }
+  | { kind: 'rejected'; payload: RejectedPayload }
+  | { kind: 'denied'; payload: JsonObject }
+  | CommitPlan
+  /** The rule is defective: it threw, or made a state that its own schema refuses. */
+  | { kind: 'defect'; payload: RejectedPayload; cause: unknown };
+
+export interface CommitPlan {
+  kind: 'commit';
+  event: string;
+  version: number;
+  state: JsonObject | null;
+  data: JsonObject | undefined;
+  /** Milliseconds since the epoch at which the server shall end the lease. */
+  expiresAt: number | undefined;
+}
+
+export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
+  const earlier = findCommit(entity.recent, command.digest);
+  if (earlier !== undefined) return { kind: 'replay', commit: earlier };
+
+  const current = currentVersion(entity);
+  if (command.expectedVersion !== undefined && command.expectedVersion !== current) {
+    return conflict(command, command.expectedVersion, current);
+  }
+
+  const action = agent.actions[command.action];
+  if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
+  if (action.entity === 'present' && entity.state === null) {
+    return rejected(command, 'not_found', `${agentToken(agent.name)} has no entity ${quoted(command.entityId)}`);
+  }
+  if (action.entity === 'absent' && entity.state !== null) {
+    const reason = `entity ${quoted(command.entityId)} exists at version ${current}`;
+    return rejected(command, 'already_exists', reason);
+  }
+
+  const version = entity.version + 1;
+  const context = { ...commandContext(command), now, nextVersion: version };
+  let result: RuleResult<JsonObject>;
+  try {
+    // The definition's types tie state and data to the action; here they are known only by their schemas.
+    result = (action.rule as (state: unknown, data: unknown, context: unknown) => RuleResult<JsonObject>)(
+      entity.state,
+      command.data,
+      context,
+    );
+  } catch (cause) {
+    return defect(command, 'threw', cause);
+  }
+  if (result instanceof Refusal) return refused(agent, command, result);
+  const { state, data, expiresAt } = result instanceof Commit ? result : new Commit(result, undefined, undefined);
+  if (state !== null) {
+    const valid = check(agent.state, state);
+    if (!valid.ok) return defect(command, `made an invalid state: ${valid.reason}`, undefined);
+  }
+  if (expiresAt !== undefined && agent.lease === undefined) {
+    return defect(command, 'set expiresAt, but the agent defines no lease', undefined);
+  }
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt };
+}
+
+function commandContext({ entityId, action, commandId }: Command): {
+  entityId: string;
+  action: string;
+  commandId: string;
+} {
+  return { entityId, action, commandId };
+}
+
+function conflict(command: Command, expected: number, current: number): Plan {
+  const found = current === 0 ? 'there is no live entity' : `the entity is at version ${current}`;
+  const wanted = expected === 0 ? 'no live entity' : `version ${expected}`;
+  return {
+    kind: 'conflict',
+    payload: {
+      entity_id: command.entityId,
+      expected_version: expected,
+      current_version: current,
+      reason: `expected ${wanted}, but ${found}`,
+      action: command.action,
+    },
+  };
+}
+
+export function rejected(command: { entityId: string; action: string }, code: string, reason: string): {
+  kind: 'rejected';
+  payload: RejectedPayload;
+} {
+  return { kind: 'rejected', payload: { entity_id: command.entityId, action: command.action, code, reason } };
+}
+
+function refused(agent: AnyAgent, command: Command, refusal: Refusal): Plan {
+  const { code, reason, details } = refusal;
+  if (agent.denied === undefined) return rejected(command, code, reason);
+  return { kind: 'denied', payload: { entity_id: command.entityId, ...details, code, reason } };
+}
+
+function defect(command: Command, what: string, cause: unknown): Plan {
+  const reason = `the rule of action ${command.action} is defective: it ${what}`;
+  return { kind: 'defect', payload: rejected(command, 'unavailable', reason).payload, cause };
+}
+
+/** Caller's text in a sentence: escaped, and not longer than a sentence. */
+function quoted(text: string): string {
+  return JSON.stringify(text.length <= 80 ? text : `${text.slice(0, 80)}…`);
+}

@@ -1,0 +1,79 @@
+import type { JsonObject } from '@meshforge/protocol';
+import type { AnyAgent } from './agent.ts';
+import { parseRecent, recentCommit, remember, type RecentCommit } from './recent.ts';
+
+/** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
+export interface StandingLease {
+  endsAt: number;
+  event: string;
+}
+
+/** An entity as its log says; what the next command on it is decided against. */
+export interface Entity {
+  /** Stream sequence of its last message; 0 = it has none. */
+  sequence: number;
+  /** Version of its last commit; 0 = it has none. Goes on after a delete. */
+  version: number;
+  /** Null when there is no live entity. */
+  state: JsonObject | null;
+  lease?: StandingLease;
+  recent: readonly RecentCommit[];
+  /** Bytes of the message it was read from or written as. */
+  bytes: number;
+}
+
+export const NO_ENTITY: Entity = Object.freeze({ sequence: 0, version: 0, state: null, recent: [], bytes: 0 });
+
+/** The version that a command may expect: 0 = no live entity. */
+export function currentVersion(entity: Entity): number {
+  return entity.state === null ? 0 : entity.version;
+}
+
+/** A message of an agent's own log, decoded. */
+export interface LogMessage {
+  entityId: string;
+  sequence: number;
+  /** Last token of its subject. */
+  event: string;
+  body: { entity_version: number; state: JsonObject | null; data?: JsonObject };
+  bytes: number;
+  /** Value of `Mesh-Recent`, empty if there is none. */
+  recent: string;
+  /** Digest of its command's id. */
+  digest: string;
+  /** Milliseconds since the epoch at which its schedule is due. */
+  leaseEndsAt?: number;
+  /** For an expiry: the event of the lease that ended. */
+  expiredEvent?: string;
+}
+
+/** What a log message says of its entity. An expiry repeats the version of the lease that ended, and ends its state. */
+export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
+  const { sequence, body, bytes, digest, event } = message;
+  const version = body.entity_version;
+  const earlier = parseRecent(message.recent);
+  if (message.expiredEvent !== undefined) {
+    const inline = inlineOutcome(message.expiredEvent, body);
+    const leased = remember(earlier, recentCommit(digest, version, sequence, inline));
+    const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
+    return { sequence, version, state, recent: leased, bytes };
+  }
+  const leased = message.leaseEndsAt !== undefined;
+  const inline = leased ? inlineOutcome(event, body) : undefined;
+  return {
+    sequence,
+    version,
+    state: body.state,
+    recent: remember(earlier, recentCommit(digest, version, sequence, inline)),
+    bytes,
+    ...(message.leaseEndsAt === undefined ? {} : { lease: { endsAt: message.leaseEndsAt, event } }),
+  };
+}
+
+export function inlineOutcome(
+  event: string,
+  body: { state: JsonObject | null; data?: JsonObject | undefined },
+): { event: string; state: JsonObject | null; data?: JsonObject } {
+  return body.data === undefined ? { event, state: body.state } : { event, state: body.state, data: body.data };
+}
+

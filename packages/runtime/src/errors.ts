@@ -1,0 +1,34 @@
+/** What a {@link MeshError} is about. Outcomes of commands are values, not errors. */
+export type MeshErrorCode =
+  /** The caller's options are wrong. */
+  | 'invalid_options'
+  /** The server lacks something that MeshForge needs: its version, JetStream, a feature. */
+  | 'server_unsuitable'
+  /** A stream exists with other settings than MeshForge needs. */
+  | 'stream_mismatch'
+  /** No definite answer in time; what became of the command is not known. Send it again with the same id. */
+  | 'timeout'
+  /** Nobody serves the agent, or the agent cannot decide now. Nothing changed. */
+  | 'unavailable'
+  /** The connection is closed or refused. */
+  | 'connection'
+  /** The bounded tries of an optimistic update were used up by conflicts. */
+  | 'contended'
+  /** A query found no such entity, or was malformed; `details` holds the answer. */
+  | 'not_found'
+  | 'rejected'
+  /** An answer is none of the protocol's. */
+  | 'protocol';
+
+/** The one error class of MeshForge: a closed code, a message that says what to do, and the numbers in `details`. */
+export class MeshError extends Error {
+  override readonly name = 'MeshError';
+  readonly code: MeshErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(options: { code: MeshErrorCode; message: string; details?: Record<string, unknown>; cause?: unknown }) {
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = options.code;
+    this.details = options.details ?? {};
+  }
+}

@@ -1,0 +1,16 @@
+// What users need first: define an agent, start it, talk to it.
+export {
+  commit,
+  defineAgent,
+  reject,
+  type Action,
+  type Agent,
+  type AnyAgent,
+  type LeaseDefinition,
+  type RuleContext,
+  type RuleResult,
+} from './core/agent.ts';
+export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts';
+export type { AgentOptions, Logger } from './options.ts';
+export type { ConnectOptions } from './nats/connect.ts';
+export { MeshError, type MeshErrorCode } from './errors.ts';

@@ -1,0 +1,144 @@
+/**
+ * From a message on `cmd.<agent>.<action>` to its answer. Every command gets exactly one if it gave an inbox, whatever
+ * it holds (I8); a refused one is also told to all as a signal.
+ */
+import {
+  check,
+  CommandBody,
+  CONFLICT_STATUS,
+  decodeJson,
+  EntityId,
+  HEADERS,
+  statusOfCode,
+  type Issue,
+  type JsonObject,
+  type RejectedPayload,
+} from '@meshforge/protocol';
+import type { Msg } from '@nats-io/nats-core';
+import type { AnyAgent } from '../core/agent.ts';
+import type { Command } from '../core/decide.ts';
+import { digestOf } from '../nats/digest.ts';
+import type { CommandHeaders, EntityStore } from '../store/entity-store.ts';
+import { refusal, type StoreOutcome } from '../store/outcome.ts';
+import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
+import { answerable, type Voice } from './reply.ts';
+import type { CommandStats } from './stats.ts';
+
+export interface CommandIntakeOptions {
+  agent: AnyAgent;
+  store: EntityStore;
+  voice: Voice;
+  stats: CommandStats;
+  /** Commands decided at once; more are answered `unavailable`. */
+  maxInFlight: number;
+  inboxPrefix: string;
+  onFault: (error: unknown) => void;
+}
+
+/** After how long a caller who met a full agent may try again, in milliseconds. */
+const RETRY_HINT_MS = 100;
+
+export class CommandIntake {
+  readonly #options: CommandIntakeOptions;
+  readonly #inFlight = new Set<Promise<void>>();
+
+  constructor(options: CommandIntakeOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Resolves when every command taken in so far has its answer. */
+  async drained(): Promise<void> {
+    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+  }
+
+  /** @param action last token of the message's subject */
+  handle(action: string, message: Msg): void {
+    const started = performance.now();
+    const headers = readCommandHeaders(message.headers);
+    const decided = this.#admit(action, message, headers);
+    if (!(decided instanceof Promise)) {
+      this.#conclude(action, message, headers.lines, decided, started);
+      return;
+    }
+    const work: Promise<void> = decided
+      .then((outcome) => this.#conclude(action, message, headers.lines, outcome, started))
+      .catch(this.#options.onFault)
+      .finally(() => this.#inFlight.delete(work));
+    this.#inFlight.add(work);
+  }
+
+  #admit(action: string, message: Msg, headers: ReadHeaders): StoreOutcome | Promise<StoreOutcome> {
+    const { agent, inboxPrefix, maxInFlight, store } = this.#options;
+    if (answerable(message, inboxPrefix) === 'forged') {
+      const reason = `the reply subject is not an inbox: expected one that begins with ${inboxPrefix}`;
+      return malformed(action, null, { code: 'invalid_command', reason });
+    }
+    if (this.#inFlight.size >= maxInFlight) {
+      const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
+      return malformed(action, null, { code: 'unavailable', reason });
+    }
+    const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
+    if (definition === undefined) {
+      const known = Object.keys(agent.actions).join(', ');
+      return malformed(action, null, { code: 'unknown_action', reason: `unknown action: expected one of ${known}` });
+    }
+    const json = decodeJson(message.data);
+    if (!json.ok) return malformed(action, null, json);
+    const entityId = entityIdOf(json.value);
+    if (headers.issues.length > 0) {
+      const reason = headers.issues.map(({ path, message: text }) => `header ${path}: ${text}`).join('; ');
+      return malformed(action, entityId, { code: 'invalid_command', reason, issues: headers.issues });
+    }
+    const body = check(CommandBody, json.value);
+    if (!body.ok) return malformed(action, entityId, body);
+    const data = check(definition.data, body.value.data ?? {}, 'data');
+    if (!data.ok) return malformed(action, entityId, data);
+    const command: Command = {
+      entityId: body.value.entity_id,
+      action,
+      expectedVersion: body.value.expected_version,
+      data: data.value as JsonObject,
+      commandId: headers.commandId,
+      digest: digestOf(headers.commandId),
+    };
+    return store.execute(command, headers.lines);
+  }
+
+  #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+    const { inboxPrefix, stats, voice } = this.#options;
+    stats.count(action, outcome.kind, performance.now() - started);
+    if (outcome.kind === 'abandoned') return;
+    // The server itself emits the event of a commit.
+    const refused = 'code' in outcome;
+    if (refused) voice.signal(outcome.event, outcome.payload, lines);
+    if (answerable(message, inboxPrefix) !== 'yes') return;
+    const body = `{"event":"${voice.subject(outcome.event)}","payload":${outcome.payload}}`;
+    if (refused) {
+      const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
+      voice.answer(message, body, lines, { status, reason: outcome.reason });
+    } else {
+      voice.answer(message, body, outcome.kind === 'replayed' ? [...lines, [HEADERS.replayed, 'true']] : lines);
+    }
+  }
+}
+
+function malformed(
+  action: string,
+  entityId: string | null,
+  what: { code: string; reason: string; issues?: Issue[] },
+): StoreOutcome {
+  const { code, reason, issues } = what;
+  const payload: RejectedPayload = { entity_id: entityId, action, code, reason };
+  if (issues !== undefined && issues.length > 0) payload.issues = issues;
+  return refusal(code === 'unavailable' ? 'unavailable' : 'rejected', payload);
+}
+
+/** The entity that even a malformed command names. */
+function entityIdOf(value: unknown): string | null {
+  const id = typeof value === 'object' && value !== null ? (value as { entity_id?: unknown }).entity_id : undefined;
+  return EntityId.safeParse(id).success ? (id as string) : null;
+}

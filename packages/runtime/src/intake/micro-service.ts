@@ -1,0 +1,102 @@
+/** The agent as a NATS micro service: discovery, schemas in the endpoints' metadata, statistics. */
+import {
+  commandSubject,
+  commandWildcard,
+  GetQuery,
+  HistoryQuery,
+  ListQuery,
+  parseSubject,
+  QUERY_KINDS,
+  querySubject,
+  queryWildcard,
+  successSchema,
+  commandSchema,
+  type QueryKind,
+} from '@meshforge/protocol';
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { Svcm } from '@nats-io/services';
+import { z } from 'zod';
+import type { AnyAgent } from '../core/agent.ts';
+import { dispatchingConnection } from './dispatching-connection.ts';
+import type { CommandStats } from './stats.ts';
+
+export interface MicroServiceOptions {
+  agent: AnyAgent;
+  connection: NatsConnection;
+  version: string;
+  inboxPrefix: string;
+  stats: CommandStats;
+  onCommand: (action: string, message: Msg) => void;
+  onQuery: (kind: string, message: Msg) => void;
+}
+
+/** What the runtime does with a started service. */
+export interface MicroService {
+  /** Takes nothing in any more; resolves when the server knows. */
+  stop(): Promise<void>;
+  /** Resolves when it has stopped, with the reason if that was a fault such as a missing permission. */
+  readonly stopped: Promise<Error | null>;
+}
+
+const QUERY_SCHEMAS: Record<QueryKind, z.ZodType> = { get: GetQuery, history: HistoryQuery, list: ListQuery };
+
+export async function startMicroService(options: MicroServiceOptions): Promise<MicroService> {
+  const { agent, connection, inboxPrefix, stats, onCommand, onQuery } = options;
+  const queue = agent.name;
+  const dispatching = dispatchingConnection(
+    connection,
+    [commandWildcard(agent.name), queryWildcard(agent.name)],
+    queue,
+    inboxPrefix,
+    (message) => {
+      const parsed = parseSubject(message.subject);
+      const name = message.subject.slice(message.subject.lastIndexOf('.') + 1);
+      if (parsed?.kind === 'query' || message.subject.startsWith('qry.')) onQuery(name, message);
+      else onCommand(name, message);
+    },
+  );
+  const service = await new Svcm(dispatching).add({
+    name: agent.name,
+    version: options.version,
+    description: agent.description,
+    queue,
+    metadata: { meshforge: options.version },
+    statsHandler: (endpoint) => Promise.resolve(stats.of(endpoint.subject.slice(endpoint.subject.lastIndexOf('.') + 1)) ?? null),
+  });
+  for (const [action, { data, event, description, eventData }] of Object.entries(agent.actions)) {
+    service.addEndpoint(action, {
+      subject: commandSubject(agent.name, action),
+      queue,
+      metadata: {
+        kind: 'command',
+        event,
+        description: description ?? '',
+        request_schema: schemaText(commandSchema(data), 'input'),
+        response_schema: schemaText(successSchema(agent.state, eventData), 'output'),
+      },
+      handler: (error, message) => {
+        if (error === null) onCommand(action, message as unknown as Msg);
+      },
+    });
+  }
+  for (const kind of QUERY_KINDS) {
+    service.addEndpoint(`query_${kind}`, {
+      subject: querySubject(agent.name, kind),
+      queue,
+      metadata: { kind: 'query', request_schema: schemaText(QUERY_SCHEMAS[kind], 'input') },
+      handler: (error, message) => {
+        if (error === null) onQuery(kind, message as unknown as Msg);
+      },
+    });
+  }
+  return {
+    stop: async () => {
+      await service.stop();
+    },
+    stopped: service.stopped,
+  };
+}
+
+function schemaText(schema: z.ZodType, io: 'input' | 'output'): string {
+  return JSON.stringify(z.toJSONSchema(schema, { io, unrepresentable: 'any' }));
+}

@@ -1,0 +1,123 @@
+import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
+import type { AnyAgent } from '../core/agent.ts';
+import { entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
+import { MESSAGE_NOT_FOUND, type ApiResponse } from './jetstream-errors.ts';
+import type { Answer, Requester } from './requester.ts';
+import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
+
+/** What a read found. `unavailable`: nobody answered; the read may be tried again. */
+export type ReadResult<T> = { kind: 'read'; value: T } | { kind: 'unavailable'; why: string };
+
+const EMPTY = new Uint8Array();
+const encoder = new TextEncoder();
+
+/**
+ * Reads an agent's log.
+ *
+ * A Direct Get is answered by any replica and may lag behind the leader; `authoritative` reads go to the leader. On a
+ * stream of one replica both are the same server, so the faster one serves for both.
+ */
+export class EntityReader {
+  readonly #agent: AnyAgent;
+  readonly #requester: Requester;
+  readonly #stream: string;
+  readonly #replicated: boolean;
+  /** Events under which an ordinary commit can stand. */
+  readonly #commitEvents: readonly string[];
+
+  constructor(agent: AnyAgent, requester: Requester, replicas: number) {
+    this.#agent = agent;
+    this.#requester = requester;
+    this.#stream = entityStream(agent.name);
+    this.#replicated = replicas > 1;
+    this.#commitEvents = [...new Set(Object.values(agent.actions).map((action) => action.event))];
+  }
+
+  /** Whether any read is as good as one from the leader. */
+  get alwaysAuthoritative(): boolean {
+    return !this.#replicated;
+  }
+
+  /** The entity as its last message says. */
+  async entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
+    const last = await this.#last(entityFilter(this.#agent.name, entityId), authoritative);
+    if (last.kind === 'unavailable') return last;
+    if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
+    const message = logMessage(this.#agent, last.value);
+    const entity = entityOf(this.#agent, message);
+    return message.expiredEvent === undefined
+      ? { kind: 'read', value: entity }
+      : this.#withoutStrayExpiry(entityId, entity, authoritative);
+  }
+
+  /** The newest message of an entity; undefined if it never had one. */
+  lastMessage(entityId: string): Promise<ReadResult<StoredMessage | undefined>> {
+    return this.#last(entityFilter(this.#agent.name, entityId), false);
+  }
+
+  /** The message at a sequence; undefined if it is gone. */
+  async message(sequence: number): Promise<ReadResult<StoredMessage | undefined>> {
+    const answer = await this.#requester.request(
+      `$JS.API.DIRECT.GET.${this.#stream}`,
+      encoder.encode(JSON.stringify({ seq: sequence })),
+    );
+    return directGetResult(answer);
+  }
+
+  /** The message at a sequence as a log message. */
+  toLogMessage(stored: StoredMessage): LogMessage {
+    return logMessage(this.#agent, stored);
+  }
+
+  /**
+   * The server writes an expiry without a compare-and-set, so one already on its way can land behind a commit that
+   * ended the lease in the same milliseconds. The higher version is the truth; the expiry only moves the sequence.
+   */
+  async #withoutStrayExpiry(
+    entityId: string,
+    expired: Entity,
+    authoritative: boolean,
+  ): Promise<ReadResult<Entity>> {
+    const reads = await Promise.all(
+      this.#commitEvents.map((event) =>
+        this.#last(entitySubject(this.#agent.name, entityId, event), authoritative),
+      ),
+    );
+    let newest = expired;
+    for (const read of reads) {
+      if (read.kind === 'unavailable') return read;
+      if (read.value === undefined) continue;
+      const committed = entityOf(this.#agent, logMessage(this.#agent, read.value));
+      if (committed.version > newest.version) newest = { ...committed, sequence: expired.sequence };
+    }
+    return { kind: 'read', value: newest };
+  }
+
+  async #last(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
+    if (authoritative && this.#replicated) return this.#lastOfLeader(subject);
+    const answer = await this.#requester.request(`$JS.API.DIRECT.GET.${this.#stream}.${subject}`, EMPTY);
+    return directGetResult(answer);
+  }
+
+  async #lastOfLeader(subject: string): Promise<ReadResult<StoredMessage | undefined>> {
+    const request = encoder.encode(JSON.stringify({ last_by_subj: subject }));
+    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, request);
+    if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
+    if (answer.message.data.length === 0) return { kind: 'unavailable', why: 'JetStream does not answer' };
+    const response = answer.message.json<ApiResponse & { message?: ApiMessage }>();
+    if (response.message !== undefined) return { kind: 'read', value: fromMessageGet(response.message) };
+    if (response.error?.err_code === MESSAGE_NOT_FOUND) return { kind: 'read', value: undefined };
+    return { kind: 'unavailable', why: response.error?.description ?? 'JetStream gave no message and no error' };
+  }
+}
+
+function directGetResult(answer: Answer): ReadResult<StoredMessage | undefined> {
+  if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
+  const { message } = answer;
+  const status = message.headers?.code ?? 0;
+  if (status === 404) return { kind: 'read', value: undefined };
+  if (status !== 0) {
+    return { kind: 'unavailable', why: `direct get: status ${status} ${message.headers?.description ?? ''}`.trim() };
+  }
+  return { kind: 'read', value: fromDirectGet(message) };
+}

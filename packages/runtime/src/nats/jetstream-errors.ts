@@ -1,0 +1,59 @@
+/** The one place that knows JetStream's error codes. */
+import type { Answer } from './requester.ts';
+
+/** What became of a publish to a stream. */
+export type PublishResult =
+  | { kind: 'stored'; sequence: number }
+  /** The stream holds a message with this message id already. */
+  | { kind: 'duplicate'; sequence: number }
+  /** Somebody else's write came first, or is in flight; this one is not in the stream. */
+  | { kind: 'lost_race' }
+  /** The server refused it for good; it is not in the stream. */
+  | { kind: 'refused'; why: string }
+  /** It may be in the stream: look. */
+  | { kind: 'unknown'; why: string };
+
+const WRONG_LAST_SEQUENCE = 10071;
+/** Replicated streams: another write to the same subject or message id is in flight. */
+const WRONG_LAST_SEQUENCE_IN_FLIGHT = 10164;
+const SAME_MESSAGE_ID_IN_PROCESS = 10158;
+
+/** Answers that say "not now": the message may have been proposed all the same. */
+const TRANSIENT_STATUS = new Set([408, 429, 503]);
+
+export const STREAM_NOT_FOUND = 10059;
+export const STREAM_NAME_IN_USE = 10058;
+export const MESSAGE_NOT_FOUND = 10037;
+
+interface ApiError {
+  code: number;
+  err_code: number;
+  description: string;
+}
+
+export interface ApiResponse {
+  error?: ApiError;
+  ts?: string;
+}
+
+/** Reads a publish acknowledgement. */
+export function readPublishAck(answer: Answer): PublishResult {
+  if (answer.kind === 'unsent') return { kind: 'refused', why: answer.why };
+  if (answer.kind === 'lost') return { kind: 'unknown', why: answer.why };
+  const { message } = answer;
+  if (message.data.length === 0) {
+    const status = message.headers?.code ?? 0;
+    return { kind: 'unknown', why: status === 503 ? 'no stream leader answers' : `status ${status}` };
+  }
+  const ack = message.json<{ seq?: number; duplicate?: boolean } & ApiResponse>();
+  if (ack.error !== undefined) return readError(ack.error);
+  if (typeof ack.seq !== 'number') return { kind: 'unknown', why: 'the acknowledgement has no sequence' };
+  return { kind: ack.duplicate === true ? 'duplicate' : 'stored', sequence: ack.seq };
+}
+
+function readError({ code, err_code: errorCode, description }: ApiError): PublishResult {
+  if (errorCode === WRONG_LAST_SEQUENCE || errorCode === WRONG_LAST_SEQUENCE_IN_FLIGHT) return { kind: 'lost_race' };
+  const why = `${description} (${errorCode})`;
+  if (errorCode === SAME_MESSAGE_ID_IN_PROCESS || TRANSIENT_STATUS.has(code)) return { kind: 'unknown', why };
+  return { kind: 'refused', why };
+}

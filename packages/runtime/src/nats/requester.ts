@@ -1,0 +1,96 @@
+/**
+ * Request/reply with as little per message as possible: one wildcard inbox for all answers, matched by a token, and one
+ * sweeping timer for all time-outs.
+ *
+ * An answer that does not come is `lost`: the request may or may not have been carried out, and only a look can tell.
+ */
+import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core';
+import { createInbox } from '@nats-io/nats-core';
+import type { Clock } from '../clock.ts';
+
+export type Answer =
+  | { kind: 'answer'; message: Msg }
+  /** No answer in time, or the connection broke; what became of the request is not known. */
+  | { kind: 'lost'; why: string }
+  /** The request never left: it is certain that nothing happened. */
+  | { kind: 'unsent'; why: string };
+
+interface Pending {
+  resolve: (answer: Answer) => void;
+  deadline: number;
+}
+
+const SWEEP_MS = 100;
+
+export class Requester {
+  readonly #connection: NatsConnection;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  /** In the order of their deadlines, since every request has the same time. */
+  readonly #pending = new Map<string, Pending>();
+  readonly #sweeper: NodeJS.Timeout;
+  #next = 0;
+
+  constructor(connection: NatsConnection, inboxPrefix: string, clock: Clock, timeoutMs: number) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#inbox = `${createInbox(inboxPrefix)}.`;
+    this.#subscription = connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#settle(message.subject.slice(this.#inbox.length), { kind: 'answer', message });
+      },
+    });
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#sweeper.unref();
+    void this.#watchConnection();
+  }
+
+  request(subject: string, payload: Uint8Array, headers?: MsgHdrs): Promise<Answer> {
+    return new Promise((resolve) => {
+      const token = (this.#next++).toString(36);
+      this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + this.#timeoutMs });
+      try {
+        const reply = this.#inbox + token;
+        this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
+      } catch (error) {
+        this.#settle(token, { kind: 'unsent', why: (error as Error).message });
+      }
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+    this.#loseAll('the requester was closed');
+    if (!this.#connection.isClosed()) this.#subscription.unsubscribe();
+  }
+
+  #settle(token: string, answer: Answer): void {
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    pending.resolve(answer);
+  }
+
+  #sweep(): void {
+    const now = this.#clock.monotonic();
+    for (const [token, { deadline }] of this.#pending) {
+      if (deadline > now) return;
+      this.#settle(token, { kind: 'lost', why: `no answer within ${this.#timeoutMs} ms` });
+    }
+  }
+
+  /** Answers of a broken connection never come: whoever waits is told at once instead of at the deadline. */
+  async #watchConnection(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type === 'disconnect') this.#loseAll('the connection to NATS broke');
+    }
+    this.#loseAll('the connection to NATS is closed');
+  }
+
+  #loseAll(why: string): void {
+    for (const token of this.#pending.keys()) this.#settle(token, { kind: 'lost', why });
+  }
+}

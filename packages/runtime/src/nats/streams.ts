@@ -1,0 +1,99 @@
+/** The streams of MeshForge as data, and how they come into being. */
+import { isDeepStrictEqual } from 'node:util';
+import { entityStream, entityWildcard, REPUBLISH, SIGNALS_STREAM, SIGNALS_SUBJECTS } from '@meshforge/protocol';
+import { JetStreamApiError, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
+import type { AnyAgent } from '../core/agent.ts';
+import { MeshError } from '../errors.ts';
+import { STREAM_NAME_IN_USE, STREAM_NOT_FOUND } from './jetstream-errors.ts';
+
+const SECOND_NS = 1_000_000_000;
+/** The server recognises a repeated message id this long. */
+const DEDUPE_WINDOW_NS = 10 * 60 * SECOND_NS;
+const SIGNALS_AGE_NS = 7 * 24 * 60 * 60 * SECOND_NS;
+
+/** Settings that the client's types do not know yet. */
+type StreamSettings = Partial<StreamConfig> & { name: string; allow_msg_schedules?: boolean };
+
+/** The log of an agent's entities. */
+export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
+  const leased = agent.lease !== undefined;
+  return {
+    name: entityStream(agent.name),
+    description: `MeshForge: commits of the agent ${agent.name}`,
+    subjects: [entityWildcard(agent.name)],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    // The server itself emits the events.
+    republish: { ...REPUBLISH },
+    allow_direct: true,
+    duplicate_window: DEDUPE_WINDOW_NS,
+    deny_delete: true,
+    // Schedules end leases; they need roll-up and purge, and rule out discarding new messages.
+    deny_purge: !leased,
+    discard: leased ? 'old' : 'new',
+    allow_rollup_hdrs: leased,
+    ...(leased ? { allow_msg_schedules: true } : {}),
+  } as StreamSettings;
+}
+
+/** The audit trail of commands that changed nothing. */
+export function signalsStreamSettings(replicas: number): StreamSettings {
+  return {
+    name: SIGNALS_STREAM,
+    description: 'MeshForge: conflicts, rejections and denials of all agents',
+    subjects: [...SIGNALS_SUBJECTS],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    max_age: SIGNALS_AGE_NS,
+    discard: 'old',
+    allow_direct: true,
+  } as StreamSettings;
+}
+
+/**
+ * Creates the stream, or checks that the one which exists is as it must be.
+ * @throws MeshError `stream_mismatch` naming each setting, what it is and what was expected
+ */
+export async function ensureStream(manager: JetStreamManager, settings: StreamSettings): Promise<void> {
+  const existing = await findStream(manager, settings.name);
+  if (existing !== undefined) return requireSettings(settings, existing);
+  try {
+    await manager.streams.add(settings as StreamConfig & { name: string });
+  } catch (error) {
+    // Another process created it in the same moment.
+    if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+    const created = await findStream(manager, settings.name);
+    if (created === undefined) throw error;
+    requireSettings(settings, created);
+  }
+}
+
+async function findStream(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await manager.streams.info(name)).config;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+function requireSettings(expected: StreamSettings, found: StreamConfig): void {
+  const differences = Object.entries(expected)
+    .filter(([key]) => key !== 'description')
+    .map(([key, value]) => ({ key, expected: value, found: (found as unknown as Record<string, unknown>)[key] }))
+    // The server leaves out settings that are off.
+    .filter((setting) => !isDeepStrictEqual(setting.found ?? false, setting.expected ?? false));
+  if (differences.length === 0) return;
+  const list = differences.map(
+    ({ key, expected: wanted, found: is }) => `${key} is ${JSON.stringify(is)}, expected ${JSON.stringify(wanted)}`,
+  );
+  throw new MeshError({
+    code: 'stream_mismatch',
+    message:
+      `stream ${expected.name} exists with other settings: ${list.join('; ')}. ` +
+      `Mend it with "nats stream edit ${expected.name}", or move it away; for num_replicas, set STREAM_REPLICAS`,
+    details: { stream: expected.name, differences },
+  });
+}

@@ -1,0 +1,162 @@
+/** The one place that wires an agent: connection, streams, clock, store, intakes, service. */
+import { entityStream, SIGNALS_STREAM } from '@meshforge/protocol';
+import type { JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { systemClock } from './clock.ts';
+import type { AnyAgent } from './core/agent.ts';
+import { CommandIntake } from './intake/command-intake.ts';
+import { startMicroService, type MicroService } from './intake/micro-service.ts';
+import { QueryIntake } from './intake/query-intake.ts';
+import { Voice } from './intake/reply.ts';
+import { CommandStats, type ActionStats } from './intake/stats.ts';
+import { connectNats } from './nats/connect.ts';
+import { EntityReader } from './nats/entity-reader.ts';
+import { Requester } from './nats/requester.ts';
+import { ServerClock } from './nats/server-clock.ts';
+import { requireServer } from './nats/server-requirements.ts';
+import { ensureStream, entityStreamSettings, signalsStreamSettings } from './nats/streams.ts';
+import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
+import { EntityStore } from './store/entity-store.ts';
+import { VERSION } from './version.ts';
+
+/** An agent that serves. */
+export interface RunningAgent {
+  readonly name: string;
+  /** Whether it can serve now: connected, and not stopping. */
+  ready(): boolean;
+  stats(): AgentStats;
+  /** Takes nothing new in, answers what is under way (for at most `drainTimeoutMs`), and disconnects. */
+  stop(): Promise<void>;
+  /** Resolves when it has stopped; with the fault, if one stopped it. */
+  readonly stopped: Promise<Error | undefined>;
+}
+
+export interface AgentStats {
+  actions: Record<string, ActionStats>;
+  inFlight: number;
+  cache: { entities: number; bytes: number };
+}
+
+/**
+ * Starts an agent: connects, creates its streams or checks them, and serves its commands and queries. Any number of
+ * replicas may run; the server's compare-and-set decides between them.
+ *
+ * @throws MeshError `connection`, `invalid_options`, `server_unsuitable`, `stream_mismatch`
+ */
+export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
+  const resolved = resolveAgentOptions(agent.name, options);
+  const connection = await connectNats(resolved.nats);
+  try {
+    const manager = await requireServer(connection);
+    await ensureStream(manager, entityStreamSettings(agent, resolved.streamReplicas));
+    await ensureStream(manager, signalsStreamSettings(resolved.streamReplicas));
+    return await serve(agent, resolved, connection, manager);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+async function serve(
+  agent: AnyAgent,
+  options: ResolvedAgentOptions,
+  connection: NatsConnection,
+  manager: JetStreamManager,
+): Promise<RunningAgent> {
+  const { logger } = options;
+  const clock = systemClock;
+  const stream = entityStream(agent.name);
+  const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
+  const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
+  await serverClock.start();
+  const connected = watchConnection(connection, logger, () => serverClock.measure());
+
+  const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
+  const reader = new EntityReader(agent, requester, options.streamReplicas);
+  const store = new EntityStore({
+    agent,
+    reader,
+    requester,
+    clock,
+    serverNow: () => serverClock.now(),
+    cache: options.cache,
+    maxPayload,
+    onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
+  });
+  const stats = new CommandStats(Object.keys(agent.actions));
+  const voice = new Voice(connection, agent.name);
+  const onFault = (err: unknown): void => logger.error({ err }, 'a message could not be handled');
+  const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
+  const commands = new CommandIntake({ ...shared, store, stats });
+  const queries = new QueryIntake({
+    ...shared,
+    reader,
+    maxPayload,
+    subjects: async (filter) => (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {},
+  });
+  const service = await startMicroService({
+    agent,
+    connection,
+    version: VERSION,
+    inboxPrefix: options.replyPrefix,
+    stats,
+    onCommand: (action, message) => commands.handle(action, message),
+    onQuery: (kind, message) => queries.handle(kind, message),
+  });
+  await connection.flush();
+  logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
+
+  let stopping: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await service.stop();
+    await Promise.race([Promise.all([commands.drained(), queries.drained()]), clock.sleep(options.drainTimeoutMs)]);
+    store.stop();
+    serverClock.stop();
+    if (!connection.isClosed()) await connection.flush().catch(() => {});
+    requester.close();
+    await connection.close();
+  };
+  const stop = (): Promise<void> => (stopping ??= close());
+  return {
+    name: agent.name,
+    ready: () => stopping === undefined && connected() && !connection.isClosed(),
+    stats: () => ({
+      actions: stats.all(),
+      inFlight: commands.inFlight,
+      cache: { entities: store.cache.size, bytes: store.cache.bytes },
+    }),
+    stop,
+    stopped: whenStopped(service, connection, stop),
+  };
+}
+
+/** A service that the module below stopped, or a connection that closed for good, ends the agent with that fault. */
+async function whenStopped(
+  service: MicroService,
+  connection: NatsConnection,
+  stop: () => Promise<void>,
+): Promise<Error | undefined> {
+  const fault = await Promise.race([service.stopped, connection.closed()]);
+  await stop();
+  return fault instanceof Error ? fault : undefined;
+}
+
+/** Follows the connection's state; tells whether it stands. */
+function watchConnection(connection: NatsConnection, logger: Logger, onReconnect: () => Promise<void>): () => boolean {
+  let connected = true;
+  void (async () => {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        connected = false;
+        logger.warn({ server: status.server }, 'disconnected from NATS; reconnecting');
+      } else if (status.type === 'reconnect') {
+        connected = true;
+        logger.info({ server: status.server }, 'reconnected to NATS');
+        onReconnect().catch(() => {});
+      } else if (status.type === 'error') {
+        logger.error({ err: status.error }, 'NATS reports an error');
+      }
+    }
+  })();
+  return () => connected;
+}

@@ -1,0 +1,56 @@
+import type { Entity } from '../core/entity.ts';
+
+export interface CacheLimits {
+  /** Entities kept; default 100,000. */
+  entities: number;
+  /** Bytes of their messages, as stored; default 64 MiB. In memory an entity takes about three times that. */
+  bytes: number;
+}
+
+export const DEFAULT_CACHE: CacheLimits = { entities: 100_000, bytes: 64 * 1024 * 1024 };
+
+/** Least recently used entities leave first. Only ever a hint: the server's compare-and-set decides. */
+export class EntityCache {
+  readonly #limits: CacheLimits;
+  /** A Map keeps insertion order; an entity that is used moves to its end. */
+  readonly #entities = new Map<string, Entity>();
+  #bytes = 0;
+
+  constructor(limits: CacheLimits) {
+    this.#limits = limits;
+  }
+
+  get(entityId: string): Entity | undefined {
+    const entity = this.#entities.get(entityId);
+    if (entity !== undefined) {
+      this.#entities.delete(entityId);
+      this.#entities.set(entityId, entity);
+    }
+    return entity;
+  }
+
+  set(entityId: string, entity: Entity): void {
+    this.delete(entityId);
+    this.#entities.set(entityId, entity);
+    this.#bytes += entity.bytes;
+    for (const oldest of this.#entities.keys()) {
+      if (this.#entities.size <= this.#limits.entities && this.#bytes <= this.#limits.bytes) return;
+      this.delete(oldest);
+    }
+  }
+
+  delete(entityId: string): void {
+    const entity = this.#entities.get(entityId);
+    if (entity === undefined) return;
+    this.#entities.delete(entityId);
+    this.#bytes -= entity.bytes;
+  }
+
+  get size(): number {
+    return this.#entities.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+}
