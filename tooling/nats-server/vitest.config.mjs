@@ -1,4 +1,4 @@
 import shared from '@meshforge/vitest-config';
 import { defineProject } from 'vitest/config';
 
-export default defineProject(shared);
+export default defineProject({ ...shared, test: { ...shared.test, globalSetup: ['test/find-server.ts'] } });

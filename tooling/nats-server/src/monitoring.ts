@@ -38,7 +38,7 @@ interface StreamReport extends AssetReport {
 }
 
 /** The group of all members that decides about streams. Only its leader lists the peers. */
-export interface MetaGroup {
+interface MetaGroup {
   readonly leader?: string;
   readonly cluster_size: number;
   readonly replicas?: readonly { readonly name: string; readonly current: boolean; readonly offline?: boolean }[];

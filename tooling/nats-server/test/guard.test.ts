@@ -13,8 +13,10 @@ const parentScript = fileURLToPath(new URL('./server-parent.ts', import.meta.url
 
 /** Starts a process that starts a server, and learns from its first line what it started. */
 async function startParent(ending: string) {
+  // The one that throws would print its stack among the results.
+  const errors = ending === 'throw' ? 'ignore' : 'inherit';
   const parent = spawn(process.execPath, ['--import', tsx, parentScript, ending], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', errors],
   });
   onTestFinished(() => void parent.kill('SIGKILL'));
   const exited = once(parent, 'exit');

@@ -5,5 +5,5 @@ const ending = process.argv[2];
 const server = await startNatsServer();
 process.stdout.write(`${JSON.stringify({ pid: server.pid, dataDir: server.dataDir })}\n`, () => {
   if (ending === 'exit') process.exit(7);
-  if (ending === 'throw') throw new Error('thrown on purpose by server-parent.ts, to see its server end');
+  if (ending === 'throw') throw new Error('thrown on purpose');
 });
