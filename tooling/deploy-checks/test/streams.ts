@@ -1,0 +1,70 @@
+import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
+
+const republish = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' };
+
+type NamedStream = Partial<StreamConfig> & { readonly name: string };
+
+export const inventoryLog: NamedStream = {
+  name: 'ENTITIES_inventory',
+  subjects: ['ent.inventory.*.*'],
+  allow_direct: true,
+  republish,
+};
+
+export const lockLog: NamedStream = {
+  name: 'ENTITIES_lock',
+  subjects: ['ent.lock.*.*'],
+  allow_direct: true,
+  allow_msg_schedules: true,
+  allow_rollup_hdrs: true,
+  republish,
+};
+
+export const signals: NamedStream = {
+  name: 'SIGNALS',
+  subjects: ['evt.*.conflict', 'evt.*.rejected', 'evt.*.denied'],
+  max_age: 7 * 24 * 3600 * 1e9,
+};
+
+/** Makes the streams as the agents do: each its own, and whoever comes first the audit trail. */
+export async function makeStreams(inventory: NatsConnection, lockManager: NatsConnection, replicas = 1): Promise<void> {
+  const asInventory = await jetstreamManager(inventory);
+  const asLockManager = await jetstreamManager(lockManager);
+  await asInventory.streams.add({ ...inventoryLog, num_replicas: replicas });
+  await asLockManager.streams.add({ ...lockLog, num_replicas: replicas });
+  await asInventory.streams.add({ ...signals, num_replicas: replicas });
+}
+
+export interface Commit {
+  readonly subject: string;
+  readonly body: string;
+  /** The sequence of the entity's last message, 0 for none. */
+  readonly expected: number;
+  readonly extraHeaders?: Readonly<Record<string, string>>;
+}
+
+/** What the server says to a commit: its sequence, or why not. */
+export interface CommitAnswer {
+  readonly seq?: number;
+  readonly error?: { readonly err_code: number; readonly description: string };
+}
+
+/** One publish with compare-and-set, as the runtime does it. */
+export async function commit(
+  connection: NatsConnection,
+  { subject, body, expected, extraHeaders }: Commit,
+): Promise<CommitAnswer> {
+  const guarded = headers();
+  guarded.set('Nats-Expected-Last-Subject-Sequence', String(expected));
+  guarded.set('Nats-Expected-Last-Subject-Sequence-Subject', subject.replace(/[^.]+$/, '*'));
+  for (const [name, value] of Object.entries(extraHeaders ?? {})) guarded.set(name, value);
+  return (await connection.request(subject, body, { headers: guarded, timeout: 5_000 })).json<CommitAnswer>();
+}
+
+/** Names and sizes of the streams: equal before and after means that nothing was written, purged, made or removed. */
+export async function contents(operator: NatsConnection): Promise<Record<string, number>> {
+  const manager = await jetstreamManager(operator);
+  const streams = await manager.streams.list().next();
+  return Object.fromEntries(streams.map(({ config, state }) => [config.name, state.messages]));
+}
