@@ -121,10 +121,13 @@ export type ParsedSubject =
   | { kind: 'event'; agent: string; event: string }
   | { kind: 'entity'; agent: string; entityId: string; event: string };
 
-/** Undefined for any subject that MeshForge does not use. */
+/**
+ * Undefined for any subject that the functions above do not build. An action or query that no agent has is still one:
+ * whoever asks for it gets an answer.
+ */
 export function parseSubject(subject: string): ParsedSubject | undefined {
   const [prefix, agent = '', third = '', fourth, ...rest] = subject.split('.');
-  if (rest.length > 0 || !isName(agent)) return undefined;
+  if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
   if (prefix === 'ent') {
     const entityId = decodeToken(third);
     if (entityId === undefined || fourth === undefined || !isName(fourth)) return undefined;

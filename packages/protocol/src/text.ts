@@ -27,15 +27,17 @@ export function isWellFormed(text: string): boolean {
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /**
- * A caller's text as it may stand in an error message: cut after `maxCharacters` code points, and with every character
- * that a reader would not see as itself written as `\u{…}`.
+ * A caller's text as it may stand in an error message: at most `maxCharacters` code points and an ellipsis, and every
+ * character that a reader would not see as itself written as `\u{…}`.
  */
 export function printable(text: string, maxCharacters: number): string {
   let shown = '';
-  let characters = 0;
+  let room = maxCharacters;
   for (const character of text) {
-    if (characters++ === maxCharacters) return `${shown}…`;
-    shown += UNPRINTABLE.test(character) ? `\\u{${character.codePointAt(0)?.toString(16)}}` : character;
+    const spelled = UNPRINTABLE.test(character) ? `\\u{${character.codePointAt(0)?.toString(16)}}` : character;
+    room -= codePointLength(spelled);
+    if (room < 0) return `${shown}…`;
+    shown += spelled;
   }
   return shown;
 }

@@ -1,0 +1,181 @@
+/**
+ * Hunts for subjects with too few or too many tokens, for names that escape their place, and for subjects that mean two
+ * things. Nothing a caller sends may reach a subject unencoded.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  agentToken,
+  commandSubject,
+  commandWildcard,
+  entityEventFilter,
+  entityFilter,
+  entityStream,
+  entitySubject,
+  entityWildcard,
+  eventSubject,
+  eventWildcard,
+  isName,
+  parseSubject,
+  QUERY_KINDS,
+  querySubject,
+  queryWildcard,
+  REPUBLISH,
+  SIGNALS_SUBJECTS,
+  type QueryKind,
+} from '../src/index.ts';
+import { anyName, anyText } from './arbitraries.ts';
+
+const notAName = anyText.filter((text) => !isName(text));
+
+describe('a subject with an entity id', () => {
+  it('keeps its prefix and its four tokens, whatever the id', () => {
+    fc.assert(
+      fc.property(anyName, anyText, anyName, (agent, entityId, event) => {
+        const subject = entitySubject(agent, entityId, event);
+        const filter = entityFilter(agent, entityId);
+        const tokens = subject.split('.');
+        expect(tokens).toHaveLength(4);
+        expect(tokens.slice(0, 2)).toEqual(['ent', agentToken(agent)]);
+        expect(tokens[2]).toMatch(/^[A-Za-z0-9_%-]+$/);
+        expect(tokens[3]).toBe(event);
+        // The compare-and-set names the filter of the very subject that is written.
+        expect(filter).toBe([...tokens.slice(0, 3), '*'].join('.'));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('fits the control line of the server at the longest id and names', () => {
+    const long = 'a'.repeat(64);
+    expect(entitySubject(long, '😀'.repeat(256), long).length).toBeLessThan(3_300);
+  });
+});
+
+describe('a name', () => {
+  it('is refused by every subject when it is none', () => {
+    fc.assert(
+      fc.property(notAName, (text) => {
+        for (const build of [
+          () => agentToken(text),
+          () => commandSubject(text, 'get'),
+          () => commandSubject('inventory', text),
+          () => commandWildcard(text),
+          () => querySubject(text, 'get'),
+          () => querySubject('inventory', text as QueryKind),
+          () => queryWildcard(text),
+          () => eventSubject(text, 'created'),
+          () => eventSubject('inventory', text),
+          () => eventWildcard(text),
+          () => entitySubject(text, 'e', 'created'),
+          () => entitySubject('inventory', 'e', text),
+          () => entityFilter(text, 'e'),
+          () => entityWildcard(text),
+          () => entityStream(text),
+        ]) {
+          expect(build).toThrow(RangeError);
+        }
+        if (text !== '*') expect(() => entityEventFilter('inventory', text)).toThrow(RangeError);
+      }),
+    );
+  });
+
+  it.each(['', 'A', '1a', '_a', 'a-b', 'a.b', 'a ', 'a\n', 'é', 'a'.repeat(65), '*', '>'])('is not %j', (text) => {
+    expect(isName(text)).toBe(false);
+  });
+
+  it.each(['a', 'a1_', 'a'.repeat(64), 'constructor'])('may be %s', (text) => {
+    expect(isName(text)).toBe(true);
+  });
+
+  it('that every object inherits is a name like any other', () => {
+    expect(agentToken('constructor')).toBe('constructor');
+    expect(commandSubject('constructor', 'constructor')).toBe('cmd.constructor.constructor');
+  });
+
+  it('is quoted in the refusal, short and printable', () => {
+    const refusal = () => commandSubject('inventory', `\u001b[31m\n${'x'.repeat(1_000_000)}`);
+    expect(refusal).toThrow(/^"\\u\{1b\}\[31m\\u\{a\}x{49}…" is no name for an action: expected \^\[a-z\]/);
+  });
+});
+
+describe('parsing', () => {
+  it('reads back what was built', () => {
+    fc.assert(
+      fc.property(anyName, anyName, anyText, (agent, name, entityId) => {
+        const token = agentToken(agent);
+        expect(parseSubject(commandSubject(agent, name))).toEqual({ kind: 'command', agent: token, action: name });
+        expect(parseSubject(eventSubject(agent, name))).toEqual({ kind: 'event', agent: token, event: name });
+        expect(parseSubject(entitySubject(agent, entityId, name))).toEqual({
+          kind: 'entity',
+          agent: token,
+          entityId,
+          event: name,
+        });
+      }),
+    );
+  });
+
+  it.each(QUERY_KINDS)('reads back the query %s', (query) => {
+    expect(parseSubject(querySubject('inventory', query))).toEqual({ kind: 'query', agent: 'inventory', query });
+  });
+
+  it('gives nothing or what has this very subject', () => {
+    const part = fc.oneof(anyText, anyName, fc.constantFrom('cmd', 'qry', 'evt', 'ent', 'sys_lock_manager', '%2e'));
+    const anySubject = fc.array(part, { maxLength: 5 }).map((parts) => parts.join('.'));
+    const build = {
+      command: ({ agent, action }: { agent: string; action: string }) => commandSubject(agent, action),
+      query: ({ agent, query }: { agent: string; query: string }) => `qry.${agentToken(agent)}.${query}`,
+      event: ({ agent, event }: { agent: string; event: string }) => eventSubject(agent, event),
+    };
+    fc.assert(
+      fc.property(anySubject, (subject) => {
+        const parsed = parseSubject(subject);
+        if (parsed === undefined) return;
+        if (parsed.kind === 'entity') expect(entitySubject(parsed.agent, parsed.entityId, parsed.event)).toBe(subject);
+        else expect(build[parsed.kind](parsed as never)).toBe(subject);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each([
+    'cmd',
+    'cmd.inventory',
+    'cmd.inventory.',
+    'cmd..create',
+    'cmd.inventory.create.more',
+    'CMD.inventory.create',
+    'cmd.Inventory.create',
+    'ent.inventory.a.b.created',
+    'ent.inventory..created',
+    'ent.inventory.%2e.created',
+    'ent.inventory.a',
+    'evt.*.created',
+    'evt.inventory.>',
+    '_INBOX.a.b',
+    // The lock manager has one token, and it is not its name.
+    'cmd.sys_lock_manager.acquire',
+    'ent.sys_lock_manager.a.acquired',
+  ])('finds nothing in %s', (subject) => {
+    expect(parseSubject(subject)).toBeUndefined();
+  });
+});
+
+describe('the lock manager', () => {
+  it('speaks under the token lock', () => {
+    expect(commandSubject('sys_lock_manager', 'acquire')).toBe('cmd.lock.acquire');
+    expect(eventSubject('sys_lock_manager', 'conflict')).toBe('evt.lock.conflict');
+    expect(entityStream('sys_lock_manager')).toBe('ENTITIES_lock');
+  });
+});
+
+describe('what the server turns into events', () => {
+  it('is every commit and no other subject', () => {
+    expect(REPUBLISH.src.split('.')).toEqual(['ent', '*', '*', '*']);
+    expect(REPUBLISH.dest.replace('{{wildcard(1)}}', 'inventory').replace('{{wildcard(3)}}', 'created')).toBe(
+      eventSubject('inventory', 'created'),
+    );
+    expect(SIGNALS_SUBJECTS).toEqual(['evt.*.conflict', 'evt.*.rejected', 'evt.*.denied']);
+  });
+});
