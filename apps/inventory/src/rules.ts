@@ -8,7 +8,10 @@ export function create(_none: null, { name, quantity }: { name: string; quantity
   return { name, quantity, reserved: 0, reservations: {} };
 }
 
-export function update(item: InventoryState, change: { name?: string | undefined; quantity?: number | undefined }): Result {
+export function update(
+  item: InventoryState,
+  change: { name?: string | undefined; quantity?: number | undefined },
+): Result {
   const { name = item.name, quantity = item.quantity } = change;
   if (quantity < item.reserved) {
     return insufficient(`quantity ${quantity} is below the ${item.reserved} that are reserved`);
@@ -25,7 +28,10 @@ export function adjust(item: InventoryState, { delta }: { delta: number }): Resu
   return commit({ ...item, quantity: item.quantity + delta }, { data: { delta } });
 }
 
-export function reserve(item: InventoryState, { order_id: id, quantity }: { order_id: string; quantity: number }): Result {
+export function reserve(
+  item: InventoryState,
+  { order_id: id, quantity }: { order_id: string; quantity: number },
+): Result {
   if (Object.hasOwn(item.reservations, id)) {
     return reject('already_reserved', `order ${JSON.stringify(id)} holds ${item.reservations[id]} already`);
   }

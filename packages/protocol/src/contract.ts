@@ -3,7 +3,7 @@ import { assertName, isName, isTakenToken, SIGNAL_EVENTS } from './subjects.ts';
 
 /** What one action takes and what its success is called. */
 export interface ActionContract {
-  description?: string;
+  description: string;
   /** Schema of the command's `data`; JSON types only. */
   data: z.ZodType;
   /** `evt.<agent>.<event>` announces the success. */

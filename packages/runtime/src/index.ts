@@ -14,3 +14,15 @@ export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts
 export type { AgentOptions, Logger } from './options.ts';
 export type { ConnectOptions } from './nats/connect.ts';
 export { MeshError, type MeshErrorCode } from './errors.ts';
+export { connectMesh, type Mesh, type MeshOptions } from './client/mesh.ts';
+export type {
+  ChangeEvent,
+  CommandOutcome,
+  EventSubscription,
+  MeshEvent,
+  RequestOptions,
+  SignalEvent,
+  SubscribeOptions,
+} from './client/types.ts';
+export type { UpdateOptions, Updater } from './client/update.ts';
+export type { Watch } from './client/watch.ts';

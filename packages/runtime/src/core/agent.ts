@@ -65,7 +65,8 @@ export function reject(code: string, reason: string, details?: JsonObject): Refu
 export type RuleResult<State> = State | null | Commit<State> | Refusal;
 
 interface ActionBase<Data extends z.ZodType> {
-  description?: string;
+  /** For people who look at the agent with `nats micro info`. */
+  description: string;
   /** Schema of the command's `data`, JSON types only. Defaults of the schema apply. */
   data: Data;
   /** Name of the success event: `evt.<agent>.<event>`. */

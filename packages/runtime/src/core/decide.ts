@@ -107,7 +107,11 @@ function conflict(command: Command, expected: number, current: number): Plan {
   };
 }
 
-export function rejected(command: { entityId: string; action: string }, code: string, reason: string): {
+export function rejected(
+  command: { entityId: string; action: string },
+  code: string,
+  reason: string,
+): {
   kind: 'rejected';
   payload: RejectedPayload;
 } {

@@ -76,4 +76,3 @@ export function inlineOutcome(
 ): { event: string; state: JsonObject | null; data?: JsonObject } {
   return body.data === undefined ? { event, state: body.state } : { event, state: body.state, data: body.data };
 }
-

@@ -29,12 +29,7 @@ export interface RecentCommit {
   text: string;
 }
 
-export function recentCommit(
-  digest: string,
-  version: number,
-  sequence: number,
-  inline?: InlineOutcome,
-): RecentCommit {
+export function recentCommit(digest: string, version: number, sequence: number, inline?: InlineOutcome): RecentCommit {
   const fields = inline === undefined ? [digest, version, sequence] : [digest, version, sequence, inline];
   const entry = { digest, version, sequence, text: JSON.stringify(fields) };
   return inline === undefined ? entry : { ...entry, inline };

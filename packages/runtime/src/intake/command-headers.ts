@@ -1,4 +1,11 @@
-import { HEADERS, ID_HEADER_VALUE, ID_HEADERS, TRACE_HEADER_VALUE, TRACE_HEADERS, type Issue } from '@meshforge/protocol';
+import {
+  HEADERS,
+  ID_HEADER_VALUE,
+  ID_HEADERS,
+  TRACE_HEADER_VALUE,
+  TRACE_HEADERS,
+  type Issue,
+} from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
 import type { CommandHeaders } from '../store/entity-store.ts';

@@ -61,7 +61,8 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     description: agent.description,
     queue,
     metadata: { meshforge: options.version },
-    statsHandler: (endpoint) => Promise.resolve(stats.of(endpoint.subject.slice(endpoint.subject.lastIndexOf('.') + 1)) ?? null),
+    statsHandler: (endpoint) =>
+      Promise.resolve(stats.of(endpoint.subject.slice(endpoint.subject.lastIndexOf('.') + 1)) ?? null),
   });
   for (const [action, { data, event, description, eventData }] of Object.entries(agent.actions)) {
     service.addEndpoint(action, {
@@ -75,7 +76,7 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
         response_schema: schemaText(successSchema(agent.state, eventData), 'output'),
       },
       handler: (error, message) => {
-        if (error === null) onCommand(action, message as unknown as Msg);
+        if (error === null) onCommand(action, message);
       },
     });
   }
@@ -85,7 +86,7 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
       queue,
       metadata: { kind: 'query', request_schema: schemaText(QUERY_SCHEMAS[kind], 'input') },
       handler: (error, message) => {
-        if (error === null) onQuery(kind, message as unknown as Msg);
+        if (error === null) onQuery(kind, message);
       },
     });
   }

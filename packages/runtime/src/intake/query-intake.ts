@@ -35,7 +35,9 @@ export interface QueryIntakeOptions {
 }
 
 /** A result, or why there is none. */
-type Answered = { ok: true; result: unknown } | { ok: false; entityId: string | null; code: string; reason: string; issues?: Issue[] };
+type Answered =
+  | { ok: true; result: unknown }
+  | { ok: false; entityId: string | null; code: string; reason: string; issues?: Issue[] };
 
 export class QueryIntake {
   readonly #options: QueryIntakeOptions;

@@ -20,15 +20,14 @@ interface Counters {
 /** Counts commands by action and outcome; unknown actions count together, so that callers cannot grow it. */
 export class CommandStats {
   readonly #actions = new Map<string, Counters>();
+  readonly #unknown: Counters = newCounters();
 
   constructor(actions: readonly string[]) {
-    for (const action of [...actions, UNKNOWN]) {
-      this.#actions.set(action, { outcomes: {}, count: 0, totalMs: 0, maxMs: 0 });
-    }
+    for (const action of actions) this.#actions.set(action, newCounters());
   }
 
   count(action: string, kind: Kind, ms: number): void {
-    const counters = this.#actions.get(action) ?? (this.#actions.get(UNKNOWN) as Counters);
+    const counters = this.#actions.get(action) ?? this.#unknown;
     counters.outcomes[kind] = (counters.outcomes[kind] ?? 0) + 1;
     counters.count++;
     counters.totalMs += ms;
@@ -37,17 +36,23 @@ export class CommandStats {
 
   of(action: string): ActionStats | undefined {
     const counters = this.#actions.get(action);
-    if (counters === undefined) return undefined;
-    const mean = counters.count === 0 ? 0 : counters.totalMs / counters.count;
-    return { outcomes: { ...counters.outcomes }, mean_ms: round(mean), max_ms: round(counters.maxMs) };
+    return counters === undefined ? undefined : toStats(counters);
   }
 
+  /** By action; `(unknown)` counts those that the agent does not know. */
   all(): Record<string, ActionStats> {
-    return Object.fromEntries([...this.#actions.keys()].map((action) => [action, this.of(action) as ActionStats]));
+    const known = [...this.#actions].map(([action, counters]) => [action, toStats(counters)] as const);
+    return { ...Object.fromEntries(known), '(unknown)': toStats(this.#unknown) };
   }
 }
 
-const UNKNOWN = '(unknown)';
+function newCounters(): Counters {
+  return { outcomes: {}, count: 0, totalMs: 0, maxMs: 0 };
+}
+
+function toStats({ outcomes, count, totalMs, maxMs }: Counters): ActionStats {
+  return { outcomes: { ...outcomes }, mean_ms: round(count === 0 ? 0 : totalMs / count), max_ms: round(maxMs) };
+}
 
 function round(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;

@@ -25,11 +25,7 @@ export interface CommitMessage {
   standing?: StandingLease | undefined;
 }
 
-export function publishCommit(
-  requester: Requester,
-  agent: string,
-  message: CommitMessage,
-): Promise<PublishResult> {
+export function publishCommit(requester: Requester, agent: string, message: CommitMessage): Promise<PublishResult> {
   const { entityId, event, lease, standing } = message;
   const lines: (readonly [string, string])[] = [
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
@@ -47,7 +43,5 @@ export function publishCommit(
     lines.push(['Nats-Schedule-Next', 'purge']);
     lines.push(['Nats-Scheduler', entitySubject(agent, entityId, standing.event)]);
   }
-  return requester
-    .request(entitySubject(agent, entityId, event), message.body, rawHeaders(lines))
-    .then(readPublishAck);
+  return requester.request(entitySubject(agent, entityId, event), message.body, rawHeaders(lines)).then(readPublishAck);
 }

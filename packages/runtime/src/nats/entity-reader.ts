@@ -73,15 +73,9 @@ export class EntityReader {
    * The server writes an expiry without a compare-and-set, so one already on its way can land behind a commit that
    * ended the lease in the same milliseconds. The higher version is the truth; the expiry only moves the sequence.
    */
-  async #withoutStrayExpiry(
-    entityId: string,
-    expired: Entity,
-    authoritative: boolean,
-  ): Promise<ReadResult<Entity>> {
+  async #withoutStrayExpiry(entityId: string, expired: Entity, authoritative: boolean): Promise<ReadResult<Entity>> {
     const reads = await Promise.all(
-      this.#commitEvents.map((event) =>
-        this.#last(entitySubject(this.#agent.name, entityId, event), authoritative),
-      ),
+      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), authoritative)),
     );
     let newest = expired;
     for (const read of reads) {

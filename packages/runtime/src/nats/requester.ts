@@ -23,12 +23,12 @@ interface Pending {
 const SWEEP_MS = 100;
 
 export class Requester {
+  /** For one request, unless it says otherwise. */
+  readonly timeoutMs: number;
   readonly #connection: NatsConnection;
   readonly #clock: Clock;
-  readonly #timeoutMs: number;
   readonly #inbox: string;
   readonly #subscription: Subscription;
-  /** In the order of their deadlines, since every request has the same time. */
   readonly #pending = new Map<string, Pending>();
   readonly #sweeper: NodeJS.Timeout;
   #next = 0;
@@ -36,7 +36,7 @@ export class Requester {
   constructor(connection: NatsConnection, inboxPrefix: string, clock: Clock, timeoutMs: number) {
     this.#connection = connection;
     this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#inbox = `${createInbox(inboxPrefix)}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
@@ -48,10 +48,11 @@ export class Requester {
     void this.#watchConnection();
   }
 
-  request(subject: string, payload: Uint8Array, headers?: MsgHdrs): Promise<Answer> {
+  /** @param timeoutMs default: that of the requester; kept to within 100 ms */
+  request(subject: string, payload: Uint8Array, headers?: MsgHdrs, timeoutMs = this.timeoutMs): Promise<Answer> {
     return new Promise((resolve) => {
       const token = (this.#next++).toString(36);
-      this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + this.#timeoutMs });
+      this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + timeoutMs });
       try {
         const reply = this.#inbox + token;
         this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
@@ -77,8 +78,7 @@ export class Requester {
   #sweep(): void {
     const now = this.#clock.monotonic();
     for (const [token, { deadline }] of this.#pending) {
-      if (deadline > now) return;
-      this.#settle(token, { kind: 'lost', why: `no answer within ${this.#timeoutMs} ms` });
+      if (deadline <= now) this.#settle(token, { kind: 'lost', why: 'no answer in time' });
     }
   }
 

@@ -29,7 +29,7 @@ export async function requireServer(connection: NatsConnection): Promise<JetStre
       code: 'server_unsuitable',
       message:
         `JetStream does not answer on nats-server ${version}: ${(cause as Error).message}. ` +
-        'Start the server with JetStream (-js) and enable it for this account, or check the user\'s permissions',
+        "Start the server with JetStream (-js) and enable it for this account, or check the user's permissions",
       cause,
     });
   }

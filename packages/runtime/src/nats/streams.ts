@@ -34,7 +34,7 @@ export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamS
     discard: leased ? 'old' : 'new',
     allow_rollup_hdrs: leased,
     ...(leased ? { allow_msg_schedules: true } : {}),
-  } as StreamSettings;
+  };
 }
 
 /** The audit trail of commands that changed nothing. */
@@ -49,7 +49,7 @@ export function signalsStreamSettings(replicas: number): StreamSettings {
     max_age: SIGNALS_AGE_NS,
     discard: 'old',
     allow_direct: true,
-  } as StreamSettings;
+  };
 }
 
 /**
@@ -60,7 +60,7 @@ export async function ensureStream(manager: JetStreamManager, settings: StreamSe
   const existing = await findStream(manager, settings.name);
   if (existing !== undefined) return requireSettings(settings, existing);
   try {
-    await manager.streams.add(settings as StreamConfig & { name: string });
+    await manager.streams.add(settings);
   } catch (error) {
     // Another process created it in the same moment.
     if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;

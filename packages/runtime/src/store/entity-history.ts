@@ -1,4 +1,4 @@
-import { eventSubject, HEADERS, type HistoryEvent, type JsonObject } from '@meshforge/protocol';
+import { eventSubject, HEADERS, type HistoryEvent } from '@meshforge/protocol';
 import { parseRecent } from '../core/recent.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
@@ -47,7 +47,7 @@ export async function entityHistory(
 /** Of the remembered ones, newest first, those to read: no more than are missing, and the oldest to go on from. */
 function wanted(earlier: readonly Known[], missing: number, beforeVersion: number): Known[] {
   const oldest = earlier[0];
-  const below = earlier.filter(({ version }) => version < beforeVersion).reverse();
+  const below = earlier.filter(({ version }) => version < beforeVersion).toReversed();
   if (below.length > 0) return below.length > missing ? below.slice(0, missing) : below;
   return oldest === undefined ? [] : [oldest];
 }
@@ -70,6 +70,6 @@ function toEvent(reader: EntityReader, agent: string, stored: StoredMessage): Hi
     time: new Date(stored.time).toISOString(),
     command_id: stored.headers.get(HEADERS.commandId),
     state: body.state,
-    ...(body.data === undefined ? {} : { data: body.data as JsonObject }),
+    ...(body.data === undefined ? {} : { data: body.data }),
   };
 }

@@ -142,7 +142,8 @@ export class EntityStore {
         case 'lost_race':
           if (++races > MAX_RACES && doubtful === undefined) return this.#contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
-          if (command.expectedVersion === undefined || races > 1) await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
+          if (command.expectedVersion === undefined || races > 1)
+            await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
           break;
         case 'unknown':
           doubtful = attempt;
@@ -266,7 +267,9 @@ export class EntityStore {
 
 /** A version only grows: whoever expects one that has passed has lost, whatever others did since. */
 function isDefinite(plan: Plan, entity: Entity): boolean {
-  return plan.kind === 'conflict' && plan.payload.expected_version > 0 && plan.payload.expected_version < entity.version;
+  return (
+    plan.kind === 'conflict' && plan.payload.expected_version > 0 && plan.payload.expected_version < entity.version
+  );
 }
 
 /** Full jitter: anything up to a bound that doubles with each try. */

@@ -3,7 +3,13 @@ import type { JsonObject, RejectedPayload } from '@meshforge/protocol';
 /** What the store answers. `event` is the last token of the event that tells of it; `payload` is JSON text, made once. */
 export type StoreOutcome =
   | { kind: 'committed' | 'replayed'; event: string; payload: string }
-  | { kind: 'conflict' | 'rejected' | 'denied' | 'unavailable'; event: string; payload: string; code: string; reason: string }
+  | {
+      kind: 'conflict' | 'rejected' | 'denied' | 'unavailable';
+      event: string;
+      payload: string;
+      code: string;
+      reason: string;
+    }
   /** The agent stopped while the fate of a publish was unknown: no answer would be true. */
   | { kind: 'abandoned' };
 

@@ -1,0 +1,105 @@
+import { entityEventFilter, entityStream, parseSubject } from '@meshforge/protocol';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  jetstream,
+  jetstreamManager,
+  type ConsumerConfig,
+  type ConsumerMessages,
+  type JsMsg,
+} from '@nats-io/jetstream';
+import { nanos, type NatsConnection } from '@nats-io/nats-core';
+import { MeshError } from '../errors.ts';
+import { changeEvent } from './event-of.ts';
+import type { ChangeEvent, EventSubscription, SubscribeOptions } from './types.ts';
+
+const DEFAULT_ACK_WAIT_MS = 30_000;
+/** First pause before a failed event comes again, in milliseconds; doubles up to 30 s. */
+const RETRY_MS = 250;
+const MAX_RETRY_MS = 30_000;
+/** Events the server sends ahead. */
+const AHEAD = 64;
+
+type Handler<State> = (event: ChangeEvent<State>) => void | Promise<void>;
+
+/**
+ * Hands every commit of an agent to a handler, at least once, also those of the time when nobody listened: the
+ * subscription is a consumer on the agent's own stream. An event is acknowledged when its handler is done; one whose
+ * handler fails comes again later, behind younger ones.
+ */
+export async function subscribeDurably<State>(
+  connection: NatsConnection,
+  agent: string,
+  options: SubscribeOptions,
+  handler: Handler<State>,
+): Promise<EventSubscription> {
+  const stream = entityStream(agent);
+  const manager = await jetstreamManager(connection, { checkAPI: false });
+  try {
+    await manager.consumers.add(stream, consumerConfig(agent, options));
+  } catch (cause) {
+    throw new MeshError({
+      code: 'unavailable',
+      message: `cannot subscribe ${options.durable} to ${stream}: ${(cause as Error).message}`,
+      details: { stream, durable: options.durable },
+      cause,
+    });
+  }
+  const consumer = await jetstream(connection, { checkAPI: false }).consumers.get(stream, options.durable);
+  const messages = await consumer.consume({ max_messages: AHEAD });
+  const done = deliver(messages, options, handler);
+  return {
+    stop: async () => {
+      messages.stop();
+      await done;
+    },
+  };
+}
+
+async function deliver<State>(
+  messages: ConsumerMessages,
+  options: SubscribeOptions,
+  handler: Handler<State>,
+): Promise<void> {
+  for await (const message of messages) {
+    const event = toChange<State>(message);
+    if (event === undefined) {
+      message.term('no event of MeshForge');
+      continue;
+    }
+    try {
+      await handler(event);
+      message.ack();
+    } catch (error) {
+      options.onError?.(error);
+      message.nak(Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(message.info.deliveryCount - 1, 10)));
+    }
+  }
+}
+
+function toChange<State>(message: JsMsg): ChangeEvent<State> | undefined {
+  const parsed = parseSubject(message.subject);
+  if (parsed?.kind !== 'entity') return undefined;
+  const time = new Date(message.info.timestampNanos / 1_000_000).toISOString();
+  return changeEvent(message, parsed.event, message.seq, time);
+}
+
+function consumerConfig(agent: string, options: SubscribeOptions): ConsumerConfig {
+  const { durable, events, from = 'beginning', ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
+  const filters =
+    events === undefined ? [entityEventFilter(agent, '*')] : events.map((e) => entityEventFilter(agent, e));
+  const start =
+    from === 'beginning'
+      ? { deliver_policy: DeliverPolicy.All }
+      : from === 'now'
+        ? { deliver_policy: DeliverPolicy.New }
+        : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
+  return {
+    durable_name: durable,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ackWaitMs),
+    max_ack_pending: AHEAD,
+    filter_subjects: filters,
+    ...start,
+  } as ConsumerConfig;
+}

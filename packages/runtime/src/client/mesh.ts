@@ -1,0 +1,200 @@
+/** The client: sends commands, asks queries, follows events. */
+import {
+  commandSubject,
+  encode,
+  GetResult,
+  HEADERS,
+  HistoryResult,
+  ID_HEADER_VALUE,
+  ListResult,
+  querySubject,
+  type AgentContract,
+  type JsonObject,
+  type QueryKind,
+} from '@meshforge/protocol';
+import { nuid, type NatsConnection } from '@nats-io/nats-core';
+import { systemClock, type Clock } from '../clock.ts';
+import { MeshError } from '../errors.ts';
+import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
+import { headerText, rawHeaders } from '../nats/raw-headers.ts';
+import { Requester } from '../nats/requester.ts';
+import { subscribeDurably } from './durable-subscription.ts';
+import { requestPatiently } from './patient-requester.ts';
+import { outcomeOf, queryResult } from './reply.ts';
+import type {
+  ActionOf,
+  ChangeEvent,
+  CommandOutcome,
+  DataOf,
+  EventSubscription,
+  RequestOptions,
+  StateOf,
+  SubscribeOptions,
+} from './types.ts';
+import { updateEntity, type UpdateOptions, type Updater } from './update.ts';
+import { watchEvents, type Watch } from './watch.ts';
+
+export interface MeshOptions extends ConnectOptions {
+  /** For a command or query with all its tries, in milliseconds; default 10,000. */
+  timeoutMs?: number;
+  /** For one try, in milliseconds; default 2,000. */
+  tryTimeoutMs?: number;
+}
+
+/** Connects a client. @throws MeshError `connection`, `invalid_options` */
+export async function connectMesh(options: MeshOptions = {}): Promise<Mesh> {
+  const connection = await connectNats(options);
+  return new Mesh(connection, options);
+}
+
+export class Mesh {
+  readonly #connection: NatsConnection;
+  readonly #requester: Requester;
+  readonly #clock: Clock = systemClock;
+  readonly #timeoutMs: number;
+
+  constructor(connection: NatsConnection, options: MeshOptions) {
+    const { inboxPrefix = INBOX_PREFIX, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
+    this.#connection = connection;
+    this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Sends a command and waits for its outcome. Tries again with the same command id while the answer does not come or
+   * says `unavailable`, so it commits at most once.
+   *
+   * @throws MeshError `timeout` (it may have been committed), `unavailable` (it was not), `invalid_options`, `protocol`
+   */
+  async request<C extends AgentContract, A extends ActionOf<C>>(
+    contract: C,
+    action: A,
+    options: RequestOptions<DataOf<C, A>>,
+  ): Promise<CommandOutcome<C, A>> {
+    const { commandId = nuid.next(), entityId, timeoutMs = this.#timeoutMs } = options;
+    const subject = commandSubject(contract.name, action);
+    const body = encode({ entity_id: entityId, expected_version: options.expectedVersion, data: options.data });
+    const headers = rawHeaders(commandHeaders(commandId, options));
+    const what = `command ${commandId} (${subject})`;
+    const outcome = await requestPatiently(
+      this.#requester,
+      this.#clock,
+      { subject, body, headers, timeoutMs, what },
+      (message) => {
+        const read = outcomeOf(message);
+        return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+      },
+    );
+    return { ...outcome, commandId } as CommandOutcome<C, A>;
+  }
+
+  /**
+   * The entity as it is; undefined if there is none.
+   * @param options `minVersion`: at least as new as this version, such as one that was just written.
+   */
+  async get<C extends AgentContract>(
+    contract: C,
+    entityId: string,
+    options: { minVersion?: number } = {},
+  ): Promise<GetResult<StateOf<C>> | undefined> {
+    const query = { entity_id: entityId, min_version: options.minVersion };
+    const result = await this.#query(contract, 'get', query);
+    return result === undefined ? undefined : (GetResult.parse(result) as GetResult<StateOf<C>>);
+  }
+
+  /** The events of an entity, newest first; empty if it never was. */
+  async history<C extends AgentContract>(
+    contract: C,
+    entityId: string,
+    options: { limit?: number; beforeVersion?: number } = {},
+  ): Promise<HistoryResult<StateOf<C>>> {
+    const query = { entity_id: entityId, limit: options.limit, before_version: options.beforeVersion };
+    const result = await this.#query(contract, 'history', query);
+    return result === undefined ? { events: [] } : (HistoryResult.parse(result) as HistoryResult<StateOf<C>>);
+  }
+
+  /** A page of live entities in the order of their ids; `next` of the page goes into `after` for the following. */
+  async list<C extends AgentContract>(
+    contract: C,
+    options: { limit?: number; after?: string; prefix?: string } = {},
+  ): Promise<ListResult<StateOf<C>>> {
+    return ListResult.parse(await this.#query(contract, 'list', { ...options })) as ListResult<StateOf<C>>;
+  }
+
+  /** Live events of an agent, signals included; at most once. */
+  watch<C extends AgentContract>(contract: C, options: { events?: readonly string[] } = {}): Watch<StateOf<C>> {
+    return watchEvents(this.#connection, contract.name, options.events);
+  }
+
+  /** Commits of an agent, at least once, from its stream. The user needs the rights of a durable subscriber. */
+  subscribe<C extends AgentContract>(
+    contract: C,
+    options: SubscribeOptions,
+    handler: (event: ChangeEvent<StateOf<C>>) => void | Promise<void>,
+  ): Promise<EventSubscription> {
+    return subscribeDurably(this.#connection, contract.name, options, handler);
+  }
+
+  /**
+   * Read, decide, send with the version that was read; once more from the start on a conflict.
+   * @param decide pure: it may run many times. Undefined means: nothing to do.
+   * @throws MeshError `contended` when all tries met conflicts, and what {@link request} throws
+   */
+  update<C extends AgentContract, A extends ActionOf<C>>(
+    contract: C,
+    entityId: string,
+    decide: Updater<C, A>,
+    options: UpdateOptions = {},
+  ): Promise<CommandOutcome<C, A> | undefined> {
+    return updateEntity(this, this.#clock, contract, entityId, decide, options);
+  }
+
+  /** Ends the connection; what is under way gets no answer. */
+  async close(): Promise<void> {
+    this.#requester.close();
+    await this.#connection.drain();
+  }
+
+  async #query(contract: AgentContract, kind: QueryKind, query: JsonObject): Promise<unknown> {
+    const subject = querySubject(contract.name, kind);
+    const request = { subject, body: encode(query), timeoutMs: this.#timeoutMs, what: `query ${subject}` };
+    const result = await requestPatiently(this.#requester, this.#clock, request, (message) => {
+      const read = queryResult(message);
+      return !read.ok && read.refusal.code === 'unavailable'
+        ? { done: false, why: read.refusal.reason }
+        : { done: true, value: read };
+    });
+    if (result.ok) return result.value;
+    if (result.refusal.code === 'not_found') return undefined;
+    const { code, reason } = result.refusal;
+    throw new MeshError({
+      code: 'rejected',
+      message: `query ${subject}: ${reason} (${code})`,
+      details: result.refusal,
+    });
+  }
+}
+
+function commandHeaders(commandId: string, options: RequestOptions<unknown>): [string, string][] {
+  const { correlationId, causationId, trace = {} } = options;
+  const lines: [string, string][] = [];
+  for (const [name, value] of [
+    [HEADERS.commandId, commandId],
+    [HEADERS.correlationId, correlationId],
+    [HEADERS.causationId, causationId],
+  ] as const) {
+    if (value === undefined) continue;
+    if (!ID_HEADER_VALUE.test(value)) {
+      throw new MeshError({
+        code: 'invalid_options',
+        message: `${name} is ${JSON.stringify(value)}: expected 1 to 128 characters, none of them a control character`,
+      });
+    }
+    lines.push([name, value]);
+  }
+  for (const name of [HEADERS.traceparent, HEADERS.tracestate, HEADERS.baggage] as const) {
+    const value = trace[name];
+    if (value !== undefined) lines.push([name, headerText(value, 4_096)]);
+  }
+  return lines;
+}

@@ -1,0 +1,56 @@
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import type { Clock } from '../clock.ts';
+import { MeshError } from '../errors.ts';
+import type { Requester } from '../nats/requester.ts';
+
+/** Longest pause between two tries, in milliseconds. */
+const MAX_PAUSE_MS = 500;
+const NO_RESPONDERS = 503;
+
+export type Judgement<T> = { done: true; value: T } | { done: false; why: string };
+
+/**
+ * Sends one message until it has a definite answer or the time is up. The same bytes each time: a command carries its
+ * id, so it commits at most once however often it is sent.
+ *
+ * @param judge reads an answer; `done: false` means "not now", and nothing has changed.
+ * @throws MeshError `timeout` when some try may have been carried out, `unavailable` when certainly none was
+ */
+export async function requestPatiently<T>(
+  requester: Requester,
+  clock: Clock,
+  request: { subject: string; body: Uint8Array; headers?: MsgHdrs; timeoutMs: number; what: string },
+  judge: (message: Msg) => Judgement<T>,
+): Promise<T> {
+  const deadline = clock.monotonic() + request.timeoutMs;
+  let lost = false;
+  let why = 'no answer';
+  for (let tries = 1; ; tries++) {
+    const left = deadline - clock.monotonic();
+    if (left <= 0) break;
+    const { subject, body, headers } = request;
+    const answer = await requester.request(subject, body, headers, Math.min(left, requester.timeoutMs));
+    if (answer.kind === 'answer') {
+      if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
+        why = 'nobody serves it';
+      } else {
+        const judgement = judge(answer.message);
+        if (judgement.done) return judgement.value;
+        why = judgement.why;
+      }
+    } else {
+      lost ||= answer.kind === 'lost';
+      why = answer.why;
+    }
+    const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
+    await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
+  }
+  throw new MeshError({
+    code: lost ? 'timeout' : 'unavailable',
+    message: lost
+      ? `${request.what} had no definite answer within ${request.timeoutMs} ms (${why}). It may have been carried out; ` +
+        'send it again with the same command id to learn its outcome'
+      : `${request.what} could not be carried out within ${request.timeoutMs} ms: ${why}. Nothing changed`,
+    details: { subject: request.subject, timeoutMs: request.timeoutMs },
+  });
+}

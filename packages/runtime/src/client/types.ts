@@ -1,0 +1,83 @@
+import type { AgentContract, JsonObject, Outcome } from '@meshforge/protocol';
+import type { z } from 'zod';
+
+export type StateOf<C extends AgentContract> = z.output<C['state']>;
+export type ActionOf<C extends AgentContract> = keyof C['actions'] & string;
+export type DataOf<C extends AgentContract, A extends ActionOf<C>> = z.input<C['actions'][A]['data']>;
+type EventDataOf<C extends AgentContract, A extends ActionOf<C>> = C['actions'][A] extends {
+  eventData: infer Schema extends z.ZodType;
+}
+  ? z.output<Schema>
+  : JsonObject;
+type DeniedOf<C extends AgentContract> = C extends { denied: infer Schema extends z.ZodType }
+  ? z.output<Schema>
+  : never;
+
+/** What became of a command; see `Outcome` for the order of precedence. Faults are thrown instead. */
+export type CommandOutcome<C extends AgentContract, A extends ActionOf<C>> = Exclude<
+  Outcome<StateOf<C>, EventDataOf<C, A>, DeniedOf<C>>,
+  { kind: 'unavailable' }
+> & { commandId: string };
+
+export interface RequestOptions<Data> {
+  entityId: string;
+  /** The version that the decision was made on; 0 = the entity must not exist. Left out: whatever version. */
+  expectedVersion?: number;
+  /** May be left out where the action's schema accepts `{}`. */
+  data?: Data;
+  /** Default: a new one. The same id again gives the first outcome again. */
+  commandId?: string;
+  correlationId?: string;
+  causationId?: string;
+  /** W3C trace context to be carried to the event. */
+  trace?: { traceparent?: string; tracestate?: string; baggage?: string };
+  /** For all tries together, in milliseconds; default 10,000. */
+  timeoutMs?: number;
+}
+
+/** A committed change. */
+export interface ChangeEvent<State> {
+  kind: 'change';
+  /** Such as `updated`. */
+  event: string;
+  entityId: string;
+  entityVersion: number;
+  /** Null after a delete. */
+  state: State | null;
+  data: JsonObject | undefined;
+  /** Position in the agent's stream; grows with every commit. */
+  sequence: number;
+  /** RFC 3339. */
+  time: string;
+  commandId: string;
+  correlationId: string | undefined;
+}
+
+/** A command that changed nothing. */
+export interface SignalEvent {
+  kind: 'signal';
+  event: 'conflict' | 'rejected' | 'denied';
+  payload: JsonObject;
+  commandId: string;
+  correlationId: string | undefined;
+}
+
+export type MeshEvent<State> = ChangeEvent<State> | SignalEvent;
+
+export interface SubscribeOptions {
+  /** Name of the durable subscription; all processes that use it share its events. */
+  durable: string;
+  /** Names of events, such as `updated`; default all that are committed. */
+  events?: readonly string[];
+  /** Where a new subscription begins; default `beginning`. An existing one goes on where it was. */
+  from?: 'beginning' | 'now' | Date;
+  /** How long a handler may take before the event is delivered again, in milliseconds. Default 30,000. */
+  ackWaitMs?: number;
+  /** Called when a handler fails, before the event is put back. */
+  onError?: (error: unknown) => void;
+}
+
+export interface EventSubscription {
+  /** Finishes the event at hand, and ends. The durable subscription itself stays in the server. */
+  stop(): Promise<void>;
+}
