@@ -48,11 +48,12 @@ export const concurrencyChecks = [
       await context.inventory.send('adjust', busy, { delta: 1 });
       answered++;
     });
-    const single = context.inventory.send('update', idle, { quantity: 1 }, { expect: 1 }).then((reply) => {
+    const single = async (): Promise<void> => {
+      const reply = await context.inventory.send('update', idle, { quantity: 1 }, { expect: 1 });
       expectItem(reply, 'updated', 2);
       expectThat('answers on the busy entity before that on the idle one', answered < burstLength, 'not all', answered);
-    });
-    await together<unknown>([burst, single]);
+    };
+    await together([burst, single()]);
     await expectItemIs(context, busy, burstLength + 1, { quantity: burstLength });
   }),
 ];

@@ -5,7 +5,6 @@ import { CheckFailed, fact } from '../check.ts';
 import type { SeenEvent } from '../event-watch.ts';
 import { expectDenied, expectLock, expectRejected } from '../expect-outcome.ts';
 import { expectEqual, expectThat } from '../expect.ts';
-import type { Reply } from '../reply.ts';
 import { together } from '../together.ts';
 import { acquireLock } from './steps.ts';
 
@@ -73,7 +72,7 @@ export const lockLeaseChecks = [
     throw new CheckFailed('five tries to refresh in the last 250 ms of a lease all came after its end');
   }),
 
-  fact('a lock acquire with wait_ms is answered within that time: granted, or held', async (context) => {
+  fact('a lock acquire with wait_ms on a lock that stays held is denied within that time', async (context) => {
     const resource = context.newResource();
     await acquireLock(context, resource, 'ann');
     const startedAtMs = performance.now();
@@ -83,14 +82,14 @@ export const lockLeaseChecks = [
     expectThat('ms until the denial', elapsedMs < 300 + 1_000, 'at most 300 and a little', Math.round(elapsedMs));
   }),
 
-  fact('a lock that comes free goes to a client that waits for it with wait_ms', async (context) => {
+  fact('a lock acquire with wait_ms is granted once the lock comes free, or told that it is held', async (context) => {
     const resource = context.newResource();
     await acquireLock(context, resource, 'ann');
     const waiting = context.lock.send('acquire', resource, { owner_id: 'bob', wait_ms: 3_000 });
     const releasing = context.sleep(100).then(async () => {
       return await context.lock.send('release', resource, { owner_id: 'ann' });
     });
-    const [reply, released] = (await together([waiting, releasing])) as [Reply, Reply];
+    const [reply, released] = await together([waiting, releasing]);
     expectLock(released, 'released');
     // An agent may also answer at once that the lock is held; then asking again is up to the client.
     if (reply.outcome.kind === 'denied') expectDenied(reply, 'held');

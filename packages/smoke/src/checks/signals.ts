@@ -3,6 +3,7 @@ import { decode, ConflictPayload, SIGNALS_STREAM } from '@meshforge/protocol';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { permissionViolation } from '../ask.ts';
 import { CheckFailed, CheckSkipped, fact } from '../check.ts';
+import { describeError } from '../describe-error.ts';
 import { expectConflict } from '../expect-outcome.ts';
 import { expectEqual } from '../expect.ts';
 import { createUpdatedItem } from './steps.ts';
@@ -13,8 +14,8 @@ const maxOthers = 200;
 
 export const signalChecks = [
   fact('the stream SIGNALS keeps a conflict', async (context) => {
-    const id = await createUpdatedItem(context);
     const streams = await readableStreams(context.connection, context.patienceMs);
+    const id = await createUpdatedItem(context);
     const { state } = await streams.info(SIGNALS_STREAM);
     const reply = await context.inventory.send('update', id, { quantity: 99 }, { expect: 1 });
     expectConflict(reply, 1, 2);
@@ -25,7 +26,7 @@ export const signalChecks = [
       kept = await findConflict(streams, state.last_seq + 1, id);
       if (kept === undefined) await context.sleep(20);
     }
-    if (kept === undefined) throw new CheckFailed(`${SIGNALS_STREAM}: expected the conflict of ${id}, found none`);
+    if (kept === undefined) throw new CheckFailed(`${SIGNALS_STREAM}: expected the conflict of ${id}, got none`);
     expectEqual('the kept conflict', kept, reply.payload);
   }),
 ];
@@ -59,6 +60,6 @@ async function readableStreams(
     return streams;
   } catch (error) {
     if (permissionViolation(error) !== undefined) throw new CheckSkipped('this user may not read the stream');
-    throw new CheckFailed(`${SIGNALS_STREAM}: expected a stream that can be read`, { cause: error });
+    throw new CheckFailed(`${SIGNALS_STREAM}: expected a stream that can be read, got ${describeError(error)}`);
   }
 }

@@ -1,0 +1,101 @@
+// Hunts: a check that passes whatever the mesh does, and a failure nobody can read.
+import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CheckResult, SmokeReport } from '../src/index.ts';
+import { runSmoke } from '../src/index.ts';
+import { startFakeAgents, type Temper } from './fake-agents.ts';
+
+/** Agents in the same process answer within a few ms; what does not come by then never comes. */
+const patienceMs = 60;
+/** A first server may have to be downloaded. */
+const serverTimeoutMs = 300_000;
+
+const reports = new Map<Temper, SmokeReport>();
+const leftovers: string[] = [];
+let server: NatsServer;
+
+beforeAll(async () => {
+  for (const temper of ['always yes', 'always no'] as const) {
+    // A server each: runs do not meet, but two fakes would both answer.
+    server = await startNatsServer();
+    const agents = await startFakeAgents(server.url, temper);
+    const onLeftover = (text: string): void => void leftovers.push(text);
+    try {
+      reports.set(temper, await runSmoke({ connection: { servers: [server.url] }, patienceMs, onLeftover }));
+    } finally {
+      await agents.stop();
+      await server.stop();
+    }
+  }
+}, serverTimeoutMs);
+
+function failuresOf(temper: Temper): CheckResult[] {
+  return (reports.get(temper)?.checks ?? []).filter((check) => !check.ok);
+}
+
+function failureOf(temper: Temper, name: string): string | undefined {
+  const found = reports.get(temper)?.checks.find((check) => check.name.includes(name));
+  expect(found, `a check named ${name}`).toBeDefined();
+  return found?.error;
+}
+
+test.each(['always yes', 'always no'] as const)('most checks fail on agents that %s', (temper) => {
+  const total = reports.get(temper)?.checks.length ?? 0;
+  expect(total).toBeGreaterThan(80);
+  expect(failuresOf(temper).length).toBeGreaterThan(total * 0.85);
+});
+
+test('every check fails on one kind of wrong agents or the other', () => {
+  const failed = new Set([...failuresOf('always yes'), ...failuresOf('always no')].map((check) => check.name));
+  const unfailing = (reports.get('always yes')?.checks ?? [])
+    .map(({ name }) => name)
+    .filter((name) => !failed.has(name));
+  expect(unfailing).toEqual([]);
+});
+
+test('every failure says what was expected', () => {
+  for (const { error } of [...failuresOf('always yes'), ...failuresOf('always no')]) {
+    expect(error).toMatch(/expected/);
+    expect(error).toMatch(/, got |within \d+ ms/);
+  }
+});
+
+test('a failure shows the expected and the actual value', () => {
+  expect(failureOf('always yes', 'makes the next one')).toBe(
+    'entity_version in the reply to cmd.inventory.update: expected 2, got 1',
+  );
+  expect(failureOf('always yes', 'an unknown action')).toMatch(
+    /^the reply to cmd\.inventory\.explode: expected rejected: unknown_action, got committed evt\.inventory\.updated \{/,
+  );
+  expect(failureOf('always no', 'a created entity has version 1')).toMatch(
+    /expected committed as evt\.inventory\.created with entity_version 1, got malformed evt\.inventory\.rejected .*invalid_command/,
+  );
+  expect(failureOf('always yes', 'expires by itself')).toMatch(
+    /^expected evt\.lock\.expired within \d+ ms; last seen: evt\./,
+  );
+});
+
+test('agents that always say yes pass what is asked of the reply alone', () => {
+  expect(failureOf('always yes', 'a created entity has version 1')).toBeUndefined();
+});
+
+test('what cannot be removed is named', () => {
+  expect(leftovers.length).toBeGreaterThan(0);
+  expect(leftovers[0]).toMatch(/^smoke-[0-9a-f]{8}-\d+-item: get of smoke-.*expected a result, got /);
+});
+
+test('agents that do not answer a command fail the check in the time one waits for them', async () => {
+  server = await startNatsServer();
+  const agents = await startFakeAgents(server.url, 'silent');
+  try {
+    const connection = { servers: [server.url] };
+    const { checks, failed } = await runSmoke({ connection, patienceMs, only: 'a created entity has version 1' });
+    expect(failed).toBe(1);
+    expect(checks[0]?.error).toBe('cmd.inventory.create: expected a reply within 60 ms, got none: timeout');
+  } finally {
+    await agents.stop();
+    await server.stop();
+  }
+});
+
+afterAll(async () => await server.stop());
