@@ -14,7 +14,7 @@ const known = {
 
 export type ProductionUserName = keyof typeof known;
 
-export const productionUserNames = Object.keys(known) as ProductionUserName[];
+const productionUserNames = Object.keys(known) as ProductionUserName[];
 
 /** A user with a fresh key. */
 export interface ProductionUser {

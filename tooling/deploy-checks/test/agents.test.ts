@@ -43,9 +43,14 @@ describe('an agent', () => {
     const { client, inventory } = mesh();
     const id = encodeURIComponent('\u{1F512}'.repeat(256)).replaceAll('.', '%2E');
     expect(id).toHaveLength(3072);
-    const events = await arrivalsDuring(client, 'evt.inventory.created', async () => {
-      await commit(inventory, { subject: `ent.inventory.${id}.created`, body: 'long', expected: 0 });
-    });
+    const events = await arrivalsDuring(
+      client,
+      'evt.inventory.created',
+      async () => {
+        await commit(inventory, { subject: `ent.inventory.${id}.created`, body: 'long', expected: 0 });
+      },
+      1,
+    );
     const loaded = await inventory.request(`$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.${id}.*`);
     expect(loaded.string()).toBe('long');
     expect(events).toEqual(['evt.inventory.created']);
@@ -61,28 +66,37 @@ describe('an agent', () => {
 
   test('leaves the expiry of a lease to the server, which announces it', async () => {
     const { client, lockManager } = mesh();
-    const events = await arrivalsDuring(client, 'evt.lock.*', async () => {
-      const at = new Date(Date.now() + 600).toISOString();
-      const extraHeaders = { 'Nats-Schedule': `@at ${at}`, 'Nats-Schedule-Target': 'ent.lock.resource.expired' };
-      const answer = await commit(lockManager, {
-        subject: 'ent.lock.resource.acquired',
-        body: '{}',
-        expected: 0,
-        extraHeaders,
-      });
-      expect(answer.error).toBeUndefined();
-      await sleep(1_500);
-    });
+    const events = await arrivalsDuring(
+      client,
+      'evt.lock.*',
+      async () => {
+        const at = new Date(Date.now() + 600).toISOString();
+        const extraHeaders = { 'Nats-Schedule': `@at ${at}`, 'Nats-Schedule-Target': 'ent.lock.resource.expired' };
+        const answer = await commit(lockManager, {
+          subject: 'ent.lock.resource.acquired',
+          body: '{}',
+          expected: 0,
+          extraHeaders,
+        });
+        expect(answer.error).toBeUndefined();
+      },
+      2,
+    );
     expect(events).toEqual(['evt.lock.acquired', 'evt.lock.expired']);
   });
 
   test('tells clients of refusals, which the audit trail keeps', async () => {
     const { client, inventory, lockManager, operator } = mesh();
     const before = (await contents(operator))['SIGNALS'] ?? 0;
-    const events = await arrivalsDuring(client, 'evt.>', () => {
-      for (const kind of ['conflict', 'rejected', 'denied']) inventory.publish(`evt.inventory.${kind}`, '{}');
-      lockManager.publish('evt.lock.denied', '{}');
-    });
+    const events = await arrivalsDuring(
+      client,
+      'evt.>',
+      () => {
+        for (const kind of ['conflict', 'rejected', 'denied']) inventory.publish(`evt.inventory.${kind}`, '{}');
+        lockManager.publish('evt.lock.denied', '{}');
+      },
+      4,
+    );
     expect(events.sort()).toEqual([
       'evt.inventory.conflict',
       'evt.inventory.denied',

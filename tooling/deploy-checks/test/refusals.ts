@@ -26,8 +26,19 @@ function watch(connection: NatsConnection): string[] {
   return refused;
 }
 
-/** The subjects of all that reaches `listener` on a filter while `act` runs, and a little longer. */
-export async function arrivalsDuring(listener: NatsConnection, filter: string, act: () => unknown): Promise<string[]> {
+const patienceMs = 5_000;
+const settleMs = 150;
+
+/**
+ * The subjects of all that reaches `listener` on a filter while `act` runs, and a little longer. Where something has to
+ * arrive, `atLeast` says how much, and a slow machine gets the time for it.
+ */
+export async function arrivalsDuring(
+  listener: NatsConnection,
+  filter: string,
+  act: () => unknown,
+  atLeast = 0,
+): Promise<string[]> {
   const arrived: string[] = [];
   const subscription = listener.subscribe(filter, {
     callback: (_error, message) => {
@@ -36,7 +47,9 @@ export async function arrivalsDuring(listener: NatsConnection, filter: string, a
   });
   await listener.flush();
   await act();
-  await sleep(150);
+  const deadline = performance.now() + patienceMs;
+  while (arrived.length < atLeast && performance.now() < deadline) await sleep(10);
+  await sleep(settleMs);
   subscription.unsubscribe();
   return arrived;
 }

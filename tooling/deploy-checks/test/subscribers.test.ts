@@ -91,7 +91,7 @@ describe('a durable subscriber', () => {
 
   test('reads entities and stream information, and hears live events', async () => {
     const { inventory, subscriber } = mesh();
-    const events = await arrivalsDuring(subscriber, 'evt.>', async () => await commitMany(inventory, 'read', 1));
+    const events = await arrivalsDuring(subscriber, 'evt.>', async () => await commitMany(inventory, 'read', 1), 1);
     const manager = await jetstreamManager(subscriber, inMesh);
     expect((await manager.streams.info('ENTITIES_lock')).config.name).toBe('ENTITIES_lock');
     expect((await subscriber.request(`${api}.DIRECT.GET.ENTITIES_inventory.ent.inventory.read.*`)).string()).toBe('1');
@@ -185,16 +185,20 @@ describe('a durable subscriber', () => {
 test('a subscriber that is taken over can push copies of a log to a client that subscribes to one event by its full name', async () => {
   const { client, inventory, subscriber } = mesh();
   await commitMany(inventory, 'copied', 1);
-  const arrived = await arrivalsDuring(client, 'evt.inventory.fulfilled', async () => {
-    const config = {
-      name: 'copier',
-      deliver_subject: 'evt.inventory.fulfilled',
-      ack_policy: 'none',
-      deliver_policy: 'last',
-    };
-    const request = JSON.stringify({ stream_name: 'ENTITIES_inventory', config });
-    await subscriber.request(`${api}.CONSUMER.CREATE.ENTITIES_inventory.copier`, request);
-    await sleep(300);
-  });
+  const arrived = await arrivalsDuring(
+    client,
+    'evt.inventory.fulfilled',
+    async () => {
+      const config = {
+        name: 'copier',
+        deliver_subject: 'evt.inventory.fulfilled',
+        ack_policy: 'none',
+        deliver_policy: 'last',
+      };
+      const request = JSON.stringify({ stream_name: 'ENTITIES_inventory', config });
+      await subscriber.request(`${api}.CONSUMER.CREATE.ENTITIES_inventory.copier`, request);
+    },
+    1,
+  );
   expect(arrived).toEqual(['ent.inventory.copied.adjusted']);
 });
