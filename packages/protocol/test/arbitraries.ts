@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /** Any sequence of UTF-16 code units, lone surrogates and NUL included, with a taste for what subjects and JSON trip on. */
 export const anyText: fc.Arbitrary<string> = fc

@@ -1,46 +1,48 @@
 /** Hunts for data that the inventory's rules could not count with, and for order ids that would vanish from its state. */
 import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
 import { check, inventoryContract, InventoryState } from '../src/index.ts';
 
 const MOST = 1_000_000_000_000;
 
 describe('the data of', () => {
-  const { create, update, adjust, reserve, release, fulfil, delete: remove } = inventoryContract.actions;
+  const { create, update } = inventoryContract.actions;
 
   it.each([
-    ['create', create.data, { name: 'Bolt' }, true],
-    ['create', create.data, { name: 'Bolt', quantity: 0 }, true],
-    ['create', create.data, { name: 'Bolt', quantity: MOST }, true],
-    ['create', create.data, { name: 'Bolt', quantity: MOST + 1 }, false],
-    ['create', create.data, { name: 'Bolt', quantity: -1 }, false],
-    ['create', create.data, { name: 'Bolt', reserved: 1 }, false],
-    ['create', create.data, { name: '' }, false],
-    ['create', create.data, {}, false],
-    ['update', update.data, { name: 'Nut' }, true],
-    ['update', update.data, { quantity: 3 }, true],
-    ['update', update.data, { name: 'Nut', quantity: 3 }, true],
-    ['update', update.data, {}, false],
-    ['update', update.data, { name: null }, false],
-    ['update', update.data, { reserved: 1 }, false],
-    ['adjust', adjust.data, { delta: 1 }, true],
-    ['adjust', adjust.data, { delta: -MOST }, true],
-    ['adjust', adjust.data, { delta: -MOST - 1 }, false],
-    ['adjust', adjust.data, { delta: 0 }, false],
-    ['adjust', adjust.data, { delta: -0 }, false],
-    ['adjust', adjust.data, { delta: 0.5 }, false],
-    ['adjust', adjust.data, { delta: '1' }, false],
-    ['reserve', reserve.data, { order_id: 'o-1', quantity: 1 }, true],
-    ['reserve', reserve.data, { order_id: 'constructor', quantity: 1 }, true],
-    ['reserve', reserve.data, { order_id: '__proto__', quantity: 1 }, false],
-    ['reserve', reserve.data, { order_id: 'o-1', quantity: 0 }, false],
-    ['reserve', reserve.data, { order_id: 'o-1' }, false],
-    ['release', release.data, { order_id: 'o-1' }, true],
-    ['release', release.data, { order_id: 'o-1', quantity: 1 }, false],
-    ['fulfil', fulfil.data, { order_id: '😀'.repeat(256) }, true],
-    ['fulfil', fulfil.data, { order_id: '' }, false],
-    ['delete', remove.data, {}, true],
-    ['delete', remove.data, { force: true }, false],
-  ])('%s %#: %o is accepted: %s', (_action, schema, data, accepted) => {
+    ['create', { name: 'Bolt' }, true],
+    ['create', { name: 'Bolt', quantity: 0 }, true],
+    ['create', { name: 'Bolt', quantity: MOST }, true],
+    ['create', { name: 'Bolt', quantity: MOST + 1 }, false],
+    ['create', { name: 'Bolt', quantity: -1 }, false],
+    ['create', { name: 'Bolt', reserved: 1 }, false],
+    ['create', { name: '' }, false],
+    ['create', {}, false],
+    ['update', { name: 'Nut' }, true],
+    ['update', { quantity: 3 }, true],
+    ['update', { name: 'Nut', quantity: 3 }, true],
+    ['update', {}, false],
+    ['update', { name: null }, false],
+    ['update', { reserved: 1 }, false],
+    ['adjust', { delta: 1 }, true],
+    ['adjust', { delta: -MOST }, true],
+    ['adjust', { delta: -MOST - 1 }, false],
+    ['adjust', { delta: 0 }, false],
+    ['adjust', { delta: -0 }, false],
+    ['adjust', { delta: 0.5 }, false],
+    ['adjust', { delta: '1' }, false],
+    ['reserve', { order_id: 'o-1', quantity: 1 }, true],
+    ['reserve', { order_id: 'constructor', quantity: 1 }, true],
+    ['reserve', { order_id: '__proto__', quantity: 1 }, false],
+    ['reserve', { order_id: 'o-1', quantity: 0 }, false],
+    ['reserve', { order_id: 'o-1' }, false],
+    ['release', { order_id: 'o-1' }, true],
+    ['release', { order_id: 'o-1', quantity: 1 }, false],
+    ['fulfil', { order_id: '😀'.repeat(256) }, true],
+    ['fulfil', { order_id: '' }, false],
+    ['delete', {}, true],
+    ['delete', { force: true }, false],
+  ] as const)('%s %o: accepted is %s', (action, data, accepted) => {
+    const schema: z.ZodType = inventoryContract.actions[action].data;
     expect(check(schema, data).ok).toBe(accepted);
   });
 

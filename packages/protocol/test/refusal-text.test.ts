@@ -2,7 +2,7 @@
  * Hunts for refusals that echo what a caller sent: megabytes of it, or characters that rewrite a terminal, split a log
  * line or forge a header. Answers cost the agent; they must stay small however large the nonsense.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
@@ -19,18 +19,20 @@ import { anyJson, anyText } from './arbitraries.ts';
 
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const ELLIPSIS = 1;
+const lengthOf = (text: string) => Array.from(text).length;
 
-function expectModest(decoded: Decoded<unknown>): void {
-  if (decoded.ok) return;
+/** What is too much in a refusal; empty for a modest one, and for what was accepted. */
+function excesses(decoded: Decoded<unknown>): string[] {
+  if (decoded.ok) return [];
   const { reason, issues } = decoded;
-  expect(reason.length).toBeGreaterThan(0);
-  expect([...reason].length).toBeLessThanOrEqual(LIMITS.reasonCharacters + ELLIPSIS);
-  expect(issues.length).toBeLessThanOrEqual(LIMITS.issues);
-  for (const { path, message } of issues) {
-    expect([...path].length).toBeLessThanOrEqual(LIMITS.issueCharacters + ELLIPSIS);
-    expect([...message].length).toBeLessThanOrEqual(LIMITS.issueCharacters + ELLIPSIS);
-  }
-  expect(JSON.stringify([reason, issues])).not.toMatch(UNPRINTABLE);
+  const parts = issues.flatMap(({ path, message }) => [path, message]);
+  return [
+    ...(reason === '' ? ['no reason'] : []),
+    ...(lengthOf(reason) > LIMITS.reasonCharacters + ELLIPSIS ? [`a reason of ${reason.length}`] : []),
+    ...(issues.length > LIMITS.issues ? [`${issues.length} issues`] : []),
+    ...parts.filter((part) => lengthOf(part) > LIMITS.issueCharacters + ELLIPSIS),
+    ...[reason, ...parts].filter((part) => UNPRINTABLE.test(part)).map((part) => JSON.stringify(part)),
+  ];
 }
 
 describe('a refusal', () => {
@@ -42,7 +44,9 @@ describe('a refusal', () => {
       fc.dictionary(anyText, fc.constant(1)).map(encode),
     );
     fc.assert(
-      fc.property(anyBytes, (bytes) => expectModest(decodeCommand(bytes))),
+      fc.property(anyBytes, (bytes) => {
+        expect(excesses(decodeCommand(bytes))).toEqual([]);
+      }),
       { numRuns: 3_000 },
     );
   });
@@ -51,7 +55,9 @@ describe('a refusal', () => {
     const schema = z.record(z.string().max(3), z.strictObject({ list: z.array(z.record(z.string(), z.int())) }));
     const keys = fc.dictionary(anyText, fc.dictionary(anyText, anyJson));
     fc.assert(
-      fc.property(keys, anyText, (value, at) => expectModest(check(schema, value, at))),
+      fc.property(keys, anyText, (value, at) => {
+        expect(excesses(check(schema, value, at))).toEqual([]);
+      }),
       { numRuns: 1_000 },
     );
   });
@@ -66,30 +72,30 @@ describe('a refusal', () => {
   ])('of %s stays small', (_, body) => {
     const decoded = decodeCommand(encode(body));
     expect(decoded.ok).toBe(false);
-    expectModest(decoded);
+    expect(excesses(decoded)).toEqual([]);
   });
 
   it('of 300,000 wrong items is as quick as reading them', () => {
     const schema = z.object({ list: z.array(z.strictObject({ a: z.int() })) });
     const started = performance.now();
-    expectModest(check(schema, { list: Array.from({ length: 300_000 }, () => 'x') }));
+    expect(excesses(check(schema, { list: Array.from({ length: 300_000 }, () => 'x') }))).toEqual([]);
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   it('of a record with a long key names its beginning', () => {
     const decoded = check(z.record(z.string().max(3), z.int()), { [long]: 1 });
-    expectModest(decoded);
+    expect(excesses(decoded)).toEqual([]);
     expect(decoded).toMatchObject({ issues: [{ path: `${'k'.repeat(64)}…` }] });
   });
 
   it('keeps a message of a schema short when it echoes the caller', () => {
     const echo = z.string().refine(() => false, { error: (issue) => `bad: ${String(issue.input)}` });
-    expectModest(check(echo, `\n${long}`));
+    expect(excesses(check(echo, `\n${long}`))).toEqual([]);
   });
 
   it('shows control characters of broken JSON by their code', () => {
     const decoded = decodeJson(new TextEncoder().encode('\u001b[2J\r\nNats-Forged: 1'));
-    expectModest(decoded);
+    expect(excesses(decoded)).toEqual([]);
     expect(decoded).toMatchObject({ reason: expect.stringContaining(String.raw`\u{1b}`) });
   });
 
@@ -109,7 +115,7 @@ describe('a refusal', () => {
     });
     const decoded = check(defective, 'a');
     expect(decoded).toMatchObject({ ok: false, code: 'invalid_command' });
-    expectModest(decoded);
+    expect(excesses(decoded)).toEqual([]);
   });
 
   it('is what a schema that needs to wait ends in', () => {

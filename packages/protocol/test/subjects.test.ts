@@ -2,7 +2,7 @@
  * Hunts for subjects with too few or too many tokens, for names that escape their place, and for subjects that mean two
  * things. Nothing a caller sends may reach a subject unencoded.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   agentToken,
@@ -22,11 +22,12 @@ import {
   queryWildcard,
   REPUBLISH,
   SIGNALS_SUBJECTS,
+  type ParsedSubject,
   type QueryKind,
 } from '../src/index.ts';
 import { anyName, anyText } from './arbitraries.ts';
 
-const notAName = anyText.filter((text) => !isName(text));
+const notAName = anyText.filter((text) => !isName(text) && text !== '*');
 
 describe('a subject with an entity id', () => {
   it('keeps its prefix and its four tokens, whatever the id', () => {
@@ -72,10 +73,11 @@ describe('a name', () => {
           () => entityFilter(text, 'e'),
           () => entityWildcard(text),
           () => entityStream(text),
+          () => entityEventFilter(text, '*'),
+          () => entityEventFilter('inventory', text),
         ]) {
           expect(build).toThrow(RangeError);
         }
-        if (text !== '*') expect(() => entityEventFilter('inventory', text)).toThrow(RangeError);
       }),
     );
   });
@@ -123,17 +125,16 @@ describe('parsing', () => {
   it('gives nothing or what has this very subject', () => {
     const part = fc.oneof(anyText, anyName, fc.constantFrom('cmd', 'qry', 'evt', 'ent', 'sys_lock_manager', '%2e'));
     const anySubject = fc.array(part, { maxLength: 5 }).map((parts) => parts.join('.'));
-    const build = {
-      command: ({ agent, action }: { agent: string; action: string }) => commandSubject(agent, action),
-      query: ({ agent, query }: { agent: string; query: string }) => `qry.${agentToken(agent)}.${query}`,
-      event: ({ agent, event }: { agent: string; event: string }) => eventSubject(agent, event),
+    const rebuilt = (parsed: ParsedSubject) => {
+      if (parsed.kind === 'entity') return entitySubject(parsed.agent, parsed.entityId, parsed.event);
+      if (parsed.kind === 'event') return eventSubject(parsed.agent, parsed.event);
+      if (parsed.kind === 'command') return commandSubject(parsed.agent, parsed.action);
+      return commandSubject(parsed.agent, parsed.query).replace('cmd', 'qry');
     };
     fc.assert(
       fc.property(anySubject, (subject) => {
         const parsed = parseSubject(subject);
-        if (parsed === undefined) return;
-        if (parsed.kind === 'entity') expect(entitySubject(parsed.agent, parsed.entityId, parsed.event)).toBe(subject);
-        else expect(build[parsed.kind](parsed as never)).toBe(subject);
+        expect(parsed === undefined ? subject : rebuilt(parsed)).toBe(subject);
       }),
       { numRuns: 2_000 },
     );
