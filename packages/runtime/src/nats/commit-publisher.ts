@@ -6,7 +6,7 @@ import { entityFilter, entitySubject, HEADERS } from '@meshforge/protocol';
 import type { StandingLease } from '../core/entity.ts';
 import { readPublishAck, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
-import type { Requester } from './requester.ts';
+import type { RequestPort } from './requester.ts';
 
 export interface CommitMessage {
   entityId: string;
@@ -25,7 +25,7 @@ export interface CommitMessage {
   standing?: StandingLease | undefined;
 }
 
-export function publishCommit(requester: Requester, agent: string, message: CommitMessage): Promise<PublishResult> {
+export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
   const { entityId, event, lease, standing } = message;
   const lines: (readonly [string, string])[] = [
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],

@@ -2,7 +2,7 @@ import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
 import { MESSAGE_NOT_FOUND, type ApiResponse } from './jetstream-errors.ts';
-import type { Answer, Requester } from './requester.ts';
+import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
 
 /** What a read found. `unavailable`: nobody answered; the read may be tried again. */
@@ -19,13 +19,13 @@ const encoder = new TextEncoder();
  */
 export class EntityReader {
   readonly #agent: AnyAgent;
-  readonly #requester: Requester;
+  readonly #requester: RequestPort;
   readonly #stream: string;
   readonly #replicated: boolean;
   /** Events under which an ordinary commit can stand. */
   readonly #commitEvents: readonly string[];
 
-  constructor(agent: AnyAgent, requester: Requester, replicas: number) {
+  constructor(agent: AnyAgent, requester: RequestPort, replicas: number) {
     this.#agent = agent;
     this.#requester = requester;
     this.#stream = entityStream(agent.name);

@@ -18,6 +18,9 @@ const WRONG_LAST_SEQUENCE = 10071;
 const WRONG_LAST_SEQUENCE_IN_FLIGHT = 10164;
 const SAME_MESSAGE_ID_IN_PROCESS = 10158;
 
+/** The stream or the account is full. Checked before a message is taken, so it is not in the stream. */
+const FULL = new Set([10023, 10047, 10077]);
+
 /** Answers that say "not now": the message may have been proposed all the same. */
 const TRANSIENT_STATUS = new Set([408, 429, 503]);
 
@@ -54,6 +57,7 @@ export function readPublishAck(answer: Answer): PublishResult {
 function readError({ code, err_code: errorCode, description }: ApiError): PublishResult {
   if (errorCode === WRONG_LAST_SEQUENCE || errorCode === WRONG_LAST_SEQUENCE_IN_FLIGHT) return { kind: 'lost_race' };
   const why = `${description} (${errorCode})`;
+  if (FULL.has(errorCode)) return { kind: 'refused', why };
   if (errorCode === SAME_MESSAGE_ID_IN_PROCESS || TRANSIENT_STATUS.has(code)) return { kind: 'unknown', why };
   return { kind: 'refused', why };
 }

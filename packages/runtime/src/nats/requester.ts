@@ -20,6 +20,9 @@ interface Pending {
   deadline: number;
 }
 
+/** All that readers and publishers need of it. */
+export type RequestPort = Pick<Requester, 'request'>;
+
 const SWEEP_MS = 100;
 
 export class Requester {

@@ -21,7 +21,7 @@ import { formatRecent, recentCommit, remember, type RecentCommit } from '../core
 import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import type { PublishResult } from '../nats/jetstream-errors.ts';
-import type { Requester } from '../nats/requester.ts';
+import type { RequestPort } from '../nats/requester.ts';
 import { EntityCache, type CacheLimits } from './entity-cache.ts';
 import { refusal, success, type StoreOutcome } from './outcome.ts';
 import { Turns } from './turns.ts';
@@ -37,7 +37,7 @@ const MAX_PAUSE_MS = 1_000;
 export interface EntityStoreOptions {
   agent: AnyAgent;
   reader: EntityReader;
-  requester: Requester;
+  requester: RequestPort;
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
@@ -138,6 +138,7 @@ export class EntityStore {
             const reason = `the server did not store the command: ${result.why}`;
             return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
           }
+          await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
         case 'lost_race':
           if (++races > MAX_RACES && doubtful === undefined) return this.#contended(command, races);
