@@ -47,6 +47,16 @@ export const conflictChecks = [
     expectConflict(await context.inventory.send('update', id, { quantity: 1 }, { expect: 7 }), 7, 1);
   }),
 
+  fact('the current version in a conflict is never older than the last acknowledged one', async (context) => {
+    // Replicas take turns, and each may remember the entity as it was when it saw it last.
+    const id = await createUpdatedItem(context);
+    for (let version = 3; version <= 22; version++) {
+      const next = await context.inventory.send('adjust', id, { delta: 1 }, { expect: version - 1 });
+      expectItem(next, 'adjusted', version);
+      expectConflict(await context.inventory.send('adjust', id, { delta: 1 }, { expect: 1 }), 1, version);
+    }
+  }),
+
   fact('expected_version 0 on a live entity is a conflict', async (context) => {
     const id = await createItem(context);
     expectConflict(await context.inventory.send('create', id, { name: 'smoke' }, { expect: 0 }), 0, 1);
