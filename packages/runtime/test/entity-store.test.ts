@@ -100,7 +100,7 @@ function newStore(stream: SimulatedStream, cacheEntities: number): EntityStore {
 
 function send(stores: readonly EntityStore[], { store, entityId, action, by, expectedVersion, commandId }: Sent) {
   const id = `${entityId}-${commandId}`;
-  return (stores[store] as EntityStore).execute(
+  return (stores[store]).execute(
     { entityId, action, expectedVersion, data: { by }, commandId: id, digest: digestOf(id) },
     [['Mesh-Command-Id', id]],
   );

@@ -29,12 +29,13 @@ type Handler<State> = (event: ChangeEvent<State>) => void | Promise<void>;
  */
 export async function subscribeDurably<State>(
   connection: NatsConnection,
+  jetstreamOptions: { checkAPI: false; domain?: string },
   agent: string,
   options: SubscribeOptions,
   handler: Handler<State>,
 ): Promise<EventSubscription> {
   const stream = entityStream(agent);
-  const manager = await jetstreamManager(connection, { checkAPI: false });
+  const manager = await jetstreamManager(connection, jetstreamOptions);
   try {
     await manager.consumers.add(stream, consumerConfig(agent, options));
   } catch (cause) {
@@ -45,7 +46,7 @@ export async function subscribeDurably<State>(
       cause,
     });
   }
-  const consumer = await jetstream(connection, { checkAPI: false }).consumers.get(stream, options.durable);
+  const consumer = await jetstream(connection, jetstreamOptions).consumers.get(stream, options.durable);
   const messages = await consumer.consume({ max_messages: AHEAD });
   const done = deliver(messages, options, handler);
   return {

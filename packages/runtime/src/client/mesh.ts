@@ -39,6 +39,8 @@ export interface MeshOptions extends ConnectOptions {
   timeoutMs?: number;
   /** For one try, in milliseconds; default 2,000. */
   tryTimeoutMs?: number;
+  /** JetStream domain under which this account sees the entity streams, for durable subscriptions. Default: its own. */
+  jetstreamDomain?: string;
 }
 
 /** Connects a client. @throws MeshError `connection`, `invalid_options` */
@@ -52,9 +54,11 @@ export class Mesh {
   readonly #requester: Requester;
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
+  readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
-    const { inboxPrefix = INBOX_PREFIX, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
+    const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
+    this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
@@ -132,7 +136,7 @@ export class Mesh {
     options: SubscribeOptions,
     handler: (event: ChangeEvent<StateOf<C>>) => void | Promise<void>,
   ): Promise<EventSubscription> {
-    return subscribeDurably(this.#connection, contract.name, options, handler);
+    return subscribeDurably(this.#connection, this.#jetstream, contract.name, options, handler);
   }
 
   /**
