@@ -100,10 +100,11 @@ function newStore(stream: SimulatedStream, cacheEntities: number): EntityStore {
 
 function send(stores: readonly EntityStore[], { store, entityId, action, by, expectedVersion, commandId }: Sent) {
   const id = `${entityId}-${commandId}`;
-  return (stores[store]).execute(
-    { entityId, action, expectedVersion, data: { by }, commandId: id, digest: digestOf(id) },
-    [['Mesh-Command-Id', id]],
-  );
+  const replica = stores[store];
+  if (replica === undefined) throw new RangeError(`there is no store ${store}`);
+  return replica.execute({ entityId, action, expectedVersion, data: { by }, commandId: id, digest: digestOf(id) }, [
+    ['Mesh-Command-Id', id],
+  ]);
 }
 
 /** Reads have faults of their own list, so that a long doubt about a publish can come with clear sight. */
