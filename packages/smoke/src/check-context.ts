@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inventoryContract, lockContract } from '@meshforge/protocol';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { AgentClient } from './agent-client.ts';
 import { Interrupted } from './cannot-run.ts';
 import { releaseResource, removeItem } from './clean-up.ts';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodeJson, eventWildcard, HEADERS, type JsonObject } from '@meshforge/protocol';
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { CannotRun, Interrupted } from './cannot-run.ts';
 import { CheckFailed } from './check.ts';
 import { describeError } from './describe-error.ts';

@@ -1,5 +1,5 @@
 import { inventoryContract, lockContract } from '@meshforge/protocol';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, permissionViolation } from './ask.ts';
 import { CannotRun } from './cannot-run.ts';

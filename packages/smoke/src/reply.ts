@@ -1,5 +1,5 @@
 import { decode, HEADERS, readOutcome, ReplyBody, type Outcome } from '@meshforge/protocol';
-import type { Msg } from '@nats-io/transport-node';
+import type { Msg } from '@nats-io/nats-core';
 import { CheckFailed } from './check.ts';
 import { show } from './expect.ts';
 

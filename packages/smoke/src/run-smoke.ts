@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inventoryContract, lockContract } from '@meshforge/protocol';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { CannotRun, Interrupted } from './cannot-run.ts';
 import { CheckContext, type MeshAccess } from './check-context.ts';
 import { CheckSkipped, type Check, type CheckResult, type SmokeReport } from './check.ts';

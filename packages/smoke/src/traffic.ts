@@ -1,6 +1,6 @@
 /** What goes by, one readable line per message. */
 import { decodeJson } from '@meshforge/protocol';
-import type { Payload } from '@nats-io/transport-node';
+import type { Payload } from '@nats-io/nats-core';
 import type { SeenEvent } from './event-watch.ts';
 import type { Reply } from './reply.ts';
 

@@ -1,6 +1,6 @@
 /** Bad input gets an answer that says what was wrong, changes nothing, and kills nothing. */
 import { HEADERS } from '@meshforge/protocol';
-import type { Payload } from '@nats-io/transport-node';
+import type { Payload } from '@nats-io/nats-core';
 import type { CheckContext } from '../check-context.ts';
 import { fact, type Check } from '../check.ts';
 import { expectItem, expectRejected } from '../expect-outcome.ts';
