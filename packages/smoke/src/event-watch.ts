@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodeJson, eventWildcard, HEADERS, type JsonObject } from '@meshforge/protocol';
-import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { CannotRun, Interrupted } from './cannot-run.ts';
 import { CheckFailed } from './check.ts';
 import { describeError } from './describe-error.ts';
@@ -52,7 +52,7 @@ export class EventWatch {
         if (error === null) watch.#keep(message);
         else refusals.push(error);
       };
-      connection.subscribe(eventWildcard(agent), { callback }) satisfies Subscription;
+      connection.subscribe(eventWildcard(agent), { callback });
     }
     await connection.flush();
     const [refusal] = refusals;

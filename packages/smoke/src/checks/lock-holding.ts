@@ -51,12 +51,7 @@ export const lockHoldingChecks = [
     const second = expectLock(reply, 'acquired');
     expectEqual('entity_version', second.version, first.version + 1);
     expectEqual('fencing_token', second.state.fencing_token, first.state.fencing_token);
-    expectThat(
-      'expires_at',
-      second.state.expires_at > first.state.expires_at,
-      `later than ${first.state.expires_at}`,
-      second.state.expires_at,
-    );
+    expectLaterEnd(second.state, first.state);
     await context.events.announced(reply);
   }),
 
@@ -65,12 +60,7 @@ export const lockHoldingChecks = [
     const first = await acquireLock(context, resource, 'ann', 5_000);
     const second = await acquireLock(context, resource, 'ann', 20_000);
     expectEqual('fencing_token', second.state.fencing_token, first.state.fencing_token);
-    expectThat(
-      'expires_at',
-      second.state.expires_at > first.state.expires_at,
-      `later than ${first.state.expires_at}`,
-      second.state.expires_at,
-    );
+    expectLaterEnd(second.state, first.state);
   }),
 
   fact('a lock cannot be refreshed or released by another: not_holder', async (context) => {
@@ -118,3 +108,7 @@ export const lockHoldingChecks = [
     }
   }),
 ];
+
+function expectLaterEnd({ expires_at: later }: LockState, { expires_at: earlier }: LockState): void {
+  expectThat('expires_at', later > earlier, `later than ${earlier}`, later);
+}

@@ -5,6 +5,7 @@ import type { CheckContext } from '../check-context.ts';
 import { fact } from '../check.ts';
 import { expectConflict, expectItem } from '../expect-outcome.ts';
 import { expectEqual } from '../expect.ts';
+import type { Reply } from '../reply.ts';
 import { createItem, createUpdatedItem, expectItemIs } from './steps.ts';
 
 export const messageHeaderChecks = [
@@ -13,11 +14,7 @@ export const messageHeaderChecks = [
     const headers = callersHeaders(context);
     const reply = await context.inventory.send('update', id, { quantity: 1 }, { expect: 1, headers });
     expectItem(reply, 'updated', 2);
-    const event = await context.events.announced(reply);
-    for (const [name, value] of Object.entries(headers)) {
-      expectEqual(`${name} of the reply`, reply.header(name), value);
-      expectEqual(`${name} of the event`, event.header(name), value);
-    }
+    await expectCopied(context, reply, headers);
   }),
 
   fact('a conflict carries the headers of its command too', async (context) => {
@@ -25,11 +22,7 @@ export const messageHeaderChecks = [
     const headers = callersHeaders(context);
     const reply = await context.inventory.send('update', id, { quantity: 1 }, { expect: 1, headers });
     expectConflict(reply, 1, 2);
-    const event = await context.events.announced(reply);
-    for (const [name, value] of Object.entries(headers)) {
-      expectEqual(`${name} of the reply`, reply.header(name), value);
-      expectEqual(`${name} of the event`, event.header(name), value);
-    }
+    await expectCopied(context, reply, headers);
   }),
 
   fact('a caller’s Nats-* headers neither reach the log nor change what is committed', async (context) => {
@@ -71,6 +64,14 @@ export const messageHeaderChecks = [
     }
   }),
 ];
+
+async function expectCopied(context: CheckContext, reply: Reply, headers: Record<string, string>): Promise<void> {
+  const event = await context.events.announced(reply);
+  for (const [name, value] of Object.entries(headers)) {
+    expectEqual(`${name} of the reply`, reply.header(name), value);
+    expectEqual(`${name} of the event`, event.header(name), value);
+  }
+}
 
 function callersHeaders(context: CheckContext): Record<string, string> {
   return {
