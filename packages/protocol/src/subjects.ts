@@ -28,15 +28,14 @@ export const REPUBLISH = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildca
 
 /** Whether a text may name an agent, an action or an event: `^[a-z][a-z0-9_]{0,63}$`. */
 export function isName(text: string): boolean {
-  return NAME.test(text);
+  // Callers in JavaScript have no compiler, and `undefined` spells a name.
+  return typeof text === 'string' && NAME.test(text);
 }
 
 /** @throws RangeError naming the text, what it is for and what is allowed. */
 export function assertName(kind: 'agent' | 'action' | 'event', text: string): void {
   if (!isName(text)) {
-    throw new RangeError(
-      `"${printable(text, LIMITS.nameCharacters)}" is no name for an ${kind}: expected ${NAME.source}`,
-    );
+    throw new RangeError(`${quoted(text)} is no name for an ${kind}: expected ${NAME.source}`);
   }
 }
 
@@ -66,7 +65,7 @@ export function commandWildcard(agent: string): string {
 /** `qry.<agent>.<kind>` */
 export function querySubject(agent: string, kind: QueryKind): string {
   if (!QUERY_KINDS.includes(kind)) {
-    throw new RangeError(`"${printable(kind, LIMITS.nameCharacters)}" is no query: expected ${QUERY_KINDS.join(', ')}`);
+    throw new RangeError(`${quoted(kind)} is no query: expected ${QUERY_KINDS.join(', ')}`);
   }
   return `qry.${agentToken(agent)}.${kind}`;
 }
@@ -138,4 +137,8 @@ export function parseSubject(subject: string): ParsedSubject | undefined {
   if (prefix === 'qry') return { kind: 'query', agent, query: third };
   if (prefix === 'evt') return { kind: 'event', agent, event: third };
   return undefined;
+}
+
+function quoted(text: unknown): string {
+  return `"${printable(String(text), LIMITS.nameCharacters)}"`;
 }

@@ -90,6 +90,11 @@ describe('a name', () => {
     expect(isName(text)).toBe(true);
   });
 
+  it.each([undefined, null, true, ['a']])('is not %j, as a caller without a compiler could say', (value) => {
+    expect(isName(value as never)).toBe(false);
+    expect(() => commandSubject('inventory', value as never)).toThrow(RangeError);
+  });
+
   it('that every object inherits is a name like any other', () => {
     expect(agentToken('constructor')).toBe('constructor');
     expect(commandSubject('constructor', 'constructor')).toBe('cmd.constructor.constructor');
