@@ -1,0 +1,8 @@
+export type Say = (line: string) => void;
+
+/** Tells a person what is going on; see lib/narrator.mjs. */
+export interface Narrator {
+  readonly say: Say;
+  /** Says what begins, that it still runs, and how long it took. */
+  readonly step: <T>(title: string, work: () => Promise<T>) => Promise<T>;
+}
