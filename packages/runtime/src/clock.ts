@@ -7,8 +7,8 @@ export interface Clock {
   wall(): number;
   /** Milliseconds since some moment; never jumps. */
   monotonic(): number;
-  /** Resolves after so many milliseconds. */
-  sleep(ms: number): Promise<void>;
+  /** Resolves after so many milliseconds, or when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** 0 ≤ x < 1, for jitter. */
   random(): number;
 }
@@ -16,6 +16,6 @@ export interface Clock {
 export const systemClock: Clock = {
   wall: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: (ms) => delay(ms),
+  sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {}),
   random: () => Math.random(),
 };

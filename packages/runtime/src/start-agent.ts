@@ -13,7 +13,7 @@ import { connectNats } from './nats/connect.ts';
 import { EntityReader } from './nats/entity-reader.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
-import { requireServer } from './nats/server-requirements.ts';
+import { requireServer, untilAnswered } from './nats/server-requirements.ts';
 import { ensureStream, entityStreamSettings, signalsStreamSettings } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
 import { EntityStore } from './store/entity-store.ts';
@@ -47,9 +47,13 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
   const resolved = resolveAgentOptions(agent.name, options);
   const connection = await connectNats(resolved.nats);
   try {
-    const manager = await requireServer(connection);
-    await ensureStream(manager, entityStreamSettings(agent, resolved.streamReplicas));
-    await ensureStream(manager, signalsStreamSettings(resolved.streamReplicas));
+    const manager = await requireServer(connection, systemClock);
+    for (const settings of [
+      entityStreamSettings(agent, resolved.streamReplicas),
+      signalsStreamSettings(resolved.streamReplicas),
+    ]) {
+      await untilAnswered(systemClock, () => ensureStream(manager, settings));
+    }
     return await serve(agent, resolved, connection, manager);
   } catch (error) {
     await connection.close();
@@ -108,11 +112,17 @@ async function serve(
 
   let stopping: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    await service.stop();
-    await Promise.race([Promise.all([commands.drained(), queries.drained()]), clock.sleep(options.drainTimeoutMs)]);
+    // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
+    const drain = async (): Promise<void> => {
+      await service.stop();
+      await Promise.all([commands.drained(), queries.drained()]);
+      await connection.flush();
+    };
+    const timeout = new AbortController();
+    await Promise.race([drain().catch(() => {}), clock.sleep(options.drainTimeoutMs, timeout.signal)]);
+    timeout.abort();
     store.stop();
     serverClock.stop();
-    if (!connection.isClosed()) await connection.flush().catch(() => {});
     requester.close();
     await connection.close();
   };

@@ -24,6 +24,8 @@ export interface ConnectOptions {
 const DEFAULT_SERVER = 'nats://127.0.0.1:4222';
 const RECONNECT_WAIT_MS = 250;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** A server that has stopped answering is noticed after two of these. */
+const PING_INTERVAL_MS = 5_000;
 
 /** The prefix of inboxes to which services answer; nothing else is ever a reply subject. */
 export const INBOX_PREFIX = '_INBOX';
@@ -71,6 +73,8 @@ async function resolveOptions(options: ConnectOptions): Promise<ConnectionOption
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,
     timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: 2,
     waitOnFirstConnect: options.waitOnFirstConnect ?? false,
     ...(name === undefined ? {} : { name }),
     ...(authenticator === undefined ? {} : { authenticator }),

@@ -1,4 +1,5 @@
 /** The one place that knows JetStream's error codes. */
+import type { JetStreamApiError } from '@nats-io/jetstream';
 import type { Answer } from './requester.ts';
 
 /** What became of a publish to a stream. */
@@ -27,6 +28,15 @@ const TRANSIENT_STATUS = new Set([408, 429, 503]);
 export const STREAM_NOT_FOUND = 10059;
 export const STREAM_NAME_IN_USE = 10058;
 export const MESSAGE_NOT_FOUND = 10037;
+
+const NOT_ENABLED = new Set([10039, 10076]);
+const NO_SUITABLE_PEERS = 10005;
+
+/** Whether asking again can help: a cluster has no leader yet, or not enough of its servers have come up. */
+export function isTransient(error: JetStreamApiError): boolean {
+  if (NOT_ENABLED.has(error.code)) return false;
+  return TRANSIENT_STATUS.has(error.status) || error.code === NO_SUITABLE_PEERS;
+}
 
 interface ApiError {
   code: number;

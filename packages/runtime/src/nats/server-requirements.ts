@@ -1,16 +1,24 @@
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
+import { JetStreamApiError, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { errors, type NatsConnection } from '@nats-io/nats-core';
 import semver from 'semver';
+import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
+import { isTransient } from './jetstream-errors.ts';
 
 /** The first server with message schedules as MeshForge uses them. */
 export const MINIMUM_SERVER = '2.14.0';
+
+/** How long a start waits for a cluster that is electing its leaders, in milliseconds. */
+const PATIENCE_MS = 30_000;
+/** How long for a server where nobody listens for JetStream requests: most likely it is off. */
+const NO_RESPONDERS_PATIENCE_MS = 3_000;
+const PAUSE_MS = 250;
 
 /**
  * Checks that the server is one that MeshForge can stand on.
  * @throws MeshError `server_unsuitable` saying what it lacks
  */
-export async function requireServer(connection: NatsConnection): Promise<JetStreamManager> {
+export async function requireServer(connection: NatsConnection, clock: Clock): Promise<JetStreamManager> {
   const version = connection.info?.version ?? 'unknown';
   // Pre-releases of the minimum have what it takes.
   if (semver.lt(semver.coerce(version) ?? '0.0.0', MINIMUM_SERVER)) {
@@ -22,7 +30,7 @@ export async function requireServer(connection: NatsConnection): Promise<JetStre
   }
   try {
     const manager = await jetstreamManager(connection, { checkAPI: false });
-    await manager.getAccountInfo();
+    await untilAnswered(clock, () => manager.getAccountInfo());
     return manager;
   } catch (cause) {
     throw new MeshError({
@@ -33,4 +41,27 @@ export async function requireServer(connection: NatsConnection): Promise<JetStre
       cause,
     });
   }
+}
+
+/** Asks again while JetStream says "not now", as it does until a cluster has elected its leaders. */
+export async function untilAnswered<T>(clock: Clock, ask: () => Promise<T>): Promise<T> {
+  const began = clock.monotonic();
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (clock.monotonic() - began > patienceFor(error)) throw error;
+      await clock.sleep(PAUSE_MS);
+    }
+  }
+}
+
+function patienceFor(error: unknown): number {
+  if (error instanceof JetStreamApiError) return isTransient(error) ? PATIENCE_MS : 0;
+  if (error instanceof errors.TimeoutError) return PATIENCE_MS;
+  return hasNoResponders(error) ? NO_RESPONDERS_PATIENCE_MS : 0;
+}
+
+function hasNoResponders(error: unknown): boolean {
+  return error instanceof Error && (error instanceof errors.NoRespondersError || hasNoResponders(error.cause));
 }
