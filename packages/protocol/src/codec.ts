@@ -26,8 +26,8 @@ export function encode(value: unknown): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Any JSON value from a caller: at most 1 MiB and 64 levels deep, without `__proto__` keys. */
-export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
+/** Any JSON value from a caller: at most 1 MiB and `maxDepth` levels (64 unless given), without `__proto__` keys. */
+export function decodeJson(bytes: Uint8Array, maxDepth: number = LIMITS.jsonDepth): Decoded<unknown> {
   if (bytes.length > LIMITS.commandBytes) {
     return failed('too_large', `the body has ${bytes.length} bytes: expected at most ${LIMITS.commandBytes}`);
   }
@@ -37,8 +37,8 @@ export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
   } catch {
     return failed('invalid_command', 'the body is not UTF-8');
   }
-  if (text.length > LIMITS.jsonDepth && depthOf(text) > LIMITS.jsonDepth) {
-    return failed('invalid_command', `the body nests deeper than ${LIMITS.jsonDepth} levels`);
+  if (text.length > maxDepth && depthOf(text) > maxDepth) {
+    return failed('invalid_command', `the body nests deeper than ${maxDepth} levels`);
   }
   let value: unknown;
   try {
@@ -56,15 +56,16 @@ export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
   return { ok: true, value };
 }
 
-/** A message of the given schema. */
+/** A message of the given schema; up to 256 levels deep, as replies and events can be. */
 export function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array): Decoded<T> {
-  const json = decodeJson(bytes);
+  const json = decodeJson(bytes, LIMITS.replyJsonDepth);
   return json.ok ? check(schema, json.value) : json;
 }
 
 /** The body of a command; its `data` is checked by the action's own schema, see {@link check}. */
 export function decodeCommand(bytes: Uint8Array): Decoded<CommandBody> {
-  return decode(CommandBody, bytes);
+  const json = decodeJson(bytes);
+  return json.ok ? check(CommandBody, json.value) : json;
 }
 
 /**

@@ -16,8 +16,10 @@ export const LIMITS = {
   stateBytes: 524_288,
   /** Bytes of a command or query body: the server's default payload limit. */
   commandBytes: 1_048_576,
-  /** Levels of arrays and objects in a body: deeper ones serve nobody and overflow recursive readers. */
+  /** Levels of arrays and objects in what a caller sends: deeper ones serve nobody and overflow recursive readers. */
   jsonDepth: 64,
+  /** Levels in what an agent sends: the data of a command comes back deeper, in the state of a history's event. */
+  replyJsonDepth: 256,
   /** Characters of a refusal's reason: it also rides in a header, and says to a person what was wrong. */
   reasonCharacters: 1_024,
   /** Characters of an issue's path and of its message. */

@@ -31,6 +31,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
  * character that a reader would not see as itself written as `\u{…}`.
  */
 export function printable(text: string, maxCharacters: number): string {
+  if (text.length <= maxCharacters && !UNPRINTABLE.test(text)) return text;
   let shown = '';
   let room = maxCharacters;
   for (const character of text) {

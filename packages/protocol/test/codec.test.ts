@@ -4,7 +4,17 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { CommandBody, decode, decodeCommand, decodeJson, encode, LIMITS, type Decoded } from '../src/index.ts';
+import {
+  CommandBody,
+  decode,
+  decodeCommand,
+  decodeJson,
+  encode,
+  HistoryResult,
+  LIMITS,
+  ReplyBody,
+  type Decoded,
+} from '../src/index.ts';
 import { anyJson, anyText } from './arbitraries.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -84,6 +94,18 @@ describe('nesting', () => {
     expect(refusal(decodeJson(nested(LIMITS.jsonDepth + 1))).reason).toBe(reason);
     expect(refusal(decodeJson(nested(500_000))).reason).toBe(reason);
     expect(refusal(decodeJson(bytesOf('{"a":'.repeat(150_000)))).reason).toBe(reason);
+  });
+
+  it('that a command may have does not make its reply or its history unreadable', () => {
+    let blob: unknown = 'deep';
+    // The command and its data are levels too.
+    for (let level = 2; level < LIMITS.jsonDepth; level++) blob = [blob];
+    expect(decodeCommand(encode({ entity_id: 'a', data: { blob } })).ok).toBe(true);
+    expect(decodeCommand(encode({ entity_id: 'a', data: { blob: [blob] } })).ok).toBe(false);
+    const success = { entity_id: 'a', entity_version: 1, state: { blob } };
+    expect(decode(ReplyBody, encode({ event: 'evt.box.filled', payload: success })).ok).toBe(true);
+    const event = { ...success, event: 'evt.box.filled', time: '2026-01-31T12:00:00.000Z', command_id: 'c' };
+    expect(decode(HistoryResult, encode({ events: [event] })).ok).toBe(true);
   });
 
   it('is not counted in text', () => {

@@ -68,7 +68,7 @@ describe('a refusal', () => {
     ['a long id', { entity_id: long }],
     ['a long id of the wrong type', { entity_id: [long] }],
     ['a long key above a __proto__', JSON.parse(`{"${long}":{"__proto__":1}}`)],
-    ['100,000 keys', Object.fromEntries(Array.from({ length: 80_000 }, (_, i) => [`key${i}`, 0]))],
+    ['80,000 keys', Object.fromEntries(Array.from({ length: 80_000 }, (_, i) => [`key${i}`, 0]))],
   ])('of %s stays small', (_, body) => {
     const decoded = decodeCommand(encode(body));
     expect(decoded.ok).toBe(false);
