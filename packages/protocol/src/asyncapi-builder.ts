@@ -67,7 +67,7 @@ export class AsyncApiBuilder {
       title: name,
       summary: description,
       headers: schemaRef(`headers.${headers}`),
-      ...(CORRELATED.has(headers) ? { correlationId: { location: `$message.header#/${HEADERS.correlationId}` } } : {}),
+      correlationId: { location: `$message.header#/${HEADERS.correlationId}` },
       payload: this.#schema(name, payload),
     };
     return { $ref: `#/components/messages/${name}` };
@@ -81,8 +81,6 @@ export class AsyncApiBuilder {
     return schemaRef(name);
   }
 }
-
-const CORRELATED: ReadonlySet<HeaderKind> = new Set<HeaderKind>(['command', 'commit', 'signal', 'reply']);
 
 export function schemaRef(name: string): JsonObject {
   return { $ref: `#/components/schemas/${name}` };

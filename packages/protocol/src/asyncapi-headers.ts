@@ -17,9 +17,9 @@ export function headerSchemas(): Record<HeaderKind, JsonSchema> {
     }),
     commit: headers({ ...passedOn, ...stored }),
     signal: headers(passedOn),
-    query: headers(trace),
+    query: headers(correlated),
     reply: headers({ ...passedOn, ...refused, [HEADERS.replayed]: replayed }),
-    answer: headers(refused),
+    answer: headers({ ...correlated, ...refused }),
   };
 }
 
@@ -32,8 +32,9 @@ const id: JsonSchema = {
   minLength: 1,
   maxLength: LIMITS.idHeaderCharacters,
 };
-const trace = byName(TRACE_HEADERS, { type: 'string', maxLength: LIMITS.traceHeaderBytes });
-const passedOn = { ...byName(ID_HEADERS, id), ...trace };
+const trace: JsonSchema = { type: 'string', maxLength: LIMITS.traceHeaderBytes };
+const passedOn = { ...byName(ID_HEADERS, id), ...byName(TRACE_HEADERS, trace) };
+const correlated = byName([HEADERS.correlationId], id);
 
 /** What the server adds when it emits a commit; together they name its place in the log. */
 const stored = {
