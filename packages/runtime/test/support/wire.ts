@@ -3,6 +3,9 @@ import { commandSubject, encode, HEADERS, querySubject, type JsonObject, type Qu
 import { headers as newHeaders, type MsgHdrs, type NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 
+/** So that tests of other packages need no NATS client of their own. */
+export type { NatsConnection } from '@nats-io/nats-core';
+
 /** @param servers URLs, separated by commas */
 export function openConnection(servers: string): Promise<NatsConnection> {
   return connect({ servers: servers.split(','), maxReconnectAttempts: -1, reconnectTimeWait: 100 });
