@@ -8,6 +8,7 @@ import { readable } from './agent-log.ts';
 
 const pingTimeoutMs = 1_000;
 const retryMs = 50;
+const NO_RESPONDERS = 503;
 const { resolve: resolvePackage } = createRequire(import.meta.url);
 
 /** An agent that ships with MeshForge. */
@@ -56,18 +57,32 @@ export async function firstToDie(agents: readonly AgentProcess[]): Promise<never
   );
 }
 
-/** Resolves when the agent answers a ping. @throws Error after `timeoutMs` */
-export async function untilReady(connection: NatsConnection, agent: string, timeoutMs: number): Promise<void> {
+/** Resolves when so many processes of the agent answer a ping. @throws Error after `timeoutMs` */
+export async function untilReady(
+  connection: NatsConnection,
+  agent: string,
+  timeoutMs: number,
+  replicas = 1,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    try {
-      await connection.request(`$SRV.PING.${agent}`, '', { timeout: pingTimeoutMs });
-      return;
-    } catch (cause) {
-      if (performance.now() > deadline || connection.isClosed()) {
-        throw new Error(`the agent ${agent} does not answer after ${timeoutMs / 1000} s`, { cause });
-      }
-      await sleep(retryMs);
+    if ((await countAnswers(connection, `$SRV.PING.${agent}`, replicas)) >= replicas) return;
+    if (performance.now() > deadline || connection.isClosed()) {
+      throw new Error(`the agent ${agent} does not answer after ${timeoutMs / 1000} s`);
     }
+    await sleep(retryMs);
   }
+}
+
+async function countAnswers(connection: NatsConnection, subject: string, wanted: number): Promise<number> {
+  let answers = 0;
+  try {
+    const options = { strategy: 'count', maxMessages: wanted, maxWait: pingTimeoutMs } as const;
+    for await (const answer of await connection.requestMany(subject, '', options)) {
+      if (answer.headers?.code !== NO_RESPONDERS) answers++;
+    }
+  } catch {
+    // Nobody yet.
+  }
+  return answers;
 }

@@ -1,0 +1,144 @@
+// What npm test runs, in order. Each entry is one step with its own line and its own time.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runCommand } from './command.mjs';
+import { install, isInstalled } from './install.mjs';
+import { pnpm } from './pnpm.mjs';
+import { countReport, countVitest, ONE_FAILED, ONE_PASSED } from './tally.mjs';
+
+const minuteMs = 60_000;
+
+/**
+ * @typedef {import('./tally.mjs').Count} Count
+ * @typedef {{ root: string, signal: AbortSignal, directory: string }} Place directory: for reports; removed at the end
+ * @typedef {{ name: string, stopsAll?: true, run: (place: Place) => Promise<Count> }} Check stopsAll: nothing can follow its failure
+ */
+
+/** @type {Check} */
+const installing = {
+  name: 'install',
+  stopsAll: true,
+  run: async ({ root, signal }) => {
+    if (isInstalled(root)) return ONE_PASSED;
+    return verdict(await install(root, { signal, limitMs: 5 * minuteMs }));
+  },
+};
+
+/** @type {Check} */
+const building = asPnpm('build', ['exec', 'turbo', 'build'], 5);
+
+/** @type {readonly Check[]} */
+const EVERYTHING = [
+  installing,
+  building,
+  asPnpm('lint', ['exec', 'turbo', 'lint'], 5),
+  asPnpm('typecheck', ['exec', 'turbo', 'typecheck'], 5),
+  asPnpm('house rules', ['run', 'rules'], 2),
+  asPnpm('knip', ['run', 'knip'], 2),
+  vitest([]),
+  smoke(),
+  image('@meshforge/inventory'),
+  image('@meshforge/lock-manager'),
+];
+
+/**
+ * All checks; with filters only the tests whose file matches one, and what they need.
+ *
+ * @param {readonly string[]} filters
+ */
+export function checksFor(filters) {
+  return filters.length === 0 ? EVERYTHING : [installing, building, vitest(filters)];
+}
+
+/**
+ * @param {(directory: string) => Promise<void>} work
+ */
+export async function inTemporaryDirectory(work) {
+  const directory = mkdtempSync(join(tmpdir(), 'meshforge-test-'));
+  try {
+    await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {readonly string[]} args
+ * @param {number} limitMinutes
+ * @returns {Check}
+ */
+function asPnpm(name, args, limitMinutes) {
+  return {
+    name,
+    run: async ({ root, signal }) => verdict(await pnpm(root, args, { signal, limitMs: limitMinutes * minuteMs })),
+  };
+}
+
+/**
+ * @param {readonly string[]} filters
+ * @returns {Check}
+ */
+function vitest(filters) {
+  return {
+    name: 'tests',
+    run: async ({ root, signal, directory }) => {
+      const report = join(directory, 'vitest.json');
+      const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+      const args = ['exec', 'vitest', 'run', ...reporters, ...filters];
+      const { code } = await pnpm(root, args, { signal, limitMs: 18 * minuteMs });
+      return countVitest(readIfThere(report), code);
+    },
+  };
+}
+
+/** @returns {Check} */
+function smoke() {
+  return {
+    name: 'smoke checks',
+    run: async ({ root, signal, directory }) => {
+      const report = join(directory, 'smoke.json');
+      const script = join(root, 'tooling/dev/dist/smoke-private-mesh.js');
+      const { code } = await runCommand(process.execPath, [script, directory, report], {
+        cwd: root,
+        signal,
+        limitMs: 4 * minuteMs,
+      });
+      return countReport(readIfThere(report), code);
+    },
+  };
+}
+
+/**
+ * The steps of the image of an app, outside Docker, and whether what they leave starts, answers and stops.
+ *
+ * @param {string} app
+ * @returns {Check}
+ */
+function image(app) {
+  return {
+    name: `image of ${app}`,
+    run: async ({ root, signal, directory }) => {
+      const target = join(directory, app.replace('@meshforge/', 'image-'));
+      const options = { signal, limitMs: 4 * minuteMs };
+      const made = await pnpm(root, ['exec', join(root, 'deploy/image-steps.sh'), app, target], options);
+      if (made.code !== 0) return ONE_FAILED;
+      const script = join(root, 'tooling/dev/dist/run-image.js');
+      return verdict(await runCommand(process.execPath, [script, app, target, directory], { ...options, cwd: root }));
+    },
+  };
+}
+
+/**
+ * @param {{ code: number | null, late: boolean }} result
+ * @returns {Count}
+ */
+function verdict({ code, late }) {
+  return code === 0 && !late ? ONE_PASSED : ONE_FAILED;
+}
+
+/** @param {string} file */
+function readIfThere(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+}
