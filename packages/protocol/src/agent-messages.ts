@@ -7,7 +7,7 @@ import { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQue
 import { commandSubject, eventSubject, QUERY_KINDS, querySubject, type QueryKind } from './subjects.ts';
 
 /** One message on one subject. */
-export interface Message {
+interface Message {
   subject: string;
   description: string;
   schema: z.ZodType;
