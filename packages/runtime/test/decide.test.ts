@@ -38,6 +38,7 @@ const command: Command = {
   data: { mode: 'accept' },
   commandId: 'id',
   digest: 'digest',
+  headers: [],
 };
 
 const entities = fc.record({

@@ -102,9 +102,15 @@ function send(stores: readonly EntityStore[], { store, entityId, action, by, exp
   const id = `${entityId}-${commandId}`;
   const replica = stores[store];
   if (replica === undefined) throw new RangeError(`there is no store ${store}`);
-  return replica.execute({ entityId, action, expectedVersion, data: { by }, commandId: id, digest: digestOf(id) }, [
-    ['Mesh-Command-Id', id],
-  ]);
+  return replica.execute({
+    entityId,
+    action,
+    expectedVersion,
+    data: { by },
+    commandId: id,
+    digest: digestOf(id),
+    headers: [['Mesh-Command-Id', id]],
+  });
 }
 
 /** Reads have faults of their own list, so that a long doubt about a publish can come with clear sight. */
@@ -246,6 +252,37 @@ test('I4: an entity whose commit hangs keeps no other waiting', async () => {
   expect((await send([store], { ...base, entityId: 'b', commandId: '2' })).kind).toBe('committed');
   release?.();
   expect((await slow).kind).toBe('committed');
+});
+
+test('a conflict tells the version that the entity has, not one that a replica remembers', async () => {
+  const stream = new SimulatedStream(() => 'none', false);
+  const [one, other] = [newStore(stream, 10), newStore(stream, 10)] as const;
+  const base = { store: 0, entityId: 'a', by: 1, expectedVersion: undefined } as const;
+  await send([one], { ...base, action: 'create', commandId: '1' });
+  await send([one], { ...base, action: 'add', commandId: '2' });
+  await send([other], { ...base, action: 'add', commandId: '3' });
+  const outcome = await send([one], { ...base, action: 'add', expectedVersion: 1, commandId: '4' });
+  expect(outcome).toMatchObject({ kind: 'conflict', payload: expect.stringContaining('"current_version":3') });
+});
+
+test('64 commands at once that lose to one cost one read together', async () => {
+  let reads = 0;
+  const stream = new SimulatedStream((kind) => {
+    if (kind === 'read') reads++;
+    return 'none';
+  }, false);
+  const store = newStore(stream, 10);
+  const base = { store: 0, entityId: 'a', by: 1 } as const;
+  await send([store], { ...base, action: 'create', expectedVersion: undefined, commandId: 'create' });
+  reads = 0;
+  const outcomes = await Promise.all(
+    Array.from({ length: 64 }, (_, i) =>
+      send([store], { ...base, action: 'add', expectedVersion: 1, commandId: String(i) }),
+    ),
+  );
+  expect(outcomes.filter(({ kind }) => kind === 'committed')).toHaveLength(1);
+  expect(outcomes.filter(({ kind }) => kind === 'conflict')).toHaveLength(63);
+  expect(reads).toBeLessThanOrEqual(1);
 });
 
 test('a refusal is never decided on a cached entity that another replica may have changed', async () => {

@@ -10,6 +10,9 @@ import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Entity } from './entity.ts';
 import { findCommit, type RecentCommit } from './recent.ts';
 
+/** Mesh and trace headers, checked: what travels from a command to its event and its reply. */
+export type CommandHeaders = readonly (readonly [name: string, value: string])[];
+
 /** A command whose envelope and data have passed their schemas. */
 export interface Command {
   entityId: string;
@@ -19,6 +22,7 @@ export interface Command {
   commandId: string;
   /** Short digest of the id. */
   digest: string;
+  headers: CommandHeaders;
 }
 
 export type Plan =

@@ -8,7 +8,7 @@ import {
 } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
-import type { CommandHeaders } from '../store/entity-store.ts';
+import type { CommandHeaders } from '../core/decide.ts';
 
 /** The headers of a command, checked: only these travel on, never a caller's `Nats-*`. */
 export interface ReadHeaders {

@@ -16,9 +16,9 @@ import {
 } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
-import type { Command } from '../core/decide.ts';
+import type { Command, CommandHeaders } from '../core/decide.ts';
 import { digestOf } from '../nats/digest.ts';
-import type { CommandHeaders, EntityStore } from '../store/entity-store.ts';
+import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../store/outcome.ts';
 import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Voice } from './reply.ts';
@@ -104,8 +104,9 @@ export class CommandIntake {
       data: data.value as JsonObject,
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),
+      headers: headers.lines,
     };
-    return store.execute(command, headers.lines);
+    return store.execute(command);
   }
 
   #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {

@@ -9,30 +9,37 @@ export interface CacheLimits {
 
 export const DEFAULT_CACHE: CacheLimits = { entities: 100_000, bytes: 64 * 1024 * 1024 };
 
+/** An entity as it was seen. */
+export interface Sighting {
+  entity: Entity;
+  /** A moment, as the store counts them, at which the entity was so for certain; 0 = none is known. */
+  asOf: number;
+}
+
 /** Least recently used entities leave first. Only ever a hint: the server's compare-and-set decides. */
 export class EntityCache {
   readonly #limits: CacheLimits;
   /** A Map keeps insertion order; an entity that is used moves to its end. */
-  readonly #entities = new Map<string, Entity>();
+  readonly #entities = new Map<string, Sighting>();
   #bytes = 0;
 
   constructor(limits: CacheLimits) {
     this.#limits = limits;
   }
 
-  get(entityId: string): Entity | undefined {
-    const entity = this.#entities.get(entityId);
-    if (entity !== undefined) {
+  get(entityId: string): Sighting | undefined {
+    const sighting = this.#entities.get(entityId);
+    if (sighting !== undefined) {
       this.#entities.delete(entityId);
-      this.#entities.set(entityId, entity);
+      this.#entities.set(entityId, sighting);
     }
-    return entity;
+    return sighting;
   }
 
-  set(entityId: string, entity: Entity): void {
+  set(entityId: string, sighting: Sighting): void {
     this.delete(entityId);
-    this.#entities.set(entityId, entity);
-    this.#bytes += entity.bytes;
+    this.#entities.set(entityId, sighting);
+    this.#bytes += sighting.entity.bytes;
     for (const oldest of this.#entities.keys()) {
       if (this.#entities.size <= this.#limits.entities && this.#bytes <= this.#limits.bytes) return;
       this.delete(oldest);
@@ -40,10 +47,10 @@ export class EntityCache {
   }
 
   delete(entityId: string): void {
-    const entity = this.#entities.get(entityId);
-    if (entity === undefined) return;
+    const sighting = this.#entities.get(entityId);
+    if (sighting === undefined) return;
     this.#entities.delete(entityId);
-    this.#bytes -= entity.bytes;
+    this.#bytes -= sighting.entity.bytes;
   }
 
   get size(): number {

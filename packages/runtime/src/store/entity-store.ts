@@ -9,20 +9,18 @@
  * - I4: commands on one entity take turns; those on others never wait for it.
  * - I5: a command whose id is among the entity's recent commits, or in the stream's dedupe window, is answered with its
  *   first outcome.
- * - Refusals are never decided on a cached entity alone, for another replica may have changed it. The exception is a
- *   conflict with a version that the cache has seen pass: versions only grow.
+ * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
+ *   it: another replica may have changed it since.
  */
-import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, rejected, type Command, type CommitPlan, type Plan } from '../core/decide.ts';
-import { inlineOutcome, type Entity } from '../core/entity.ts';
-import { formatRecent, recentCommit, remember, type RecentCommit } from '../core/recent.ts';
-import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
+import { recentCommit, type RecentCommit } from '../core/recent.ts';
+import { publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
-import type { PublishResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import { EntityCache, type CacheLimits } from './entity-cache.ts';
+import { prepareAttempt, type Attempt } from './attempt.ts';
+import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
 import { refusal, success, type StoreOutcome } from './outcome.ts';
 import { Turns } from './turns.ts';
 
@@ -47,20 +45,12 @@ export interface EntityStoreOptions {
   onDefect: (action: string, reason: string, cause: unknown) => void;
 }
 
-/** Mesh and trace headers of a command, checked: what is copied to its event. */
-export type CommandHeaders = readonly (readonly [name: string, value: string])[];
-
-/** A commit on its way: what is published, and what the entity will be when it is stored. */
-interface Attempt {
-  message: CommitMessage;
-  payload: string;
-  entityAt: (sequence: number) => Entity;
-}
-
 export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
   readonly #turns = new Turns();
+  /** Counts moments: commands coming in, reads and publishes going out. */
+  #moment = 0;
   #stopped = false;
 
   constructor(options: EntityStoreOptions) {
@@ -78,148 +68,100 @@ export class EntityStore {
   }
 
   /** Decides a command and commits it; never rejects. */
-  execute(command: Command, headers: CommandHeaders): Promise<StoreOutcome> {
-    return this.#turns.take(command.entityId, () => this.#run(command, headers));
+  execute(command: Command): Promise<StoreOutcome> {
+    const cameIn = ++this.#moment;
+    return this.#turns.take(command.entityId, () => this.#run(command, cameIn));
   }
 
-  async #run(command: Command, headers: CommandHeaders): Promise<StoreOutcome> {
-    const { agent, reader, clock } = this.#options;
-    let entity = this.#trusted(command.entityId);
-    /** Whether the entity at hand is as the leader has it. */
-    let current = false;
+  async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
+    const { agent, clock, maxPayload, requester, serverNow } = this.#options;
+    const { entityId } = command;
+    let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
     let doubtful: Attempt | undefined;
+    let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
-      if (entity === undefined) {
-        const authoritative: boolean = current || races > 0 || doubtful !== undefined;
-        const read = await this.#read(command.entityId, authoritative);
-        if (read === undefined) {
-          if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
-          if (++unreached >= MAX_UNREACHED && doubtful === undefined) return this.#unreachable(command);
+      if (sighting === undefined) {
+        sighting = await this.#look(entityId, mustAskLeader);
+        if (sighting === undefined) {
+          if (++unreached >= MAX_UNREACHED && doubtful === undefined) return unreachable(command);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
-        entity = read;
-        current = authoritative || reader.alwaysAuthoritative;
       }
+      // Whatever comes next, a further look is one after a surprise.
+      mustAskLeader = true;
+      const { entity, asOf } = sighting;
+      sighting = undefined;
 
       let attempt: Attempt;
       if (doubtful?.message.expectedSequence === entity.sequence) {
         attempt = doubtful;
       } else {
         doubtful = undefined;
-        const plan = decide(agent, entity, command, this.#options.serverNow());
+        const plan = decide(agent, entity, command, serverNow());
         if (plan.kind === 'replay') return this.#replay(command, plan.commit);
         if (plan.kind !== 'commit') {
-          if (current || isDefinite(plan, entity)) return this.#refuse(command, plan);
-          entity = undefined;
-          current = true;
+          if (asOf > cameIn) return this.#refuse(command, plan);
           continue;
         }
-        const prepared = this.#prepare(command, headers, entity, plan);
+        const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
         if ('kind' in prepared) return prepared;
         attempt = prepared;
       }
 
-      const result: PublishResult = await publishCommit(this.#options.requester, agent.name, attempt.message);
+      const sentAt = ++this.#moment;
+      const result = await publishCommit(requester, agent.name, attempt.message);
+      if (result.kind === 'stored') {
+        this.#cache.set(entityId, { entity: attempt.entityAt(result.sequence), asOf: sentAt });
+        return success('committed', attempt.message.event, attempt.payload);
+      }
+      this.#cache.delete(entityId);
       switch (result.kind) {
-        case 'stored':
-          this.#cache.set(command.entityId, attempt.entityAt(result.sequence));
-          return success('committed', attempt.message.event, attempt.payload);
         case 'duplicate':
-          this.#cache.delete(command.entityId);
           return this.#replay(command, recentCommit(command.digest, 0, result.sequence));
-        case 'refused':
-          if (doubtful === undefined) {
-            const reason = `the server did not store the command: ${result.why}`;
-            return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
-          }
-          await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
-          break;
         case 'lost_race':
-          if (++races > MAX_RACES && doubtful === undefined) return this.#contended(command, races);
+          if (++races > MAX_RACES && doubtful === undefined) return contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
-          if (command.expectedVersion === undefined || races > 1)
-            await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
+          if (command.expectedVersion !== undefined && races === 1) break;
+          await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
+          break;
+        case 'refused':
+          if (doubtful === undefined) return notStored(command, result.why);
+          await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
         case 'unknown':
           doubtful = attempt;
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
-      this.#cache.delete(command.entityId);
-      entity = undefined;
     }
   }
 
-  /** The cached entity, unless a lease of it may have ended meanwhile. */
-  #trusted(entityId: string): Entity | undefined {
-    const entity = this.#cache.get(entityId);
-    if (entity?.lease === undefined || this.#options.serverNow() < entity.lease.endsAt) return entity;
+  /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */
+  #remembered(entityId: string): Sighting | undefined {
+    const sighting = this.#cache.get(entityId);
+    const endsAt = sighting?.entity.lease?.endsAt;
+    if (endsAt === undefined || this.#options.serverNow() < endsAt) return sighting;
     this.#cache.delete(entityId);
     return undefined;
   }
 
-  async #read(entityId: string, authoritative: boolean): Promise<Entity | undefined> {
-    const read = await this.#options.reader.entity(entityId, authoritative);
+  /** Reads the entity; undefined if nobody answers. */
+  async #look(entityId: string, askLeader: boolean): Promise<Sighting | undefined> {
+    const { reader } = this.#options;
+    const sentAt = ++this.#moment;
+    const read = await reader.entity(entityId, askLeader);
     if (read.kind === 'unavailable') return undefined;
-    this.#cache.set(entityId, read.value);
-    return read.value;
-  }
-
-  #prepare(command: Command, headers: CommandHeaders, entity: Entity, plan: CommitPlan): Attempt | StoreOutcome {
-    const { entityId, commandId, digest } = command;
-    const { event, version, state, data, expiresAt } = plan;
-    const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
-    const body = new TextEncoder().encode(payload);
-    const tooLarge = this.#tooLarge(command, state, body.length);
-    if (tooLarge !== undefined) return tooLarge;
-    const expiryEvent = this.#options.agent.lease?.expiryEvent;
-    const lease = expiresAt === undefined || expiryEvent === undefined ? undefined : { endsAt: expiresAt, expiryEvent };
-    const recent = formatRecent(entity.recent);
-    return {
-      payload,
-      message: {
-        entityId,
-        event,
-        expectedSequence: entity.sequence,
-        body,
-        commandId,
-        recent,
-        headers,
-        lease,
-        standing: entity.lease,
-      },
-      entityAt: (sequence) => {
-        const inline = lease === undefined ? undefined : inlineOutcome(event, { state, data });
-        return {
-          sequence,
-          version,
-          state,
-          bytes: body.length + recent.length,
-          recent: remember(entity.recent, recentCommit(digest, version, sequence, inline)),
-          ...(lease === undefined ? {} : { lease: { endsAt: lease.endsAt, event } }),
-        };
-      },
-    };
-  }
-
-  #tooLarge(command: Command, state: JsonObject | null, bodyBytes: number): StoreOutcome | undefined {
-    // The headers take the rest; the server allows 64 KiB of them.
-    const room = this.#options.maxPayload() - 65_536;
-    if (bodyBytes <= LIMITS.stateBytes && bodyBytes <= room) return undefined;
-    const stateBytes = Buffer.byteLength(JSON.stringify(state));
-    if (stateBytes > LIMITS.stateBytes) {
-      const reason = `the state would have ${stateBytes} bytes: expected at most ${LIMITS.stateBytes}`;
-      return refusal('rejected', rejected(command, 'too_large', reason).payload);
-    }
-    if (bodyBytes <= room) return undefined;
-    const reason = `the event would have ${bodyBytes} bytes: the server takes at most ${room}`;
-    return refusal('rejected', rejected(command, 'too_large', reason).payload);
+    // A follower may answer with something older than the question.
+    const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
+    const sighting = { entity: read.value, asOf };
+    this.#cache.set(entityId, sighting);
+    return sighting;
   }
 
   async #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
@@ -254,22 +196,22 @@ export class EntityStore {
     this.#options.onDefect(command.action, plan.payload.reason, plan.cause);
     return refusal('unavailable', plan.payload);
   }
-
-  #contended(command: Command, races: number): StoreOutcome {
-    const reason = `other writers were first ${races} times: send it again`;
-    return refusal('unavailable', rejected(command, 'contended', reason).payload);
-  }
-
-  #unreachable(command: Command): StoreOutcome {
-    const reason = 'the entity store does not answer: send it again in a second';
-    return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
-  }
 }
 
-/** A version only grows: whoever expects one that has passed has lost, whatever others did since. */
-function isDefinite(plan: Plan, entity: Entity): boolean {
-  return (
-    plan.kind === 'conflict' && plan.payload.expected_version > 0 && plan.payload.expected_version < entity.version
+function contended(command: Command, races: number): StoreOutcome {
+  const reason = `other writers were first ${races} times: send it again`;
+  return refusal('unavailable', rejected(command, 'contended', reason).payload);
+}
+
+function unreachable(command: Command): StoreOutcome {
+  const reason = 'the entity store does not answer: send it again in a second';
+  return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
+}
+
+function notStored(command: Command, why: string): StoreOutcome {
+  return refusal(
+    'unavailable',
+    rejected(command, 'unavailable', `the server did not store the command: ${why}`).payload,
   );
 }
 

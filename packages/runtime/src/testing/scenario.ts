@@ -97,6 +97,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
             data: checked.value as JsonObject,
             commandId,
             digest: commandId,
+            headers: [],
           },
           this.#now,
         )

@@ -1,0 +1,73 @@
+/** A commit on its way: what is published, and what the entity will be once it is stored. */
+import { LIMITS, type JsonObject } from '@meshforge/protocol';
+import type { AnyAgent } from '../core/agent.ts';
+import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
+import { inlineOutcome, type Entity } from '../core/entity.ts';
+import { formatRecent, recentCommit, remember } from '../core/recent.ts';
+import type { CommitMessage } from '../nats/commit-publisher.ts';
+import { refusal, type StoreOutcome } from './outcome.ts';
+
+export interface Attempt {
+  message: CommitMessage;
+  /** The event's payload as JSON text. */
+  payload: string;
+  entityAt: (sequence: number) => Entity;
+}
+
+/** The server allows this many bytes of headers; the body gets the rest of its largest message. */
+const HEADER_BYTES = 65_536;
+const encoder = new TextEncoder();
+
+/** Turns a plan into the message that carries it out, or into the refusal of one that the stream cannot hold. */
+export function prepareAttempt(
+  agent: AnyAgent,
+  entity: Entity,
+  command: Command,
+  plan: CommitPlan,
+  maxPayload: number,
+): Attempt | StoreOutcome {
+  const { entityId, commandId, digest, headers } = command;
+  const { event, version, state, data, expiresAt } = plan;
+  const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
+  const body = encoder.encode(payload);
+  const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
+  if (tooLarge !== undefined) return refusal('rejected', rejected(command, 'too_large', tooLarge).payload);
+  const expiryEvent = agent.lease?.expiryEvent;
+  const lease = expiresAt === undefined || expiryEvent === undefined ? undefined : { endsAt: expiresAt, expiryEvent };
+  const recent = formatRecent(entity.recent);
+  return {
+    payload,
+    message: {
+      entityId,
+      event,
+      expectedSequence: entity.sequence,
+      body,
+      commandId,
+      recent,
+      headers,
+      lease,
+      standing: entity.lease,
+    },
+    entityAt: (sequence) => {
+      const inline = lease === undefined ? undefined : inlineOutcome(event, { state, data });
+      return {
+        sequence,
+        version,
+        state,
+        bytes: body.length + recent.length,
+        recent: remember(entity.recent, recentCommit(digest, version, sequence, inline)),
+        ...(lease === undefined ? {} : { lease: { endsAt: lease.endsAt, event } }),
+      };
+    },
+  };
+}
+
+function reasonTooLarge(state: JsonObject | null, bodyBytes: number, room: number): string | undefined {
+  if (bodyBytes > LIMITS.stateBytes) {
+    const stateBytes = encoder.encode(JSON.stringify(state)).length;
+    if (stateBytes > LIMITS.stateBytes) {
+      return `the state would have ${stateBytes} bytes: expected at most ${LIMITS.stateBytes}`;
+    }
+  }
+  return bodyBytes > room ? `the event would have ${bodyBytes} bytes: the server takes at most ${room}` : undefined;
+}
