@@ -41,7 +41,7 @@ export function agentMessages(contract: AgentContract): AgentMessages {
   const { name, actions, state } = contract;
   const results = resultSchemas(state);
   return {
-    commands: Object.entries(actions).map(([action, { data, description, event }]) => ({
+    commands: Object.entries(actions).map(([action, { data, description = '', event }]) => ({
       action,
       event: eventSubject(name, event),
       subject: commandSubject(name, action),

@@ -3,7 +3,8 @@ import { assertName, isName, isTakenToken, SIGNAL_EVENTS } from './subjects.ts';
 
 /** What one action takes and what its success is called. */
 export interface ActionContract {
-  description: string;
+  /** For people who look at the agent with `nats micro info`. */
+  description?: string;
   /** Schema of the command's `data`; JSON types only. */
   data: z.ZodType;
   /** `evt.<agent>.<event>` announces the success. */
@@ -16,7 +17,7 @@ export interface ActionContract {
 export interface AgentContract {
   /** The agent's name: micro service, queue group. */
   name: string;
-  description: string;
+  description?: string;
   /** Schema of a live entity's state; JSON types only. */
   state: z.ZodType;
   actions: Readonly<Record<string, ActionContract>>;

@@ -82,7 +82,7 @@ export class PackedConsumer {
 
   /** A stale build would test yesterday's package. @returns path of the tarball */
   async #pack(): Promise<string> {
-    await this.#run(process.execPath, [TSC, '-b'], PACKAGE);
+    await this.#run(process.execPath, [TSC, '-b', 'tsconfig.build.json'], PACKAGE);
     const pack = ['pack', '--pack-destination', this.#home];
     const installed = await this.#run('pnpm', ['--version'], PACKAGE).then(
       () => true,

@@ -66,7 +66,7 @@ export type RuleResult<State> = State | null | Commit<State> | Refusal;
 
 interface ActionBase<Data extends z.ZodType> {
   /** For people who look at the agent with `nats micro info`. */
-  description: string;
+  description?: string;
   /** Schema of the command's `data`, JSON types only. Defaults of the schema apply. */
   data: Data;
   /** Name of the success event: `evt.<agent>.<event>`. */
@@ -109,7 +109,7 @@ export interface LeaseDefinition<State> {
 /** An agent: its state, its actions and the pure rules that decide them. */
 export interface Agent<State = never, Data extends Record<string, z.ZodType> = Record<string, z.ZodType>> {
   readonly name: string;
-  readonly description: string;
+  readonly description?: string;
   readonly state: z.ZodType<State>;
   readonly actions: { readonly [Name in keyof Data]: Action<State, Data[Name]> };
   readonly lease?: LeaseDefinition<State>;
@@ -145,7 +145,7 @@ export function defineAgent<StateSchema extends z.ZodType, Data extends Record<s
       throw new RangeError(`event ${event} of action ${action} is the expiry event of agent ${name}: choose another`);
     }
   }
-  return { description: '', ...definition, state: definition.state as z.ZodType<z.output<StateSchema>> };
+  return { ...definition, state: definition.state as z.ZodType<z.output<StateSchema>> };
 }
 
 function requireName(kind: string, text: string): void {

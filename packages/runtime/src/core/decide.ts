@@ -5,7 +5,7 @@
  * Order of precedence (a malformed message never gets here): already decided → replay; another version than expected →
  * conflict; absent or present against the action → rejected; the action's rule → rejected or denied; else commit.
  */
-import { agentToken, check, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
+import { agentToken, check, printable, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
 import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Entity } from './entity.ts';
 import { findCommit, type RecentCommit } from './recent.ts';
@@ -133,7 +133,9 @@ function defect(command: Command, what: string, cause: unknown): Plan {
   return { kind: 'defect', payload: rejected(command, 'unavailable', reason).payload, cause };
 }
 
-/** Caller's text in a sentence: escaped, and not longer than a sentence. */
+/** Characters of an entity's id that a sentence shows. */
+const SHOWN_CHARACTERS = 80;
+
 function quoted(text: string): string {
-  return JSON.stringify(text.length <= 80 ? text : `${text.slice(0, 80)}…`);
+  return `"${printable(text, SHOWN_CHARACTERS)}"`;
 }

@@ -58,7 +58,7 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
   const service = await new Svcm(dispatching).add({
     name: agent.name,
     version: options.version,
-    description: agent.description,
+    description: agent.description ?? '',
     queue,
     metadata: { meshforge: options.version },
     statsHandler: (endpoint) =>
