@@ -2,9 +2,9 @@
  * The one place that publishes to `ent.>`. Every write carries the compare-and-set with the byte-identical filter of
  * its entity; without it the server's guard could be bypassed.
  */
-import { entityFilter, entitySubject, HEADERS } from '@meshforge/protocol';
+import { entityFilter, entitySubject, HEADERS, LIMITS } from '@meshforge/protocol';
 import type { StandingLease } from '../core/entity.ts';
-import { readPublishAck, type PublishResult } from './jetstream-errors.ts';
+import { readMessageIdAck, readPublishAck, type MessageIdResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
 
@@ -45,3 +45,32 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
   }
   return requester.request(entitySubject(agent, entityId, event), message.body, rawHeaders(lines)).then(readPublishAck);
 }
+
+/** No stream gets this far, and no command's id is this long: a publish that expects one of them is always refused. */
+const NO_SEQUENCE = String(Number.MAX_SAFE_INTEGER);
+const NO_COMMAND_ID = '-'.repeat(LIMITS.idHeaderCharacters + 1);
+
+/**
+ * Asks whether a command with this id came into the stream within its dedupe window: a publish that is a duplicate, or
+ * is refused for what it expects, and so is never stored. A replicated stream looks for the id before it looks at the
+ * subject's sequence, another one before it looks at the last message's id. (Refused for the latter, a replicated one
+ * would hold the id for in process and not answer to it any more.)
+ */
+export function askForCommandId(
+  requester: RequestPort,
+  agent: string,
+  message: Pick<CommitMessage, 'entityId' | 'event' | 'commandId'>,
+  replicated: boolean,
+): Promise<MessageIdResult> {
+  const { entityId, event, commandId } = message;
+  const expectation: (readonly [string, string])[] = replicated
+    ? [
+        ['Nats-Expected-Last-Subject-Sequence', NO_SEQUENCE],
+        ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
+      ]
+    : [['Nats-Expected-Last-Msg-Id', NO_COMMAND_ID]];
+  const headers = rawHeaders([['Nats-Msg-Id', commandId], ...expectation]);
+  return requester.request(entitySubject(agent, entityId, event), NOTHING, headers).then(readMessageIdAck);
+}
+
+const NOTHING = new Uint8Array();

@@ -15,9 +15,11 @@
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, rejected, type Command, type CommitPlan, type Plan } from '../core/decide.ts';
+import type { Entity } from '../core/entity.ts';
 import { recentCommit, type RecentCommit } from '../core/recent.ts';
-import { publishCommit } from '../nats/commit-publisher.ts';
+import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
+import type { MessageIdResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { prepareAttempt, type Attempt } from './attempt.ts';
 import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
@@ -106,7 +108,12 @@ export class EntityStore {
         const plan = decide(agent, entity, command, serverNow());
         if (plan.kind === 'replay') return this.#replay(command, plan.commit);
         if (plan.kind !== 'commit') {
-          if (asOf > cameIn) return this.#refuse(command, plan);
+          if (asOf <= cameIn) continue;
+          const forgotten = await this.#forgottenCommit(command, entity);
+          if (forgotten.kind === 'not_taken') return this.#refuse(command, plan);
+          if (forgotten.kind === 'taken') return this.#replay(command, commitAt(command, forgotten.sequence));
+          if (++unreached >= MAX_UNREACHED) return unreachable(command);
+          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
         const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
@@ -123,7 +130,7 @@ export class EntityStore {
       this.#cache.delete(entityId);
       switch (result.kind) {
         case 'duplicate':
-          return this.#replay(command, recentCommit(command.digest, 0, result.sequence));
+          return this.#replay(command, commitAt(command, result.sequence));
         case 'lost_race':
           if (++races > MAX_RACES && doubtful === undefined) return contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
@@ -164,6 +171,19 @@ export class EntityStore {
     return sighting;
   }
 
+  /**
+   * Whether a command that is about to be refused was committed before the time that the entity remembers: a refusal of
+   * a committed command would be untrue (I2).
+   */
+  #forgottenCommit(command: Command, { recent }: Entity): Promise<MessageIdResult> {
+    const { agent, reader, requester } = this.#options;
+    const remembersAll = (recent[0]?.version ?? 1) === 1;
+    if (remembersAll) return Promise.resolve({ kind: 'not_taken' });
+    const { action, entityId, commandId } = command;
+    const { event } = agent.actions[action] as { event: string };
+    return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);
+  }
+
   async #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
     if (commit.inline !== undefined) {
       const { event, state, data } = commit.inline;
@@ -196,6 +216,11 @@ export class EntityStore {
     this.#options.onDefect(command.action, plan.payload.reason, plan.cause);
     return refusal('unavailable', plan.payload);
   }
+}
+
+/** A commit of which only its place is known. */
+function commitAt({ digest }: Command, sequence: number): RecentCommit {
+  return recentCommit(digest, 0, sequence);
 }
 
 function contended(command: Command, races: number): StoreOutcome {
