@@ -5,7 +5,14 @@
  * Order of precedence (a malformed message never gets here): already decided → replay; another version than expected →
  * conflict; absent or present against the action → rejected; the action's rule → rejected or denied; else commit.
  */
-import { agentToken, check, printable, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
+import {
+  agentToken,
+  check,
+  printable,
+  type ConflictPayload,
+  type JsonObject,
+  type RejectedPayload,
+} from '@meshforge/protocol';
 import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Entity } from './entity.ts';
 import { findCommit, type RecentCommit } from './recent.ts';

@@ -4,7 +4,7 @@ import { answerable } from './reply.ts';
 type Callback = NonNullable<SubscriptionOptions['callback']>;
 
 /**
- * The connection as the micro services module sees it: subscriptions below `wildcards` are not made one by one, but
+ * The connection as the micro services module sees it: subscriptions below the wildcards are not made one by one, but
  * served by one subscription for each wildcard. So an action nobody defined is answered too, and each command still
  * arrives once: with one more queue subscription beside the others, the server would spread every action's commands
  * over both.
@@ -13,14 +13,13 @@ type Callback = NonNullable<SubscriptionOptions['callback']>;
  */
 export function dispatchingConnection(
   connection: NatsConnection,
-  wildcards: readonly string[],
+  wildcards: readonly { subject: string; onUnknown: (message: Msg) => void }[],
   queue: string,
   inboxPrefix: string,
-  onUnknown: (message: Msg) => void,
 ): NatsConnection {
   const callbacks = new Map<string, Callback>();
   const shared = new Map<string, Subscription>();
-  for (const wildcard of wildcards) {
+  for (const { subject: wildcard, onUnknown } of wildcards) {
     const subscription = connection.subscribe(wildcard, {
       queue,
       callback: (error, message) => {

@@ -5,7 +5,6 @@ import {
   GetQuery,
   HistoryQuery,
   ListQuery,
-  parseSubject,
   QUERY_KINDS,
   querySubject,
   queryWildcard,
@@ -45,15 +44,12 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
   const queue = agent.name;
   const dispatching = dispatchingConnection(
     connection,
-    [commandWildcard(agent.name), queryWildcard(agent.name)],
+    [
+      { subject: commandWildcard(agent.name), onUnknown: (message) => onCommand(lastToken(message.subject), message) },
+      { subject: queryWildcard(agent.name), onUnknown: (message) => onQuery(lastToken(message.subject), message) },
+    ],
     queue,
     inboxPrefix,
-    (message) => {
-      const parsed = parseSubject(message.subject);
-      const name = message.subject.slice(message.subject.lastIndexOf('.') + 1);
-      if (parsed?.kind === 'query' || message.subject.startsWith('qry.')) onQuery(name, message);
-      else onCommand(name, message);
-    },
   );
   const service = await new Svcm(dispatching).add({
     name: agent.name,
@@ -61,8 +57,7 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     description: agent.description ?? '',
     queue,
     metadata: { meshforge: options.version },
-    statsHandler: (endpoint) =>
-      Promise.resolve(stats.of(endpoint.subject.slice(endpoint.subject.lastIndexOf('.') + 1)) ?? null),
+    statsHandler: (endpoint) => Promise.resolve(stats.of(lastToken(endpoint.subject)) ?? null),
   });
   for (const [action, { data, event, description, eventData }] of Object.entries(agent.actions)) {
     service.addEndpoint(action, {
@@ -96,6 +91,10 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     },
     stopped: service.stopped,
   };
+}
+
+function lastToken(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1);
 }
 
 function schemaText(schema: z.ZodType, io: 'input' | 'output'): string {

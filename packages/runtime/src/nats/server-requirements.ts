@@ -6,7 +6,7 @@ import { MeshError } from '../errors.ts';
 import { isTransient } from './jetstream-errors.ts';
 
 /** The first server with message schedules as MeshForge uses them. */
-export const MINIMUM_SERVER = '2.14.0';
+const MINIMUM_SERVER = '2.14.0';
 
 /** How long a start waits for a cluster that is electing its leaders, in milliseconds. */
 const PATIENCE_MS = 30_000;

@@ -1,4 +1,4 @@
-import { agentToken, decodeToken, entityEventFilter, type GetResult } from '@meshforge/protocol';
+import { entityEventFilter, parseSubject, type GetResult } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 
@@ -49,11 +49,12 @@ export async function listEntities(
 async function entityIds(agent: AnyAgent, subjects: ListSubjects, request: ListRequest): Promise<string[]> {
   const { after, prefix = '' } = request;
   const ids = new Set<string>();
-  const entityAt = `ent.${agentToken(agent.name)}.`.length;
   for (const filter of birthFilters(agent)) {
     for (const subject of Object.keys(await subjects(filter))) {
-      const id = decodeToken(subject.slice(entityAt, subject.lastIndexOf('.')));
-      if (id !== undefined && id.startsWith(prefix) && (after === undefined || id > after)) ids.add(id);
+      const parsed = parseSubject(subject);
+      if (parsed?.kind !== 'entity') continue;
+      const { entityId } = parsed;
+      if (entityId.startsWith(prefix) && (after === undefined || entityId > after)) ids.add(entityId);
     }
   }
   return [...ids].sort();
