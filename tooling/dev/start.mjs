@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Stopped } from './lib/command.mjs';
 import { install, isInstalled } from './lib/install.mjs';
 import { onStop } from './lib/interruption.mjs';
-import { narrate } from './lib/narrator.mjs';
+import { narrate } from './lib/narrate.mjs';
 import { requireNode } from './lib/node-version.mjs';
 import { pnpm } from './lib/pnpm.mjs';
 

@@ -23,8 +23,17 @@ export function isInstalled(root) {
  */
 export async function install(root, options) {
   const result = await pnpm(root, ['install', '--frozen-lockfile', '--prod=false'], options);
-  if (result.code === 0) writeFileSync(join(root, stampFile), fingerprint(root));
+  if (result.code === 0) stampInstalled(root);
   return result;
+}
+
+/**
+ * Notes that node_modules is what the lockfile asks for now.
+ *
+ * @param {string} root
+ */
+export function stampInstalled(root) {
+  writeFileSync(join(root, stampFile), fingerprint(root));
 }
 
 /**
