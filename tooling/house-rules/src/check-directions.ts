@@ -21,7 +21,10 @@ function wrongImports(direction: Direction, { path, text }: SourceFile): Violati
 }
 
 function isAllowed(direction: Direction, { module, typeOnly }: Import, path: string, home: string): boolean {
-  if (module.startsWith('.')) return posix.join(posix.dirname(path), module).startsWith(home);
+  if (module.startsWith('.')) {
+    const target = posix.join(posix.dirname(path), module);
+    return target.startsWith(home) || direction.shared?.test(target) === true;
+  }
   if (typeOnly && direction.types?.includes(packageOf(module)) === true) return true;
   return isPackageAllowed(direction, module);
 }

@@ -6,6 +6,8 @@ export interface Direction {
   /** Matches the folder at the start of a path; relative imports stay in what it matched. */
   readonly folder: RegExp;
   readonly except?: RegExp;
+  /** Where relative imports may go besides. */
+  readonly shared?: RegExp;
   /** Of the packages of this repository. */
   readonly ours: readonly string[];
   /** Of all others, `node:` modules included. */
@@ -59,6 +61,8 @@ export const DIRECTIONS: readonly Direction[] = [
     folder: /^(?:packages|apps|tooling)\/[^/]+\//,
     // The examples have to break the rules.
     except: /^tooling\/house-rules\/test\//,
+    // What tests of several packages need; it is no part of what a package offers.
+    shared: /^packages\/runtime\/test\/support\//,
     ours: [
       '@meshforge/protocol',
       '@meshforge/runtime',

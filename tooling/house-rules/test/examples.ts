@@ -108,6 +108,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     ],
     fine: [
       file('apps/inventory/test/a.test.ts', "import { rules } from '../src/rules.ts';"),
+      file('apps/inventory/test/a.test.ts', "import { w } from '../../../packages/runtime/test/support/wire.ts';"),
       file('tooling/dev/src/a.ts', "import { runSmoke } from '@meshforge/smoke';"),
     ],
   },
