@@ -17,8 +17,8 @@ let server: NatsServer;
 let connection: NatsConnection;
 const agents: ChildProcess[] = [];
 
-function blocks(language: string): string[] {
-  return [...readme.matchAll(fence(language))].map((match) => match[1] as string);
+function blocks(language: string, text = readme): string[] {
+  return [...text.matchAll(fence(language))].map((match) => match[1] as string);
 }
 
 /** Runs code as it stands in the README, except for the address of the server. */
@@ -85,4 +85,10 @@ test('the client code runs against the agents that ship with MeshForge', async (
   await Promise.all([untilServed('inventory'), untilServed('sys_lock_manager')]);
   const { stdout } = await promisify(execFile)(process.execPath, await program('client.ts', blocks('ts')[1] as string));
   expect(stdout).toMatch(/^lock held with fencing token 1\nbolt: version 2, quantity 20\n$/);
+});
+
+test("the runtime's own README runs", async () => {
+  const own = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const [code] = blocks('ts', own);
+  await expect(promisify(execFile)(process.execPath, await program('rules.ts', code ?? ''))).resolves.toBeDefined();
 });
