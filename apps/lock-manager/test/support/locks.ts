@@ -1,0 +1,125 @@
+/** The lock manager as any NATS client meets it: commands, answers and events, each checked against its exact shape. */
+import {
+  DeniedPayload,
+  entityStream,
+  eventSubject,
+  HEADERS,
+  lockContract,
+  LockState,
+  SuccessPayload,
+} from '@meshforge/protocol';
+import { expect } from 'vitest';
+import {
+  type openConnection,
+  sendCommand,
+  sendQuery,
+  type RawCommand,
+  type RawReply,
+} from '../../../../packages/runtime/test/support/wire.ts';
+
+export type Connection = Awaited<ReturnType<typeof openConnection>>;
+
+export const LOCKS: string = lockContract.name;
+export const LOCK_STREAM: string = entityStream(LOCKS);
+
+/** Nothing beside what the protocol names: a key too many is as wrong as one that is missing. */
+const LeasePayload = SuccessPayload.omit({ data: true }).extend({ state: LockState }).strict();
+export type LeasePayload = ReturnType<typeof LeasePayload.parse>;
+const StrictDenied = DeniedPayload.strict();
+
+interface OwnerOptions extends Pick<RawCommand, 'commandId' | 'expectedVersion' | 'headers'> {
+  ttl?: number;
+  token?: number;
+}
+
+type Send = (connection: Connection, resource: string, owner: string, options?: OwnerOptions) => Promise<RawReply>;
+
+function sender(action: 'acquire' | 'refresh' | 'release'): Send {
+  return async (connection, resource, owner, { ttl, token, ...command } = {}) => {
+    const data = { owner_id: owner, ttl_ms: ttl, fencing_token: token };
+    return await sendCommand(connection, LOCKS, action, { entityId: resource, data, ...command });
+  };
+}
+
+export const acquire: Send = sender('acquire');
+export const refresh: Send = sender('refresh');
+export const release: Send = sender('release');
+
+/** The payload of a success of the given event. Throws for any other answer. */
+export function success(reply: RawReply, event: 'acquired' | 'released'): LeasePayload {
+  expect({ event: reply.event, payload: reply.payload }).toMatchObject({ event: eventSubject(LOCKS, event) });
+  expect(reply.errorCode).toBe(0);
+  expect(reply.headers?.has(HEADERS.error) ?? false).toBe(false);
+  return LeasePayload.parse(reply.payload);
+}
+
+/** The lease that an answer grants or extends. */
+export function lease(reply: RawReply): LeasePayload {
+  return success(reply, 'acquired');
+}
+
+export function isLease(reply: RawReply): boolean {
+  return reply.event === eventSubject(LOCKS, 'acquired');
+}
+
+/** The payload of a denial. Throws for any other answer. */
+export function denial(reply: RawReply): DeniedPayload {
+  expect({ event: reply.event, payload: reply.payload }).toMatchObject({ event: eventSubject(LOCKS, 'denied') });
+  expect(reply.errorCode).toBe(422);
+  expect(reply.headers?.get(HEADERS.error)).not.toBe('');
+  expect(reply.replayed).toBe(false);
+  return StrictDenied.parse(reply.payload);
+}
+
+/** The lock as `get` shows it. */
+export async function readLock(connection: Connection, resource: string): Promise<LeasePayload> {
+  const { body, errorCode } = await sendQuery(connection, LOCKS, 'get', { entity_id: resource });
+  expect({ errorCode, body }).toMatchObject({ errorCode: 0 });
+  return LeasePayload.parse(body);
+}
+
+export function endOf({ state }: LeasePayload): number {
+  return Date.parse(state.expires_at);
+}
+
+/** A change as the server announced it. */
+export interface LockEvent {
+  event: 'acquired' | 'released' | 'expired';
+  payload: LeasePayload;
+  sequence: number;
+  /** When the server stored it, milliseconds since the epoch by its clock. */
+  time: number;
+  commandId: string;
+}
+
+export interface Announced {
+  /** Changes in log order, each once. */
+  changes(resource?: string): LockEvent[];
+  denials: { payload: DeniedPayload; commandId: string }[];
+}
+
+/** Follows everything the lock manager's events say from now on; each must have its exact shape. */
+export async function followEvents(connection: Connection): Promise<Announced> {
+  const changes = new Map<number, LockEvent>();
+  const denials: Announced['denials'] = [];
+  connection.subscribe('evt.lock.*', {
+    callback: (error, message) => {
+      if (error !== null) return;
+      const event = message.subject.slice('evt.lock.'.length);
+      const commandId = message.headers?.get(HEADERS.commandId) ?? '';
+      if (event === 'denied') denials.push({ payload: StrictDenied.parse(message.json()), commandId });
+      if (event !== 'acquired' && event !== 'released' && event !== 'expired') return;
+      const sequence = Number(message.headers?.get('Nats-Sequence'));
+      const time = Date.parse(message.headers?.get('Nats-Time-Stamp') ?? '');
+      changes.set(sequence, { event, payload: LeasePayload.parse(message.json()), sequence, time, commandId });
+    },
+  });
+  await connection.flush();
+  return {
+    denials,
+    changes: (resource) =>
+      [...changes.values()]
+        .filter(({ payload }) => resource === undefined || payload.entity_id === resource)
+        .sort((a, b) => a.sequence - b.sequence),
+  };
+}
