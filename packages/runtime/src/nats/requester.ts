@@ -85,10 +85,13 @@ export class Requester {
     }
   }
 
-  /** Answers of a broken connection never come: whoever waits is told at once instead of at the deadline. */
+  /**
+   * Answers of a broken connection never come, nor do those to most requests made while there was none: the client drops
+   * what it has not sent when it connects again. Whoever waits is told at once instead of at the deadline.
+   */
   async #watchConnection(): Promise<void> {
-    for await (const status of this.#connection.status()) {
-      if (status.type === 'disconnect') this.#loseAll('the connection to NATS broke');
+    for await (const { type } of this.#connection.status()) {
+      if (type === 'disconnect' || type === 'reconnect') this.#loseAll('the connection to NATS broke');
     }
     this.#loseAll('the connection to NATS is closed');
   }
