@@ -146,23 +146,27 @@ describe.each([
   test.each([
     { kind: 'unguarded', expectedVersion: undefined },
     { kind: 'guarded', expectedVersion: 1 },
-  ])('I5: of 20 copies of an $kind command at once one commits, and all get its outcome', async ({ kind, ...guard }) => {
-    for (let round = 0; round < 10; round++) {
-      const entityId = `copies-${kind}-${round}`;
-      await send('create', { entityId, data: { name: 'bolt' } });
-      const copy: RawCommand = { entityId, data: { delta: 7 }, commandId: `c-${kind}-${round}` };
-      if (guard.expectedVersion !== undefined) copy.expectedVersion = guard.expectedVersion;
-      const replies = await Promise.all(Array.from({ length: 20 }, () => send('adjust', copy)));
-      const [first] = replies.filter(({ replayed }) => !replayed);
-      expect(replies.filter(({ replayed }) => replayed)).toHaveLength(19);
-      expect(first).toMatchObject({
-        event: 'evt.inventory.adjusted',
-        payload: { entity_version: 2, state: { quantity: 7 }, data: { delta: 7 } },
-      });
-      expect(replies.map(told)).toEqual(replies.map(() => told(first as RawReply)));
-      expect(await commitsOf(entityId)).toHaveLength(2);
-    }
-  }, 60_000);
+  ])(
+    'I5: of 20 copies of an $kind command at once one commits, and all get its outcome',
+    async ({ kind, ...guard }) => {
+      for (let round = 0; round < 10; round++) {
+        const entityId = `copies-${kind}-${round}`;
+        await send('create', { entityId, data: { name: 'bolt' } });
+        const copy: RawCommand = { entityId, data: { delta: 7 }, commandId: `c-${kind}-${round}` };
+        if (guard.expectedVersion !== undefined) copy.expectedVersion = guard.expectedVersion;
+        const replies = await Promise.all(Array.from({ length: 20 }, () => send('adjust', copy)));
+        const [first] = replies.filter(({ replayed }) => !replayed);
+        expect(replies.filter(({ replayed }) => replayed)).toHaveLength(19);
+        expect(first).toMatchObject({
+          event: 'evt.inventory.adjusted',
+          payload: { entity_version: 2, state: { quantity: 7 }, data: { delta: 7 } },
+        });
+        expect(replies.map(told)).toEqual(replies.map(() => told(first as RawReply)));
+        expect(await commitsOf(entityId)).toHaveLength(2);
+      }
+    },
+    60_000,
+  );
 
   test('I5: of 20 copies at once of the command that creates an item one commits, and all get its outcome', async () => {
     for (let round = 0; round < 10; round++) {
