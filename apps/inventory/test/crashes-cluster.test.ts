@@ -11,7 +11,7 @@ import { startReplicas } from './support/replicas.ts';
 
 test('I1, I2: a cluster whose stream leader is killed in mid-load loses no acknowledged command and leaves no gap', async () => {
   const cluster = endWithTest(await startNatsCluster());
-  endWithTest(await startReplicas(cluster.url, 3, { streamReplicas: 3 }));
+  endWithTest(await startReplicas(cluster.url, 3, { streamReplicas: 3, storeTimeoutMs: 1_000 }));
   const connection = endWithTest(await openConnection(cluster.url));
   const load = await Load.start(cluster.url);
   for (let round = 0; round < 3; round++) {
