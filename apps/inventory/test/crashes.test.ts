@@ -11,7 +11,8 @@ import { startReplicas } from './support/replicas.ts';
 
 test('I1, I2: agents killed in mid-load lose no acknowledged command and leave no gap', async () => {
   const server = endWithTest(await startNatsServer());
-  const { agents, restartAll } = endWithTest(await startAgentProcesses(server.url, 3));
+  const processes = endWithTest(await startAgentProcesses(server.url, 3));
+  const { agents } = processes;
   const load = await Load.start(server.url);
   for (let round = 0; round < 6; round++) {
     await load.progress(100);
@@ -21,7 +22,7 @@ test('I1, I2: agents killed in mid-load lose no acknowledged command and leave n
     await load.progress(100);
     await victim?.restart();
   }
-  await restartAll();
+  await processes.restartAll();
   await load.progress(100);
   await load.stop();
 

@@ -47,14 +47,14 @@ export class Load {
   /** Commands that got no definite answer. */
   readonly faults: string[] = [];
   readonly #clients: Mesh[];
-  readonly #work: Promise<void>;
+  readonly #work: Promise<unknown>;
   /** The highest version of each item that any client was told. */
   readonly #versions = new Map<string, number>();
   #over = false;
 
   private constructor(clients: Mesh[]) {
     this.#clients = clients;
-    this.#work = Promise.all(clients.map((client, index) => this.#run(client, index))).then(() => {});
+    this.#work = Promise.all(clients.map((client, index) => this.#run(client, index)));
     // Looked at when the load is finished.
     this.#work.catch(() => {});
   }

@@ -3,7 +3,7 @@
  * API, so that what agents answered can be held against what is stored.
  */
 import { entityStream, HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type StoredMsg } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/nats-core';
 import { expect } from 'vitest';
 
@@ -26,36 +26,41 @@ export interface Commit {
 /** Reads side by side. */
 const STRIDE = 256;
 
-/** All messages of the agent's log, oldest first. */
-export async function readCommits(connection: NatsConnection, agent: string): Promise<Commit[]> {
+/** All messages of a stream, oldest first. */
+export async function readStream(connection: NatsConnection, stream: string): Promise<StoredMsg[]> {
   const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 30_000 });
-  const stream = entityStream(agent);
   const { state } = await manager.streams.info(stream);
-  const commits: Commit[] = [];
+  const messages: StoredMsg[] = [];
   for (let first = state.first_seq; first <= state.last_seq; first += STRIDE) {
     const sequences = Array.from({ length: Math.min(STRIDE, state.last_seq - first + 1) }, (_, i) => first + i);
     const stored = await Promise.all(sequences.map((seq) => manager.streams.getMessage(stream, { seq })));
-    for (const message of stored) {
-      // Rolled up, or purged by an expiry.
-      if (message === null) continue;
-      const parsed = parseSubject(message.subject);
-      if (parsed?.kind !== 'entity') throw new Error(`${message.subject} at ${message.seq} is no commit`);
-      const body = message.json<{ entity_version: number; state: JsonObject | null; data?: JsonObject }>();
-      commits.push({
-        sequence: message.seq,
-        subject: message.subject,
-        entityId: parsed.entityId,
-        event: parsed.event,
-        version: body.entity_version,
-        state: body.state,
-        data: body.data,
-        commandId: message.header.get(HEADERS.commandId),
-        time: message.timestamp,
-        headers: message.header,
-      });
-    }
+    // Rolled up, or purged by an expiry: null.
+    messages.push(...stored.filter((message) => message !== null));
   }
-  return commits;
+  return messages;
+}
+
+/** All messages of the agent's log, oldest first. */
+export async function readCommits(connection: NatsConnection, agent: string): Promise<Commit[]> {
+  return (await readStream(connection, entityStream(agent))).map(toCommit);
+}
+
+function toCommit(message: StoredMsg): Commit {
+  const parsed = parseSubject(message.subject);
+  if (parsed?.kind !== 'entity') throw new Error(`${message.subject} at ${message.seq} is no commit`);
+  const body = message.json<{ entity_version: number; state: JsonObject | null; data?: JsonObject }>();
+  return {
+    sequence: message.seq,
+    subject: message.subject,
+    entityId: parsed.entityId,
+    event: parsed.event,
+    version: body.entity_version,
+    state: body.state,
+    data: body.data,
+    commandId: message.header.get(HEADERS.commandId),
+    time: message.timestamp,
+    headers: message.header,
+  };
 }
 
 /** By entity, in log order. */
