@@ -27,20 +27,28 @@ export interface RecentCommit {
   inline?: InlineOutcome;
   /** The entry as JSON, made once. */
   text: string;
+  /** Of the text, in UTF-8. */
+  bytes: number;
 }
 
+const encoder = new TextEncoder();
+
 export function recentCommit(digest: string, version: number, sequence: number, inline?: InlineOutcome): RecentCommit {
-  const fields = inline === undefined ? [digest, version, sequence] : [digest, version, sequence, inline];
-  const entry = { digest, version, sequence, text: JSON.stringify(fields) };
-  return inline === undefined ? entry : { ...entry, inline };
+  if (inline === undefined) {
+    const text = JSON.stringify([digest, version, sequence]);
+    // A digest is ASCII.
+    return { digest, version, sequence, text, bytes: text.length };
+  }
+  const text = JSON.stringify([digest, version, sequence, inline]);
+  return { digest, version, sequence, inline, text, bytes: encoder.encode(text).length };
 }
 
 /** The list with one more entry, trimmed to its bounds. */
 export function remember(recent: readonly RecentCommit[], entry: RecentCommit): readonly RecentCommit[] {
   const kept = recent.length < RECENT_COMMANDS ? [...recent, entry] : [...recent.slice(1 - RECENT_COMMANDS), entry];
   if (entry.inline !== undefined) {
-    let bytes = kept.reduce((sum, commit) => sum + commit.text.length, 0);
-    while (bytes > RECENT_BYTES) bytes -= kept.shift()?.text.length ?? bytes;
+    let bytes = kept.reduce((sum, commit) => sum + commit.bytes, 0);
+    while (bytes > RECENT_BYTES) bytes -= kept.shift()?.bytes ?? bytes;
   }
   return kept;
 }
