@@ -9,7 +9,7 @@
  * expiry blindly and takes out whatever lease stands by then; a release in those milliseconds would make room for a
  * grant which the expiry of the lease before it, already on its way, would wipe.
  */
-import { LOCK_LIMITS, type LockDenial, type LockState } from '@meshforge/protocol';
+import { LIMITS, LOCK_LIMITS, printable, type LockDenial, type LockState } from '@meshforge/protocol';
 import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
 
 type Result = RuleResult<LockState>;
@@ -118,6 +118,7 @@ function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function quoted(text: string): string {
-  return JSON.stringify(text);
+/** An owner in a sentence; `current_owner_id` has it in full. */
+function quoted(owner: string): string {
+  return `"${printable(owner, LIMITS.keyCharacters)}"`;
 }
