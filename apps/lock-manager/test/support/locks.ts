@@ -27,7 +27,7 @@ const LeasePayload = SuccessPayload.omit({ data: true }).extend({ state: LockSta
 export type LeasePayload = ReturnType<typeof LeasePayload.parse>;
 const StrictDenied = DeniedPayload.strict();
 
-interface OwnerOptions extends Pick<RawCommand, 'commandId' | 'expectedVersion' | 'headers'> {
+interface OwnerOptions extends Pick<RawCommand, 'commandId' | 'expectedVersion' | 'headers' | 'timeoutMs'> {
   ttl?: number;
   token?: number;
 }

@@ -1,0 +1,220 @@
+/**
+ * Hunts a lease that outlives, or dies with, a process: the lock manager and the server are killed (SIGKILL) between a
+ * grant and its end. The witness is the stream.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AgentProcess } from '../../../packages/runtime/test/support/agent-process.ts';
+import {
+  byEntity,
+  expectEachOnce,
+  readCommits,
+  type Commit,
+} from '../../../packages/runtime/test/support/stream-witness.ts';
+import { until } from '../../../packages/runtime/test/support/until.ts';
+import { openConnection, pingAgents, type RawReply } from '../../../packages/runtime/test/support/wire.ts';
+import { startLockManagerProcess } from './support/lock-manager.ts';
+import {
+  acquire,
+  denial,
+  endOf,
+  isLease,
+  lease,
+  LOCKS,
+  readLock,
+  refresh,
+  release,
+  success,
+  type Connection,
+  type LeasePayload,
+} from './support/locks.ts';
+
+let server: NatsServer;
+let lockManager: AgentProcess;
+let nats: Connection;
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  lockManager = await startLockManagerProcess(server.url);
+  nats = await openConnection(server.url);
+});
+
+afterAll(async () => {
+  await nats.close();
+  await lockManager.stop();
+  await server.stop();
+});
+
+/** What is sent while the connection is down is lost, and waits for its answer in vain. */
+async function restartServer(): Promise<void> {
+  await server.restart();
+  await until('the server answers', () => nats.request('$JS.API.INFO', '', { timeout: 500 }).catch(() => undefined));
+}
+
+async function lockManagerServes(): Promise<void> {
+  await until('the lock manager serves', async () => (await pingAgents(nats, LOCKS)).length > 0);
+}
+
+/** The server is gone at once and comes back; resolves when the lock manager serves again. */
+async function killServer(): Promise<void> {
+  await server.kill('SIGKILL');
+  await restartServer();
+  await lockManagerServes();
+}
+
+/** The end of a lease in the stream. */
+function storedExpiry(resource: string, version: number): Promise<Commit> {
+  return until(`the stream holds the end of ${resource} ${version}`, async () => {
+    // The connection may be down for the moment.
+    const commits = await readCommits(nats, LOCKS).catch(() => []);
+    return byEntity(commits)
+      .get(resource)
+      ?.find((commit) => commit.event === 'expired' && commit.version === version);
+  });
+}
+
+/** It ended when it was to end, with the payload of the lease that ended. */
+function expectEndOf(granted: LeasePayload, stored: Commit): void {
+  const { entityId: entity_id, version: entity_version, state } = stored;
+  expect({ entity_id, entity_version, state }).toEqual(granted);
+  expect(Date.parse(stored.time)).toBeGreaterThanOrEqual(endOf(granted));
+}
+
+async function expectFreeAfter(resource: string, ended: LeasePayload): Promise<void> {
+  expect(await readLock(nats, resource)).toEqual({ ...ended, state: { ...ended.state, owner_id: null } });
+  expect(denial(await refresh(nats, resource, 'ann')).code).toBe('not_held');
+  const next = lease(await acquire(nats, resource, 'bob'));
+  expect(next.entity_version).toBe(ended.entity_version + 1);
+  expect(next.state.fencing_token).toBe(next.entity_version);
+  expect(next.state.fencing_token).toBeGreaterThan(ended.state.fencing_token);
+}
+
+test('a lease expires while no lock manager is alive', async () => {
+  const granted = lease(await acquire(nats, 'orphan', 'ann', { ttl: 1_000 }));
+  await lockManager.kill();
+  expectEndOf(granted, await storedExpiry('orphan', 1));
+  expect(await pingAgents(nats, LOCKS)).toEqual([]);
+  await lockManager.restart();
+  await expectFreeAfter('orphan', granted);
+});
+
+test('a lease expires though the server was killed and restarted since its grant', async () => {
+  const granted = lease(await acquire(nats, 'restarted', 'ann', { ttl: 4_000 }));
+  const refreshed = lease(await refresh(nats, 'restarted', 'ann', { ttl: 5_000 }));
+  await killServer();
+  expect(refreshed.state.fencing_token).toBe(granted.state.fencing_token);
+  expectEndOf(refreshed, await storedExpiry('restarted', 2));
+  await expectFreeAfter('restarted', refreshed);
+});
+
+test('a lease whose end falls into the time when the server is down expires when it is back', async () => {
+  const granted = lease(await acquire(nats, 'overslept', 'ann', { ttl: 500 }));
+  await server.kill('SIGKILL');
+  await sleep(Math.max(0, endOf(granted) + 200 - Date.now()));
+  await restartServer();
+  expectEndOf(granted, await storedExpiry('overslept', 1));
+  await lockManagerServes();
+  await expectFreeAfter('overslept', granted);
+});
+
+test('a lease that is held outlives the server and the lock manager', async () => {
+  const granted = lease(await acquire(nats, 'survivor', 'ann', { ttl: 600_000 }));
+  await lockManager.kill();
+  await server.kill('SIGKILL');
+  await restartServer();
+  await lockManager.restart();
+  expect(await readLock(nats, 'survivor')).toEqual(granted);
+  expect(denial(await acquire(nats, 'survivor', 'bob'))).toMatchObject({
+    code: 'held',
+    current_owner_id: 'ann',
+    expires_at: granted.state.expires_at,
+  });
+  success(await release(nats, 'survivor', 'ann', { token: 1 }), 'released');
+});
+
+test('tokens strictly grow over releases, expiries and restarts of everything (I7)', { timeout: 90_000 }, async () => {
+  const tokens: number[] = [];
+  const grant = async (ttl: number): Promise<LeasePayload> => {
+    const granted = lease(await acquire(nats, 'growing', `owner-${tokens.length}`, { ttl }));
+    tokens.push(granted.state.fencing_token);
+    return granted;
+  };
+  const end = async (): Promise<void> => {
+    const owner = `owner-${tokens.length - 1}`;
+    success(await release(nats, 'growing', owner), 'released');
+  };
+  await grant(60_000);
+  await end();
+  await storedExpiry('growing', (await grant(500)).entity_version);
+  await grant(60_000);
+  await end();
+  await lockManager.restart();
+  await grant(60_000);
+  await end();
+  await killServer();
+  await grant(60_000);
+  await end();
+  const last = await grant(3_000);
+  await lockManager.kill();
+  await server.kill('SIGKILL');
+  await restartServer();
+  await lockManager.restart();
+  await storedExpiry('growing', last.entity_version);
+  await grant(60_000);
+  expect(tokens).toEqual([1, 3, 4, 6, 8, 10, 11]);
+});
+
+test('a retry gets its first outcome after the lock manager and the server were killed (I5)', async () => {
+  const sent: [send: () => Promise<RawReply>, first: RawReply][] = [];
+  const send = async (command: () => Promise<RawReply>): Promise<void> => {
+    sent.push([command, await command()]);
+  };
+  const id = (n: number): { commandId: string; ttl: number } => ({ commandId: `restart-${n}`, ttl: 60_000 });
+  await send(() => acquire(nats, 'replayed', 'ann', id(1)));
+  await send(() => refresh(nats, 'replayed', 'ann', id(2)));
+  await send(() => release(nats, 'replayed', 'ann', { commandId: 'restart-3' }));
+  await send(() => acquire(nats, 'replayed', 'bob', id(4)));
+  for (let i = 0; i < 20; i++) lease(await refresh(nats, 'replayed', 'bob', { ttl: 60_000 }));
+  const before = await readLock(nats, 'replayed');
+
+  const again = async (): Promise<void> => {
+    for (const [command, { event, payload }] of sent) {
+      expect(await command()).toMatchObject({ replayed: true, event, payload });
+    }
+    expect(await readLock(nats, 'replayed')).toEqual(before);
+  };
+  await lockManager.restart();
+  await again();
+  await killServer();
+  await again();
+  await lockManager.restart();
+  await again();
+});
+
+test(
+  'an acquire that was under way when the server was killed is granted once, to whoever asks again (I5)',
+  { timeout: 90_000 },
+  async () => {
+    const owners = Array.from({ length: 100 }, (_, i) => i);
+    const ask = (i: number): Promise<RawReply | undefined> =>
+      acquire(nats, `torn-${i}`, 'ann', { commandId: `torn-id-${i}`, ttl: 600_000, timeoutMs: 2_000 }).catch(
+        () => undefined,
+      );
+    const asked = owners.map(ask);
+    await Promise.race(asked);
+    await server.kill('SIGKILL');
+    await restartServer();
+    const first = await Promise.all(asked);
+    for (const i of owners) {
+      const granted = await until(`torn-${i} is granted`, async () => {
+        const reply = await ask(i);
+        return reply !== undefined && isLease(reply) ? lease(reply) : undefined;
+      });
+      expect(granted).toMatchObject({ entity_version: 1, state: { owner_id: 'ann', fencing_token: 1 } });
+      const earlier = first[i];
+      if (earlier !== undefined && isLease(earlier)) expect(granted).toEqual(earlier.payload);
+    }
+    expectEachOnce((await readCommits(nats, LOCKS)).filter(({ entityId }) => entityId.startsWith('torn-')));
+  },
+);
