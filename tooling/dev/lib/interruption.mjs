@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 
 /** Ctrl-C under npm arrives twice: from the terminal and, forwarded, from npm. Only a later one means impatience. */
 const echoMs = 1_000;
-const parentCheckMs = 1_000;
+const parentCheckMs = 200;
 
 /**
  * Aborts on SIGINT, on SIGTERM, and when the npm that started this process is gone. Another signal after a second ends the

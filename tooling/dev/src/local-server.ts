@@ -20,6 +20,7 @@ export interface LocalServer {
  * @throws Error that says what to do, also when another process runs it already
  */
 export async function startLocalServer(home: string, cleanUp: CleanUp, say: Say): Promise<LocalServer> {
+  say('· starting a NATS server');
   await mkdir(home, { recursive: true });
   const hold = await holdAlone(home);
   if ('heldBy' in hold) {

@@ -44,7 +44,7 @@ export async function startMesh({ root, narrator, signal }: StartMeshOptions): P
 async function runMesh(home: string, narrator: Narrator, signal: AbortSignal, cleanUp: CleanUp): Promise<void> {
   const { say, step } = narrator;
   const given = addressFrom(process.env);
-  const server = given ?? (await step('starting a NATS server', () => startLocalServer(home, cleanUp, say)));
+  const server = given ?? (await startLocalServer(home, cleanUp, say));
   const address: Address = given ?? { url: server.url };
   const connection = await connectTo(address);
   cleanUp.add(() => connection.close());
