@@ -2,14 +2,17 @@ import { entityEventFilter, entityStream, parseSubject } from '@meshforge/protoc
 import {
   AckPolicy,
   DeliverPolicy,
+  JetStreamApiError,
   jetstream,
   jetstreamManager,
   type ConsumerConfig,
   type ConsumerMessages,
+  type JetStreamManager,
   type JsMsg,
 } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
+import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
 import { changeEvent } from './event-of.ts';
 import type { ChangeEvent, EventSubscription, SubscribeOptions } from './types.ts';
 
@@ -37,7 +40,7 @@ export async function subscribeDurably<State>(
   const stream = entityStream(agent);
   const manager = await jetstreamManager(connection, jetstreamOptions);
   try {
-    await manager.consumers.add(stream, consumerConfig(agent, options));
+    await ensureConsumer(manager, agent, options);
   } catch (cause) {
     throw new MeshError({
       code: 'unavailable',
@@ -55,6 +58,34 @@ export async function subscribeDurably<State>(
       await done;
     },
   };
+}
+
+/** Creates the subscription's consumer. One that exists goes on where it was, however else it was to begin. */
+async function ensureConsumer(manager: JetStreamManager, agent: string, options: SubscribeOptions): Promise<void> {
+  const stream = entityStream(agent);
+  const { durable, events = ['*'], ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
+  const settings = {
+    ack_wait: nanos(ackWaitMs),
+    filter_subjects: events.map((event) => entityEventFilter(agent, event)),
+  };
+  try {
+    await manager.consumers.add(stream, {
+      durable_name: durable,
+      ack_policy: AckPolicy.Explicit,
+      max_ack_pending: AHEAD,
+      ...settings,
+      ...start(options),
+    });
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+    await manager.consumers.update(stream, durable, settings);
+  }
+}
+
+function start({ from = 'beginning' }: SubscribeOptions): Partial<ConsumerConfig> {
+  if (from === 'beginning') return { deliver_policy: DeliverPolicy.All };
+  if (from === 'now') return { deliver_policy: DeliverPolicy.New };
+  return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
 }
 
 async function deliver<State>(
@@ -83,24 +114,4 @@ function toChange<State>(message: JsMsg): ChangeEvent<State> | undefined {
   if (parsed?.kind !== 'entity') return undefined;
   const time = new Date(message.info.timestampNanos / 1_000_000).toISOString();
   return changeEvent(message, parsed.event, message.seq, time);
-}
-
-function consumerConfig(agent: string, options: SubscribeOptions): ConsumerConfig {
-  const { durable, events, from = 'beginning', ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
-  const filters =
-    events === undefined ? [entityEventFilter(agent, '*')] : events.map((e) => entityEventFilter(agent, e));
-  const start =
-    from === 'beginning'
-      ? { deliver_policy: DeliverPolicy.All }
-      : from === 'now'
-        ? { deliver_policy: DeliverPolicy.New }
-        : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
-  return {
-    durable_name: durable,
-    ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(ackWaitMs),
-    max_ack_pending: AHEAD,
-    filter_subjects: filters,
-    ...start,
-  } as ConsumerConfig;
 }
