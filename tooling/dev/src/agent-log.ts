@@ -22,8 +22,9 @@ function parse(line: string): { level: number; text: string } | undefined {
   try {
     const { level, msg, err } = JSON.parse(line) as { level?: unknown; msg?: unknown; err?: { message?: unknown } };
     if (typeof level !== 'number') return undefined;
-    const parts = [msg, err?.message].filter((part) => typeof part === 'string');
-    return { level, text: [...new Set(parts)].join(': ') };
+    const [said = '', reason = ''] = [msg, err?.message].map((part) => (typeof part === 'string' ? part : undefined));
+    // An error's message often begins with what was said.
+    return { level, text: reason.startsWith(said) ? reason || said : [said, reason].filter(Boolean).join(': ') };
   } catch {
     return undefined;
   }

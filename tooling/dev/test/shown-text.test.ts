@@ -52,6 +52,9 @@ describe('the log of an agent', () => {
     expect(trouble('inventory', entry(60, 'agent fails', 'no stream'))).toBe(
       '! inventory fails: agent fails: no stream',
     );
+    expect(trouble('inventory', entry(60, 'no stream', 'no stream: refused'))).toBe(
+      '! inventory fails: no stream: refused',
+    );
     expect(trouble('inventory', 'Error: Cannot find module')).toBe('! inventory: Error: Cannot find module');
     expect(trouble('inventory', 'null')).toBe('! inventory: null');
   });
