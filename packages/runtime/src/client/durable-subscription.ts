@@ -51,9 +51,11 @@ export async function subscribeDurably<State>(
   }
   const consumer = await jetstream(connection, jetstreamOptions).consumers.get(stream, options.durable);
   const messages = await consumer.consume({ max_messages: AHEAD });
-  const done = deliver(messages, options, handler);
+  const stopping = new AbortController();
+  const done = deliver(messages, options, handler, stopping.signal);
   return {
     stop: async () => {
+      stopping.abort();
       messages.stop();
       await done;
     },
@@ -92,8 +94,14 @@ async function deliver<State>(
   messages: ConsumerMessages,
   options: SubscribeOptions,
   handler: Handler<State>,
+  stopping: AbortSignal,
 ): Promise<void> {
   for await (const message of messages) {
+    if (stopping.aborted) {
+      // The server sent it ahead: whoever subscribes next need not wait until this delivery runs out.
+      message.nak();
+      continue;
+    }
     const event = toChange<State>(message);
     if (event === undefined) {
       message.term('no event of MeshForge');
