@@ -14,6 +14,7 @@ import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
 import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
 import { changeEvent } from './event-of.ts';
+import { oneByOne } from './one-by-one.ts';
 import type { ChangeEvent, EventSubscription, SubscribeOptions } from './types.ts';
 
 const DEFAULT_ACK_WAIT_MS = 30_000;
@@ -96,7 +97,8 @@ async function deliver<State>(
   handler: Handler<State>,
   stopping: AbortSignal,
 ): Promise<void> {
-  for await (const message of messages) {
+  const { ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
+  for await (const message of oneByOne(messages, ackWaitMs)) {
     if (stopping.aborted) {
       // The server sent it ahead: whoever subscribes next need not wait until this delivery runs out.
       message.nak();

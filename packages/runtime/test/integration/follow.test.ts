@@ -1,5 +1,6 @@
 // Hunts: events that a follower misses: those of before it came, those of while it was away, those whose handler failed;
 // and live events that are not what was asked for.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -180,6 +181,24 @@ test('a subscription that is stopped finishes the event at hand and no other; it
   await until('every event was handled', () => handled().size === 100);
   await successor.stop();
   expect(first.length - before).toBeLessThanOrEqual(1);
+});
+
+test('events that wait behind slow handlers are not handled twice, however long they wait', async () => {
+  await open('slow');
+  await add('slow', 49);
+  const ackWaitMs = 3_000;
+  const events: Change[] = [];
+  const subscription = endWithTest(
+    await mesh.subscribe(tallyContract, { durable: 'slow', ackWaitMs }, async (event) => {
+      if (event.entityId !== 'slow') return;
+      // Each is quick enough, but the last ones wait for twice as long as one may take.
+      await sleep((2 * ackWaitMs) / 50);
+      events.push(event);
+    }),
+  );
+  await until('the last was handled', () => versionsOf('slow', events).includes(50));
+  await subscription.stop();
+  expect(versionsOf('slow', events)).toEqual(upTo(50));
 });
 
 test('a handler that fails gets the event again, until it succeeds; others are not held up', async () => {
