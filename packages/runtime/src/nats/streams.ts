@@ -33,7 +33,10 @@ export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamS
     deny_purge: !leased,
     discard: leased ? 'old' : 'new',
     allow_rollup_hdrs: leased,
-    ...(leased ? { allow_msg_schedules: true } : {}),
+    // What the stream forgets of an entity begins anew at version 1. A full stream may refuse, but never drop.
+    max_age: 0,
+    max_msgs_per_subject: -1,
+    ...(leased ? { max_msgs: -1, max_bytes: -1, allow_msg_schedules: true } : {}),
   };
 }
 
