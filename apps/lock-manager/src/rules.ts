@@ -2,12 +2,12 @@
  * The rules of leases: pure functions of a lock, a command's data and the time.
  *
  * A lease ends when the log says so, that is when the NATS server has committed its expiry, and not when some clock
- * passes `expires_at`: so no two grants of one lock are ever unexpired in the log (I7). Only a lease that is overdue by
- * 10 s, which the server should long have ended, may be taken over without.
+ * passes `expires_at`: so no two grants of one lock are ever unexpired in the log (I7).
  *
  * From 250 ms before its end a lease is the server's: it can be neither refreshed nor released. The server commits an
  * expiry blindly and takes out whatever lease stands by then; a release in those milliseconds would make room for a
- * grant which the expiry of the lease before it, already on its way, would wipe.
+ * grant which the expiry of the lease before it, already on its way, would wipe. After an outage the server ends what is
+ * overdue within seconds; only a lease that is overdue by 10 minutes, whose expiry it must have lost, may be taken over.
  */
 import { LIMITS, LOCK_LIMITS, printable, type LockDenial, type LockState } from '@meshforge/protocol';
 import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
@@ -15,7 +15,7 @@ import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/ru
 type Result = RuleResult<LockState>;
 type Held = LockState & { owner_id: string };
 
-const OVERDUE_MS = 10_000;
+const OVERDUE_MS = 600_000;
 
 export function acquire(
   lock: LockState | null,
