@@ -11,7 +11,7 @@ const NOON = Date.parse('2000-01-01T12:00:00.000Z');
 const TTL = 10_000;
 const END = NOON + TTL;
 /** How long after its end a lease that the server did not end may be taken over. */
-const OVERDUE_MS = 10_000;
+const OVERDUE_MS = 600_000;
 
 type Locks = ReturnType<typeof newLock>;
 
@@ -71,14 +71,14 @@ const table: Record<string, Cell> = {
   'mine, 1 ms before its end': { ...mine, ...closed, now: END - 1 },
   'mine, at its end': { ...mine, ...closed, now: END },
   'mine, overdue': { ...mine, ...closed, now: END + 1 },
-  'mine, overdue by 10 s': { ...mine, ...closed, now: overdue },
-  'mine, overdue by more than 10 s': { ...mine, ...closed, acquire: 'grant', now: overdue + 1 },
+  'mine, overdue by 10 minutes': { ...mine, ...closed, now: overdue },
+  'mine, overdue by more than 10 minutes': { ...mine, ...closed, acquire: 'grant', now: overdue + 1 },
   'of another, just granted': { ...theirs, now: NOON },
   'of another, 250 ms before its end': { ...theirs, now: END - 250 },
   'of another, at its end': { ...theirs, now: END },
   'of another, overdue': { ...theirs, now: END + 1 },
-  'of another, overdue by 10 s': { ...theirs, now: overdue },
-  'of another, overdue by more than 10 s': { ...theirs, acquire: 'grant', now: overdue + 1 },
+  'of another, overdue by 10 minutes': { ...theirs, now: overdue },
+  'of another, overdue by more than 10 minutes': { ...theirs, acquire: 'grant', now: overdue + 1 },
 };
 
 type Expected = Cell['acquire'] | Cell['refresh'] | Cell['release'];

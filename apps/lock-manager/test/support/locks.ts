@@ -2,6 +2,7 @@
 import {
   DeniedPayload,
   entityStream,
+  entitySubject,
   eventSubject,
   HEADERS,
   lockContract,
@@ -9,6 +10,7 @@ import {
   SuccessPayload,
 } from '@meshforge/protocol';
 import { expect } from 'vitest';
+import { until } from '../../../../packages/runtime/test/support/until.ts';
 import {
   type openConnection,
   sendCommand,
@@ -122,4 +124,29 @@ export async function followEvents(connection: Connection): Promise<Announced> {
         .filter(({ payload }) => resource === undefined || payload.entity_id === resource)
         .sort((a, b) => a.sequence - b.sequence),
   };
+}
+
+interface Stored {
+  message?: { time: string; data: string };
+}
+
+/**
+ * The end of a lease in the stream, asked of the leader again and again: nobody may lead for the moment, and what is sent
+ * while the connection is down waits for its answer in vain.
+ */
+export function storedExpiry(
+  connection: Connection,
+  resource: string,
+  version: number,
+): Promise<{ payload: LeasePayload; time: number }> {
+  const request = JSON.stringify({ last_by_subj: entitySubject(LOCKS, resource, 'expired') });
+  return until(`the stream holds the end of ${resource} ${version}`, async () => {
+    const answer = await connection
+      .request(`$JS.API.STREAM.MSG.GET.${LOCK_STREAM}`, request, { timeout: 1_000 })
+      .catch(() => undefined);
+    const message = answer?.json<Stored>().message;
+    if (message === undefined) return undefined;
+    const payload = LeasePayload.parse(JSON.parse(Buffer.from(message.data, 'base64').toString()));
+    return payload.entity_version === version ? { payload, time: Date.parse(message.time) } : undefined;
+  });
 }
