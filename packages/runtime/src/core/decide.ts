@@ -38,8 +38,14 @@ export type Plan =
   | { kind: 'rejected'; payload: RejectedPayload }
   | { kind: 'denied'; payload: JsonObject }
   | CommitPlan
-  /** The rule is defective: it threw, or made a state that its own schema refuses. */
-  | { kind: 'defect'; payload: RejectedPayload; cause: unknown };
+  | DefectPlan;
+
+/** The rule is defective: it threw, or made something that cannot be committed. */
+export interface DefectPlan {
+  kind: 'defect';
+  payload: RejectedPayload;
+  cause: unknown;
+}
 
 export interface CommitPlan {
   kind: 'commit';
@@ -92,6 +98,9 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && agent.lease === undefined) {
     return defect(command, 'set expiresAt, but the agent defines no lease', undefined);
   }
+  if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
+    return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
+  }
   return { kind: 'commit', event: action.event, version, state, data, expiresAt };
 }
 
@@ -135,7 +144,7 @@ function refused(agent: AnyAgent, command: Command, refusal: Refusal): Plan {
   return { kind: 'denied', payload: { entity_id: command.entityId, ...details, code, reason } };
 }
 
-function defect(command: Command, what: string, cause: unknown): Plan {
+export function defect(command: Command, what: string, cause: unknown): DefectPlan {
   const reason = `the rule of action ${command.action} is defective: it ${what}`;
   return { kind: 'defect', payload: rejected(command, 'unavailable', reason).payload, cause };
 }

@@ -6,7 +6,7 @@ import {
   TRACE_HEADERS,
   type Issue,
 } from '@meshforge/protocol';
-import type { MsgHdrs } from '@nats-io/nats-core';
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
 import type { CommandHeaders } from '../core/decide.ts';
 
@@ -18,8 +18,25 @@ export interface ReadHeaders {
   issues: Issue[];
 }
 
-export function readCommandHeaders(headers: MsgHdrs | undefined): ReadHeaders {
+/** A message's headers. The client throws at names and values that no header can have; whoever sends those gets here. */
+export function headersOf(message: Pick<Msg, 'headers'>): MsgHdrs | undefined | 'unreadable' {
+  try {
+    return message.headers;
+  } catch {
+    return 'unreadable';
+  }
+}
+
+export function readCommandHeaders(message: Pick<Msg, 'headers'>): ReadHeaders {
+  const found = headersOf(message);
+  const headers = found === 'unreadable' ? undefined : found;
   const issues: Issue[] = [];
+  if (found === 'unreadable') {
+    issues.push({
+      path: 'block',
+      message: 'expected names of printable ASCII characters, and values without line breaks',
+    });
+  }
   const lines: [string, string][] = [];
   let commandId = '';
   for (const name of ID_HEADERS) {

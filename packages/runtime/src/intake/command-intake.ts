@@ -9,6 +9,8 @@ import {
   decodeJson,
   EntityId,
   HEADERS,
+  LIMITS,
+  printable,
   statusOfCode,
   type Issue,
   type JsonObject,
@@ -55,10 +57,21 @@ export class CommandIntake {
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
   }
 
-  /** @param action last token of the message's subject */
+  /**
+   * Never throws: the connection would stop to read, and the micro services module would answer to any subject.
+   * @param action last token of the message's subject
+   */
   handle(action: string, message: Msg): void {
+    try {
+      this.#take(action, message);
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+
+  #take(action: string, message: Msg): void {
     const started = performance.now();
-    const headers = readCommandHeaders(message.headers);
+    const headers = readCommandHeaders(message);
     const decided = this.#admit(action, message, headers);
     if (!(decided instanceof Promise)) {
       this.#conclude(action, message, headers.lines, decided, started);
@@ -74,7 +87,7 @@ export class CommandIntake {
   #admit(action: string, message: Msg, headers: ReadHeaders): StoreOutcome | Promise<StoreOutcome> {
     const { agent, inboxPrefix, maxInFlight, store } = this.#options;
     if (answerable(message, inboxPrefix) === 'forged') {
-      const reason = `the reply subject is not an inbox: expected one that begins with ${inboxPrefix}`;
+      const reason = `the reply subject is not an inbox: expected ${inboxPrefix}… in printable ASCII without wildcards`;
       return malformed(action, null, { code: 'invalid_command', reason });
     }
     if (this.#inFlight.size >= maxInFlight) {
@@ -84,7 +97,8 @@ export class CommandIntake {
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
     if (definition === undefined) {
       const known = Object.keys(agent.actions).join(', ');
-      return malformed(action, null, { code: 'unknown_action', reason: `unknown action: expected one of ${known}` });
+      const reason = `unknown action: expected one of ${known}`;
+      return malformed(action, null, { code: 'unknown_action', reason });
     }
     const json = decodeJson(message.data);
     if (!json.ok) return malformed(action, null, json);
@@ -133,7 +147,13 @@ function malformed(
   what: { code: string; reason: string; issues?: Issue[] },
 ): StoreOutcome {
   const { code, reason, issues } = what;
-  const payload: RejectedPayload = { entity_id: entityId, action, code, reason };
+  // The action can be any text that fits into a subject.
+  const payload: RejectedPayload = {
+    entity_id: entityId,
+    action: printable(action, LIMITS.nameCharacters),
+    code,
+    reason,
+  };
   if (issues !== undefined && issues.length > 0) payload.issues = issues;
   return refusal(code === 'unavailable' ? 'unavailable' : 'rejected', payload);
 }

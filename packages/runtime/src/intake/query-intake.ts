@@ -8,6 +8,7 @@ import {
   ID_HEADER_VALUE,
   LIMITS,
   ListQuery,
+  printable,
   statusOfCode,
   type Decoded,
   type Issue,
@@ -20,6 +21,7 @@ import type { Entity } from '../core/entity.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import { entityHistory } from '../store/entity-history.ts';
 import { listEntities, type ListSubjects } from '../store/entity-list.ts';
+import { headersOf } from './command-headers.ts';
 import { answerable, type Voice } from './reply.ts';
 
 export interface QueryIntakeOptions {
@@ -51,8 +53,19 @@ export class QueryIntake {
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
   }
 
-  /** @param kind last token of the message's subject */
+  /**
+   * Never throws, see the intake of commands.
+   * @param kind last token of the message's subject
+   */
   handle(kind: string, message: Msg): void {
+    try {
+      this.#take(kind, message);
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+
+  #take(kind: string, message: Msg): void {
     // Nothing happens for a query that cannot be answered.
     if (answerable(message, this.#options.inboxPrefix) !== 'yes') return;
     if (this.#inFlight.size >= this.#options.maxInFlight) {
@@ -120,7 +133,8 @@ export class QueryIntake {
 
   #answer(kind: string, message: Msg, answered: Answered): void {
     const { voice, maxPayload } = this.#options;
-    const id = message.headers?.get(HEADERS.correlationId) ?? '';
+    const headers = headersOf(message);
+    const id = headers === 'unreadable' ? '' : (headers?.get(HEADERS.correlationId) ?? '');
     const lines = ID_HEADER_VALUE.test(id) ? ([[HEADERS.correlationId, id]] as const) : [];
     if (answered.ok) {
       const body = encode(answered.result);
@@ -133,7 +147,8 @@ export class QueryIntake {
       return;
     }
     const { entityId, code, reason, issues = [] } = answered;
-    const payload: RejectedPayload = { entity_id: entityId, action: kind, code, reason };
+    const action = printable(kind, LIMITS.nameCharacters);
+    const payload: RejectedPayload = { entity_id: entityId, action, code, reason };
     if (issues.length > 0) payload.issues = issues.slice(0, LIMITS.issues);
     const body = JSON.stringify({ event: voice.subject('rejected'), payload });
     voice.answer(message, body, lines, { status: statusOfCode(code), reason });

@@ -11,6 +11,9 @@ export interface ServiceErrorStatus {
   reason: string;
 }
 
+/** What clients make inboxes of. Anything else grows when it is decoded, and may break the agent's own protocol line. */
+const INBOX = /^[!-)+-=?-~]{1,1024}$/;
+
 /**
  * Whether a message may be answered: it asks for an answer, and to an inbox. A caller who names another subject would
  * make the agent publish there with its own rights, even into its own log.
@@ -18,7 +21,7 @@ export interface ServiceErrorStatus {
 export function answerable(message: Msg, inboxPrefix: string = INBOX_PREFIX): 'yes' | 'no_reply' | 'forged' {
   const reply = message.reply;
   if (reply === undefined || reply === '') return 'no_reply';
-  return reply.startsWith(inboxPrefix) ? 'yes' : 'forged';
+  return reply.startsWith(inboxPrefix) && INBOX.test(reply) ? 'yes' : 'forged';
 }
 
 /** Sends answers and signals. */

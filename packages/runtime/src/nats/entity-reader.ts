@@ -38,8 +38,16 @@ export class EntityReader {
     return !this.#replicated;
   }
 
-  /** The entity as its last message says. */
+  /** The entity as its last message says; unavailable too where that is none that an agent wrote. */
   async entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
+    try {
+      return await this.#entity(entityId, authoritative);
+    } catch {
+      return { kind: 'unavailable', why: 'its log holds a message that no agent wrote' };
+    }
+  }
+
+  async #entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
     const last = await this.#last(entityFilter(this.#agent.name, entityId), authoritative);
     if (last.kind === 'unavailable') return last;
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };

@@ -14,13 +14,14 @@
  */
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
-import { decide, rejected, type Command, type CommitPlan, type Plan } from '../core/decide.ts';
-import type { Entity } from '../core/entity.ts';
+import { decide, defect, rejected, type Command, type DefectPlan } from '../core/decide.ts';
+import type { Entity, LogMessage } from '../core/entity.ts';
 import { recentCommit, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
-import type { EntityReader } from '../nats/entity-reader.ts';
+import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { MessageIdResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
+import type { StoredMessage } from '../nats/stored-message.ts';
 import { prepareAttempt, type Attempt } from './attempt.ts';
 import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
 import { refusal, success, type StoreOutcome } from './outcome.ts';
@@ -46,6 +47,11 @@ export interface EntityStoreOptions {
   maxPayload: () => number;
   onDefect: (action: string, reason: string, cause: unknown) => void;
 }
+
+type Decision =
+  | { kind: 'replay'; commit: RecentCommit }
+  | { kind: 'attempt'; attempt: Attempt }
+  | { kind: 'refuse'; outcome: StoreOutcome; defect?: DefectPlan };
 
 export class EntityStore {
   readonly #options: EntityStoreOptions;
@@ -76,7 +82,7 @@ export class EntityStore {
   }
 
   async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
-    const { agent, clock, maxPayload, requester, serverNow } = this.#options;
+    const { agent, clock, requester } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
@@ -88,12 +94,13 @@ export class EntityStore {
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
       if (sighting === undefined) {
-        sighting = await this.#look(entityId, mustAskLeader);
-        if (sighting === undefined) {
-          if (++unreached >= MAX_UNREACHED && doubtful === undefined) return unreachable(command);
+        const look = await this.#look(entityId, mustAskLeader);
+        if (look.kind === 'unavailable') {
+          if (++unreached >= MAX_UNREACHED && doubtful === undefined) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
+        sighting = look.value;
       }
       // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
@@ -105,20 +112,19 @@ export class EntityStore {
         attempt = doubtful;
       } else {
         doubtful = undefined;
-        const plan = decide(agent, entity, command, serverNow());
-        if (plan.kind === 'replay') return this.#replay(command, plan.commit);
-        if (plan.kind !== 'commit') {
+        const decision = this.#decide(command, entity);
+        if (decision.kind === 'replay') return this.#replay(command, decision.commit);
+        if (decision.kind === 'refuse') {
           if (asOf <= cameIn) continue;
           const forgotten = await this.#forgottenCommit(command, entity);
-          if (forgotten.kind === 'not_taken') return this.#refuse(command, plan);
+          if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
           if (forgotten.kind === 'taken') return this.#replay(command, commitAt(command, forgotten.sequence));
-          if (++unreached >= MAX_UNREACHED) return unreachable(command);
+          if (++unreached >= MAX_UNREACHED)
+            return unreachable(command, 'the stream did not say which commands it holds');
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
-        const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
-        if ('kind' in prepared) return prepared;
-        attempt = prepared;
+        attempt = decision.attempt;
       }
 
       const sentAt = ++this.#moment;
@@ -158,17 +164,32 @@ export class EntityStore {
     return undefined;
   }
 
-  /** Reads the entity; undefined if nobody answers. */
-  async #look(entityId: string, askLeader: boolean): Promise<Sighting | undefined> {
+  async #look(entityId: string, askLeader: boolean): Promise<ReadResult<Sighting>> {
     const { reader } = this.#options;
     const sentAt = ++this.#moment;
     const read = await reader.entity(entityId, askLeader);
-    if (read.kind === 'unavailable') return undefined;
+    if (read.kind === 'unavailable') return read;
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
-    const sighting = { entity: read.value, asOf };
-    this.#cache.set(entityId, sighting);
-    return sighting;
+    const value = { entity: read.value, asOf };
+    this.#cache.set(entityId, value);
+    return { kind: 'read', value };
+  }
+
+  #decide(command: Command, entity: Entity): Decision {
+    const { agent, maxPayload, serverNow } = this.#options;
+    try {
+      const plan = decide(agent, entity, command, serverNow());
+      if (plan.kind === 'replay') return plan;
+      if (plan.kind === 'defect')
+        return { kind: 'refuse', outcome: refusal('unavailable', plan.payload), defect: plan };
+      if (plan.kind !== 'commit') return { kind: 'refuse', outcome: refusal(plan.kind, plan.payload) };
+      const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
+      return 'kind' in prepared ? { kind: 'refuse', outcome: prepared } : { kind: 'attempt', attempt: prepared };
+    } catch (cause) {
+      const plan = defect(command, 'made something that JSON cannot say', cause);
+      return { kind: 'refuse', outcome: refusal('unavailable', plan.payload), defect: plan };
+    }
   }
 
   /**
@@ -197,7 +218,7 @@ export class EntityStore {
         await this.#options.clock.sleep(pause(this.#options.clock, tries, MAX_PAUSE_MS));
         continue;
       }
-      const message = read.value === undefined ? undefined : this.#options.reader.toLogMessage(read.value);
+      const message = read.value === undefined ? undefined : this.#readable(read.value);
       if (message === undefined || read.value === undefined) {
         const reason = `command ${command.commandId} was committed before; its outcome is no longer kept`;
         return refusal('rejected', rejected(command, 'invalid_command', reason).payload);
@@ -211,10 +232,22 @@ export class EntityStore {
     }
   }
 
-  #refuse(command: Command, plan: Exclude<Plan, CommitPlan | { kind: 'replay' }>): StoreOutcome {
-    if (plan.kind !== 'defect') return refusal(plan.kind, plan.payload);
-    this.#options.onDefect(command.action, plan.payload.reason, plan.cause);
-    return refusal('unavailable', plan.payload);
+  /** Undefined for a message that no agent wrote. */
+  #readable(stored: StoredMessage): LogMessage | undefined {
+    try {
+      return this.#options.reader.toLogMessage(stored);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #refuse({ action, entityId }: Command, { outcome, defect: found }: Decision & { kind: 'refuse' }): StoreOutcome {
+    if (found !== undefined) {
+      this.#options.onDefect(action, found.payload.reason, found.cause);
+      // A rule that fails half-way may have changed what it was given.
+      this.#cache.delete(entityId);
+    }
+    return outcome;
   }
 }
 
@@ -228,8 +261,8 @@ function contended(command: Command, races: number): StoreOutcome {
   return refusal('unavailable', rejected(command, 'contended', reason).payload);
 }
 
-function unreachable(command: Command): StoreOutcome {
-  const reason = 'the entity store does not answer: send it again in a second';
+function unreachable(command: Command, why: string): StoreOutcome {
+  const reason = `the entity store does not answer (${why}): send it again in a second`;
   return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
 }
 
