@@ -1,5 +1,8 @@
 // Hunts for processes that outlive a stop.
-import { expect, test } from 'vitest';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { runCommand, Stopped } from '../lib/command.mjs';
 
 const never = new AbortController().signal;
@@ -27,7 +30,7 @@ test('a command that does not exist rejects with the error of the system', async
 test('a command over its limit is ended with all that it started, and says so', async () => {
   const startedAt = performance.now();
   expect(await shell('sleep 60 & wait', { limitMs: 200 })).toMatchObject({ late: true });
-  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
 });
 
 test('a signal ends a command with all that it started', async () => {
@@ -35,7 +38,18 @@ test('a signal ends a command with all that it started', async () => {
   const startedAt = performance.now();
   setTimeout(() => controller.abort(), 200);
   await expect(shell('sleep 60 | sleep 60', { signal: controller.signal })).rejects.toThrow(Stopped);
-  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+});
+
+test('a stop waits for what the command leaves behind to end in its own time', async () => {
+  const controller = new AbortController();
+  const directory = mkdtempSync(join(tmpdir(), 'command-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  // The shell ends at once; what it started needs a moment.
+  const late = `(trap 'sleep 0.5; echo done > ${directory}/done; exit' TERM; while :; do sleep 0.1; done) > /dev/null 2>&1 &`;
+  setTimeout(() => controller.abort(), 300);
+  await expect(shell(`${late} wait`, { signal: controller.signal })).rejects.toThrow(Stopped);
+  expect(existsSync(join(directory, 'done'))).toBe(true);
 });
 
 test('nothing starts after the signal', async () => {
