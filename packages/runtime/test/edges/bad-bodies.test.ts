@@ -193,7 +193,7 @@ test('I8: a body above the payload of the server never leaves the client', async
 test('I8: after all this both agents run in the process in which they started', async () => {
   for (const agent of mesh.agents.values()) {
     const gone = await Promise.race([agent.exited, Promise.resolve('alive')]);
-    expect(gone, agent.log).toBe('alive');
+    expect(gone, `it logged ${agent.log}`).toBe('alive');
     expect(agent.log).not.toMatch(/could not be handled|reader closed|disconnected/);
   }
 });
