@@ -55,11 +55,3 @@ export function flawsOf(events: readonly LockEvent[]): string[] {
   }
   return flaws.slice(0, SHOWN);
 }
-
-/** The longest that the server took to announce an end, in milliseconds. */
-export function latestExpiry(events: readonly LockEvent[]): number {
-  const late = events
-    .filter(({ event }) => event === 'expired')
-    .map(({ time, payload }) => time - Date.parse(payload.state.expires_at));
-  return Math.max(0, ...late);
-}
