@@ -1,4 +1,4 @@
-import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
+import { HEADERS, parseSubject } from '@meshforge/protocol';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import type { AnyAgent } from '../core/agent.ts';
@@ -55,12 +55,14 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   const { headers, data } = stored;
   const parsed = parseSubject(stored.subject);
   if (parsed?.kind !== 'entity') throw new TypeError(`message ${stored.sequence} is no commit: ${stored.subject}`);
+  const body = JSON.parse(decoder.decode(data)) as LogMessage['body'];
+  if (!Number.isSafeInteger(body.entity_version)) throw new TypeError(`message ${stored.sequence} has no version`);
   const recent = headers.get(HEADERS.recent);
   const message: LogMessage = {
     entityId: parsed.entityId,
     sequence: stored.sequence,
     event: parsed.event,
-    body: JSON.parse(decoder.decode(data)) as { entity_version: number; state: JsonObject | null; data?: JsonObject },
+    body,
     bytes: data.length + recent.length,
     recent,
     digest: digestOf(headers.get(HEADERS.commandId)),
