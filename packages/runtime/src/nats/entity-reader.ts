@@ -69,7 +69,10 @@ export class EntityReader {
       `$JS.API.DIRECT.GET.${this.#stream}`,
       encoder.encode(JSON.stringify({ seq: sequence })),
     );
-    return directGetResult(answer);
+    const read = directGetResult(answer);
+    // Who asks knows of the commit; a follower may not have it yet.
+    const mayLag = this.#replicated && read.kind === 'read' && read.value === undefined;
+    return mayLag ? this.#askLeader({ seq: sequence }) : read;
   }
 
   /** The message at a sequence as a log message. */
@@ -96,13 +99,13 @@ export class EntityReader {
   }
 
   async #last(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
-    if (authoritative && this.#replicated) return this.#lastOfLeader(subject);
+    if (authoritative && this.#replicated) return this.#askLeader({ last_by_subj: subject });
     const answer = await this.#requester.request(`$JS.API.DIRECT.GET.${this.#stream}.${subject}`, EMPTY);
     return directGetResult(answer);
   }
 
-  async #lastOfLeader(subject: string): Promise<ReadResult<StoredMessage | undefined>> {
-    const request = encoder.encode(JSON.stringify({ last_by_subj: subject }));
+  async #askLeader(which: { seq: number } | { last_by_subj: string }): Promise<ReadResult<StoredMessage | undefined>> {
+    const request = encoder.encode(JSON.stringify(which));
     const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, request);
     if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
     if (answer.message.data.length === 0) return { kind: 'unavailable', why: 'JetStream does not answer' };
