@@ -82,6 +82,8 @@ describe.each([
   /** What a caller learns. */
   const told = ({ event, payload }: { event: string; payload: object }): object => ({ event, payload });
 
+  const bolt = (quantity: number): object => ({ name: 'bolt', quantity, reserved: 0, reservations: {} });
+
   /** Commands on an item that others send meanwhile. */
   async function busy(entityId: string, commands: number): Promise<void> {
     for (let i = 0; i < commands; i++) await send('adjust', { entityId, data: { delta: 1 } });
@@ -147,7 +149,7 @@ describe.each([
     { kind: 'unguarded', expectedVersion: undefined },
     { kind: 'guarded', expectedVersion: 1 },
   ])(
-    'I5: of 20 copies of an $kind command at once one commits, and all get its outcome',
+    'I5: of 20 copies of one $kind command at once one commits, and all get its outcome',
     async ({ kind, ...guard }) => {
       for (let round = 0; round < 10; round++) {
         const entityId = `copies-${kind}-${round}`;
@@ -173,8 +175,12 @@ describe.each([
       const copy: RawCommand = { entityId: `born-${round}`, data: { name: 'bolt' }, commandId: `d-${round}` };
       if (round % 2 === 0) copy.expectedVersion = 0;
       const replies = await Promise.all(Array.from({ length: 20 }, () => send('create', copy)));
+      const outcome = {
+        event: 'evt.inventory.created',
+        payload: { entity_id: copy.entityId, entity_version: 1, state: bolt(0) },
+      };
+      expect(replies.map(told)).toEqual(replies.map(() => outcome));
       expect(replies.filter(({ replayed }) => replayed)).toHaveLength(19);
-      expect(new Set(replies.map((reply) => JSON.stringify(told(reply)))).size).toBe(1);
       expect(await commitsOf(copy.entityId)).toHaveLength(1);
     }
   }, 60_000);
