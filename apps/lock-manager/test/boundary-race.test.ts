@@ -4,7 +4,7 @@
  * acknowledged and then wiped. Nothing that was acknowledged may ever be.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { type RawReply } from '../../../packages/runtime/test/support/wire.ts';
@@ -21,6 +21,9 @@ import {
   success,
   type Announced,
 } from './support/locks.ts';
+
+// For machines that are slow and shared; nothing is measured.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const GUARD_MS = 250;
 

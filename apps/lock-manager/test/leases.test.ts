@@ -3,7 +3,7 @@
  * comes early or tells of another lease.
  */
 import { HEADERS } from '@meshforge/protocol';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { byEntity, readCommits } from '../../../packages/runtime/test/support/stream-witness.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { sendCommand, sendQuery } from '../../../packages/runtime/test/support/wire.ts';
@@ -25,6 +25,9 @@ import {
   type Connection,
   type LockEvent,
 } from './support/locks.ts';
+
+// For machines that are slow and shared; nothing is measured.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let mesh: Mesh;
 let nats: Connection;

@@ -4,7 +4,7 @@
  */
 import { EntityId, HEADERS, LIMITS } from '@meshforge/protocol';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { byEntity, readCommits, type Commit } from '../../../packages/runtime/test/support/stream-witness.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { sendCommand, sendQuery } from '../../../packages/runtime/test/support/wire.ts';
@@ -24,6 +24,9 @@ import {
   type Announced,
   type Connection,
 } from './support/locks.ts';
+
+// For machines that are slow and shared; nothing is measured.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** The server takes no message with more bytes of headers. */
 const HEADER_BYTES = 65_535;

@@ -2,7 +2,7 @@
  * Hunts a retry that gets something else than its first outcome, or commits a second time. A lease's own message is gone
  * from the stream as soon as the next one replaces it, so its outcome must have been kept elsewhere.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { sendQuery } from '../../../packages/runtime/test/support/wire.ts';
 import { flawsOf } from './support/lease-history.ts';
@@ -20,6 +20,9 @@ import {
   type Announced,
   type Connection,
 } from './support/locks.ts';
+
+// For machines that are slow and shared; nothing is measured.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let mesh: Mesh;
 let nats: Connection;

@@ -3,7 +3,7 @@
  * version of a lease that is no more. Nothing may go back to that version, be revived by it, or be ended by it.
  */
 import { encode, entitySubject } from '@meshforge/protocol';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { byEntity, readCommits, type Commit } from '../../../packages/runtime/test/support/stream-witness.ts';
 import { sendQuery, type RawReply } from '../../../packages/runtime/test/support/wire.ts';
@@ -22,6 +22,9 @@ import {
   type Announced,
   type Connection,
 } from './support/locks.ts';
+
+// For machines that are slow and shared; nothing is measured.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** Writes the end of a lease into the log as the server does that had it on its way already. */
 async function writeStrayExpiry(nats: Connection, resource: string, stored: Commit): Promise<void> {
