@@ -45,7 +45,9 @@ export interface AgentStats {
  */
 export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
   const resolved = resolveAgentOptions(agent.name, options);
-  const connection = await connectNats(resolved.nats);
+  const connection = await connectNats(resolved.nats, (why, servers) =>
+    resolved.logger.warn({ servers, why }, 'cannot connect to NATS yet; trying again'),
+  );
   try {
     const manager = await requireServer(connection, systemClock);
     for (const settings of [

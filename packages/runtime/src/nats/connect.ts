@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
+import type { Authenticator, ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
 import { connect, credsAuthenticator, nkeyAuthenticator } from '@nats-io/transport-node';
+import { systemClock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 
 /** How to reach NATS. */
@@ -32,20 +33,34 @@ export const INBOX_PREFIX = '_INBOX';
 
 /**
  * Connects, and reconnects for ever once connected.
+ * @param onWait told why a first connection is being waited for, each reason once
  * @throws MeshError `invalid_options`, `connection`
  */
-export async function connectNats(options: ConnectOptions = {}): Promise<NatsConnection> {
+export async function connectNats(
+  options: ConnectOptions = {},
+  onWait: (why: string, servers: string) => void = () => {},
+): Promise<NatsConnection> {
   const resolved = await resolveOptions(options);
-  try {
-    return await connect(resolved);
-  } catch (cause) {
-    const servers = (resolved.servers as string[]).join(', ');
-    throw new MeshError({
-      code: 'connection',
-      message: `cannot connect to NATS at ${servers}: ${(cause as Error).message}. Start a nats-server, or set NATS_URL`,
-      details: { servers },
-      cause,
-    });
+  const servers = (resolved.servers as string[]).join(', ');
+  let told = '';
+  for (;;) {
+    try {
+      return await connect(resolved);
+    } catch (cause) {
+      const why = (cause as Error).message;
+      const isHopeless = cause instanceof TypeError;
+      if (options.waitOnFirstConnect !== true || isHopeless) {
+        throw new MeshError({
+          code: 'connection',
+          message: `cannot connect to NATS at ${servers}: ${why}. Start a nats-server, or set NATS_URL`,
+          details: { servers },
+          cause,
+        });
+      }
+      if (why !== told) onWait(why, servers);
+      told = why;
+      await systemClock.sleep(RECONNECT_WAIT_MS);
+    }
   }
 }
 
@@ -60,25 +75,29 @@ async function resolveOptions(options: ConnectOptions): Promise<ConnectionOption
   if (credsFile !== undefined && nkeySeedFile !== undefined) {
     throw new MeshError({ code: 'invalid_options', message: 'both credsFile and nkeySeedFile are set: choose one' });
   }
-  const list = typeof servers === 'string' ? servers.split(',') : [...servers];
+  const list = (typeof servers === 'string' ? servers.split(',') : [...servers])
+    .map((server) => server.trim())
+    .filter((server) => server !== '');
+  if (list.length === 0) {
+    throw new MeshError({ code: 'invalid_options', message: 'servers names none: expected URLs, separated by commas' });
+  }
   const authenticator =
     credsFile !== undefined
-      ? credsAuthenticator(await read('credsFile', credsFile))
+      ? usable('credsFile', credsFile, credsAuthenticator(await read('credsFile', credsFile)))
       : nkeySeedFile !== undefined
-        ? nkeyAuthenticator(new TextEncoder().encode((await readText('nkeySeedFile', nkeySeedFile)).trim()))
+        ? usable('nkeySeedFile', nkeySeedFile, nkeyAuthenticator(await readSeed(nkeySeedFile)))
         : undefined;
   return {
-    servers: list.map((server) => server.trim()).filter((server) => server !== ''),
+    servers: list,
     inboxPrefix,
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,
     timeout: CONNECT_TIMEOUT_MS,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: 2,
-    waitOnFirstConnect: options.waitOnFirstConnect ?? false,
     ...(name === undefined ? {} : { name }),
     ...(authenticator === undefined ? {} : { authenticator }),
-    ...(tlsCaFile === undefined ? {} : { tls: { caFile: tlsCaFile } }),
+    ...(tlsCaFile === undefined ? {} : { tls: { ca: await readText('tlsCaFile', tlsCaFile) } }),
   };
 }
 
@@ -89,6 +108,24 @@ async function read(option: string, path: string): Promise<Uint8Array> {
     throw new MeshError({
       code: 'invalid_options',
       message: `${option} ${path} cannot be read: ${(cause as Error).message}`,
+      cause,
+    });
+  }
+}
+
+async function readSeed(path: string): Promise<Uint8Array> {
+  return new TextEncoder().encode((await readText('nkeySeedFile', path)).trim());
+}
+
+/** The authenticator, once it has shown that it can sign. */
+function usable(option: string, path: string, authenticator: Authenticator): Authenticator {
+  try {
+    authenticator('nonce');
+    return authenticator;
+  } catch (cause) {
+    throw new MeshError({
+      code: 'invalid_options',
+      message: `${option} ${path} cannot be used: ${(cause as Error).message}`,
       cause,
     });
   }

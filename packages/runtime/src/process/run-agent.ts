@@ -4,7 +4,7 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { ConnectOptions } from '../nats/connect.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
-import { serveHealth } from './health.ts';
+import { serveHealth, type HealthEndpoint } from './health.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
 const CLOSE_MS = 15_000;
@@ -24,10 +24,15 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   }
   const logger = pino({ name: agent.name, level: environment.LOG_LEVEL });
   let running: RunningAgent | undefined;
-  const health =
-    environment.HEALTH_PORT === undefined
-      ? undefined
-      : await serveHealth(environment.HEALTH_PORT, () => running?.ready() ?? false);
+  let health: HealthEndpoint | undefined;
+  try {
+    const { HEALTH_PORT: port } = environment;
+    if (port !== undefined) health = await serveHealth(port, () => running?.ready() ?? false);
+  } catch (error) {
+    logger.fatal(`HEALTH_PORT ${environment.HEALTH_PORT}: ${(error as Error).message}. Choose another, or unset it`);
+    process.exitCode = 1;
+    return;
+  }
   if (health !== undefined) logger.info({ port: health.port }, 'health endpoint listens on 127.0.0.1');
 
   closeWithGrace({ delay: CLOSE_MS, logger }, async ({ signal, err }) => {
