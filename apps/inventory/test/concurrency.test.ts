@@ -15,6 +15,7 @@ import {
   type RawCommand,
   type RawReply,
 } from '../../../packages/runtime/test/support/wire.ts';
+import { until } from '../../../packages/runtime/test/support/until.ts';
 import { startReplicas, type Replicas } from './support/replicas.ts';
 
 const CLIENTS = 64;
@@ -138,7 +139,9 @@ test('I4: commands on other items are answered while a flood on one item is stil
     flooded++;
     return reply;
   });
-  // Guarded, so that a conflict that another item's traffic caused would show; sent behind the whole flood.
+  // By now the whole flood lies with the agents.
+  await until('the flood is being answered', () => flooded >= flood / 10);
+  // Guarded, so that a conflict that another item's traffic caused would show.
   const calm = await Promise.all(
     others.map((entityId) => send('adjust', { entityId, expectedVersion: 1, data: { delta: 1 } }, 7)),
   );
