@@ -4,10 +4,9 @@
  * A lease ends when the log says so, that is when the NATS server has committed its expiry, and not when some clock
  * passes `expires_at`: so no two grants of one lock are ever unexpired in the log (I7).
  *
- * From 250 ms before its end a lease is the server's: it can be neither refreshed nor released. The server commits an
- * expiry blindly and takes out whatever lease stands by then; a release in those milliseconds would make room for a
- * grant which the expiry of the lease before it, already on its way, would wipe. After an outage the server ends what is
- * overdue within seconds; only a lease that is overdue by 10 minutes, whose expiry it must have lost, may be taken over.
+ * A lease in its last 250 ms cannot be refreshed, for its expiry may be on its way; the runtime lets everything else wait
+ * until the log says that it has ended. After an outage the server ends what is overdue within seconds; only a lease that
+ * is overdue by 10 minutes, whose expiry it must have lost, may be taken over.
  */
 import { LIMITS, LOCK_LIMITS, printable, type LockDenial, type LockState } from '@meshforge/protocol';
 import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
@@ -45,9 +44,7 @@ export function release(
   context: RuleContext,
 ): Result {
   const held = requireHolder(lock, data);
-  if ('code' in held) return held;
-  if (isEnding(held, context.now)) return tooLate(data.owner_id, held, context.now, 'release it: it ends by itself');
-  return commit({ ...held, owner_id: null, expires_at: iso(context.now) });
+  return 'code' in held ? held : commit({ ...held, owner_id: null, expires_at: iso(context.now) });
 }
 
 /** The state after a lease has ended: nobody's, and everything else as it was. */
@@ -56,7 +53,11 @@ export function expire(lock: LockState): LockState {
 }
 
 function extend(lock: Held, owner: string, ttlMs: number, { now }: RuleContext): Result {
-  if (isEnding(lock, now)) return tooLate(owner, lock, now, 'refresh it: acquire the lock anew after that');
+  const left = Date.parse(lock.expires_at) - now;
+  if (left <= LOCK_LIMITS.guardMs) {
+    const reason = `the lease ends at ${lock.expires_at}, too soon to refresh it: acquire the lock anew after that`;
+    return denied('too_late', owner, lock, reason, Math.max(0, left));
+  }
   return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs);
 }
 
@@ -80,12 +81,6 @@ function requireHolder(
   return lock;
 }
 
-function tooLate(owner: string, lock: Held, now: number, what: string): ReturnType<typeof reject> {
-  const left = Math.max(0, Date.parse(lock.expires_at) - now);
-  const reason = `the lease ends at ${lock.expires_at}, too soon to ${what}`;
-  return denied('too_late', owner, lock, reason, left);
-}
-
 function denied(
   code: LockDenial,
   owner: string,
@@ -103,11 +98,6 @@ function denied(
 
 function isHeld(lock: LockState | null): lock is Held {
   return lock !== null && lock.owner_id !== null;
-}
-
-/** Whether the server may have the lease's expiry on its way. */
-function isEnding(lock: Held, now: number): boolean {
-  return Date.parse(lock.expires_at) - now <= LOCK_LIMITS.guardMs;
 }
 
 function isOverdue(lock: Held, now: number): boolean {

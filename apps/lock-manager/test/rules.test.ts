@@ -43,7 +43,8 @@ interface Cell {
   acquire: 'grant' | 'extend' | 'held' | 'too_late';
   /** With the right token or none; with a wrong one it is `not_holder` wherever there is a holder. */
   refresh: 'extend' | 'not_held' | 'not_holder' | 'too_late';
-  release: 'end' | 'not_held' | 'not_holder' | 'too_late';
+  /** What the runtime lets happen; in the last 250 ms it waits for the end of the lease instead, and decides anew. */
+  release: 'end' | 'not_held' | 'not_holder';
 }
 
 const mine = { lock: () => heldBy('me'), holder: 'me' };
@@ -55,7 +56,7 @@ const theirs = {
   release: 'not_holder',
 } as const;
 const open = { acquire: 'extend', refresh: 'extend', release: 'end' } as const;
-const closed = { acquire: 'too_late', refresh: 'too_late', release: 'too_late' } as const;
+const closed = { acquire: 'too_late', refresh: 'too_late', release: 'end' } as const;
 const free = { holder: null, acquire: 'grant', refresh: 'not_held', release: 'not_held' } as const;
 const overdue = END + OVERDUE_MS;
 

@@ -43,6 +43,9 @@ export interface MeshOptions extends ConnectOptions {
   jetstreamDomain?: string;
 }
 
+/** How long closing waits for a server that does not answer, in milliseconds. */
+const DRAIN_MS = 2_000;
+
 /** Connects a client. @throws MeshError `connection`, `invalid_options` */
 export async function connectMesh(options: MeshOptions = {}): Promise<Mesh> {
   const connection = await connectNats(options);
@@ -153,10 +156,15 @@ export class Mesh {
     return updateEntity(this, this.#clock, contract, entityId, decide, options);
   }
 
-  /** Ends the connection; what is under way gets no answer. */
+  /** Ends the connection; what is under way gets no answer: its callers get the error that says so. */
   async close(): Promise<void> {
     this.#requester.close();
-    await this.#connection.drain();
+    // A connection that is gone can not be drained: it must not hold up the end.
+    const drained = new AbortController();
+    const draining = this.#connection.drain().catch(() => {});
+    await Promise.race([draining, this.#clock.sleep(DRAIN_MS, drained.signal)]);
+    drained.abort();
+    await this.#connection.close();
   }
 
   async #query(contract: AgentContract, kind: QueryKind, query: JsonObject): Promise<unknown> {

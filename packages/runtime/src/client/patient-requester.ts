@@ -10,7 +10,7 @@ const NO_RESPONDERS = 503;
 export type Judgement<T> = { done: true; value: T } | { done: false; why: string };
 
 /**
- * Sends one message until it has a definite answer or the time is up. The same bytes each time: a command carries its
+ * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time: a command carries its
  * id, so it commits at most once however often it is sent.
  *
  * @param judge reads an answer; `done: false` means "not now", and nothing has changed.
@@ -42,15 +42,17 @@ export async function requestPatiently<T>(
       lost ||= answer.kind === 'lost';
       why = answer.why;
     }
+    if (requester.isClosed) break;
     const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
     await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
   }
+  const within = requester.isClosed ? 'before the client was closed' : `within ${request.timeoutMs} ms`;
   throw new MeshError({
     code: lost ? 'timeout' : 'unavailable',
     message: lost
-      ? `${request.what} had no definite answer within ${request.timeoutMs} ms (${why}). It may have been carried out; ` +
+      ? `${request.what} had no definite answer ${within} (${why}). It may have been carried out; ` +
         'send it again with the same command id to learn its outcome'
-      : `${request.what} could not be carried out within ${request.timeoutMs} ms: ${why}. Nothing changed`,
+      : `${request.what} could not be carried out ${within}: ${why}. Nothing changed`,
     details: { subject: request.subject, timeoutMs: request.timeoutMs },
   });
 }

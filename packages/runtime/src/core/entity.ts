@@ -8,6 +8,20 @@ export interface StandingLease {
   event: string;
 }
 
+/**
+ * From so long before its end on, in milliseconds, a lease is the server's: nothing is committed on its entity until the
+ * log says that it has ended. The server commits an expiry without a compare-and-set and takes out whatever lease it
+ * finds by then: measured, it would wipe acknowledged refreshes, and grants that came after a release.
+ */
+const LEASE_GUARD_MS = 250;
+/** The server ends what is overdue within seconds of an outage; what is overdue by so much, it must have lost. */
+const LEASE_LOST_MS = 600_000;
+
+/** Whether the expiry of a lease may be on its way. @param now milliseconds since the epoch, server's clock */
+export function isEnding({ endsAt }: StandingLease, now: number): boolean {
+  return now >= endsAt - LEASE_GUARD_MS && now <= endsAt + LEASE_LOST_MS;
+}
+
 /** An entity as its log says; what the next command on it is decided against. */
 export interface Entity {
   /** Stream sequence of its last message; 0 = it has none. */

@@ -24,6 +24,7 @@ interface Pending {
 export type RequestPort = Pick<Requester, 'request'>;
 
 const SWEEP_MS = 100;
+const CLOSED = 'this side was closed';
 
 export class Requester {
   /** For one request, unless it says otherwise. */
@@ -35,6 +36,7 @@ export class Requester {
   readonly #pending = new Map<string, Pending>();
   readonly #sweeper: NodeJS.Timeout;
   #next = 0;
+  #closed = false;
 
   constructor(connection: NatsConnection, inboxPrefix: string, clock: Clock, timeoutMs: number) {
     this.#connection = connection;
@@ -53,6 +55,7 @@ export class Requester {
 
   /** @param timeoutMs default: that of the requester; kept to within 100 ms */
   request(subject: string, payload: Uint8Array, headers?: MsgHdrs, timeoutMs = this.timeoutMs): Promise<Answer> {
+    if (this.#closed) return Promise.resolve({ kind: 'unsent', why: CLOSED });
     return new Promise((resolve) => {
       const token = (this.#next++).toString(36);
       this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + timeoutMs });
@@ -65,9 +68,14 @@ export class Requester {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   close(): void {
+    this.#closed = true;
     clearInterval(this.#sweeper);
-    this.#loseAll('the requester was closed');
+    this.#loseAll(CLOSED);
     if (!this.#connection.isClosed()) this.#subscription.unsubscribe();
   }
 

@@ -7,6 +7,8 @@
  *   unknown, the same message is published again until the server gives a definite answer: the guard and the message
  *   id make that harmless.
  * - I4: commands on one entity take turns; those on others never wait for it.
+ * - I7: nothing is published against a lease in its last moments, and what was acknowledged too late for comfort is looked
+ *   at again.
  * - I5: a command whose id is among the entity's recent commits, or in the stream's dedupe window, is answered with its
  *   first outcome.
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
@@ -15,7 +17,7 @@
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, rejected, type Command, type DefectPlan } from '../core/decide.ts';
-import type { Entity, LogMessage } from '../core/entity.ts';
+import { isEnding, type Entity, type LogMessage } from '../core/entity.ts';
 import { recentCommit, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
@@ -34,6 +36,9 @@ const MAX_RACE_PAUSE_MS = 20;
 /** Tries to reach the server before a command that was never published is answered `unavailable`. */
 const MAX_UNREACHED = 4;
 const MAX_PAUSE_MS = 1_000;
+/** How often, and how often at most, the log is asked whether a lease in its last moments has ended: for five seconds. */
+const LEASE_POLL_MS = 50;
+const MAX_LEASE_POLLS = 100;
 
 export interface EntityStoreOptions {
   agent: AnyAgent;
@@ -82,7 +87,7 @@ export class EntityStore {
   }
 
   async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
-    const { agent, clock, requester } = this.#options;
+    const { agent, clock, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
@@ -90,6 +95,7 @@ export class EntityStore {
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
+    let polls = 0;
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
@@ -127,14 +133,24 @@ export class EntityStore {
         attempt = decision.attempt;
       }
 
+      const { standing } = attempt.message;
+      if (standing !== undefined && isEnding(standing, serverNow())) {
+        if (++polls > MAX_LEASE_POLLS && doubtful === undefined) return leaseEnding(command);
+        await clock.sleep(LEASE_POLL_MS);
+        continue;
+      }
       const sentAt = ++this.#moment;
       const result = await publishCommit(requester, agent.name, attempt.message);
-      if (result.kind === 'stored') {
+      // Acknowledged so late that the expiry may have wiped it: only another look can tell.
+      const overtaken = standing !== undefined && isEnding(standing, serverNow());
+      if (result.kind === 'stored' && !overtaken) {
         this.#cache.set(entityId, { entity: attempt.entityAt(result.sequence), asOf: sentAt });
         return success('committed', attempt.message.event, attempt.payload);
       }
       this.#cache.delete(entityId);
       switch (result.kind) {
+        case 'stored':
+          break;
         case 'duplicate':
           return this.#replay(command, commitAt(command, result.sequence));
         case 'lost_race':
@@ -263,6 +279,11 @@ function contended(command: Command, races: number): StoreOutcome {
 
 function unreachable(command: Command, why: string): StoreOutcome {
   const reason = `the entity store does not answer (${why}): send it again in a second`;
+  return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
+}
+
+function leaseEnding(command: Command): StoreOutcome {
+  const reason = 'the lease is at its end, and the server has not said so yet: send it again in a second';
   return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
 }
 
