@@ -7,7 +7,7 @@ import { onStop } from './lib/interruption.mjs';
 import { requireNode } from './lib/node-version.mjs';
 import { closingLine, ONE_FAILED, sum } from './lib/tally.mjs';
 
-const help = `npm test: install, build, lint, typecheck, house rules, knip, all tests, the smoke checks, the image steps.
+const help = `npm test: install, build, lint, typecheck, house rules, knip, format, all tests, the smoke checks, the image steps.
 
   npm test                                    everything; the last line counts what passed and what failed
   npm test -- packages/protocol/test          only the tests whose path contains this text

@@ -80,8 +80,9 @@ test('agents that always say yes pass what is asked of the reply alone', () => {
 });
 
 test('what cannot be removed is named', () => {
-  expect(leftovers.length).toBeGreaterThan(0);
-  expect(leftovers[0]).toMatch(/^smoke-[0-9a-f]{8}-\d+-item: get of smoke-.*expected a result, got /);
+  // On a busy machine one or the other is not answered in so short a time; it is named too, with that reason.
+  const named = expect.stringMatching(/^smoke-[0-9a-f]{8}-\d+-item: get of smoke-.*expected a result, got /);
+  expect(leftovers).toContainEqual(named);
 });
 
 test('agents that do not answer a command fail the check in the time one waits for them', async () => {

@@ -36,6 +36,7 @@ const EVERYTHING = [
   asPnpm('typecheck', ['exec', 'turbo', 'typecheck'], 5),
   asPnpm('house rules', ['run', 'rules'], 2),
   asPnpm('knip', ['run', 'knip'], 2),
+  asPnpm('format', ['run', 'format:check'], 2),
   vitest([]),
   smoke(),
   image('@meshforge/inventory'),

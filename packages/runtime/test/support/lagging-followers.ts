@@ -9,9 +9,9 @@ const AWAKE_MS = 10;
  * from a past that the leader and the majority have left behind.
  */
 export function makeLag(followers: readonly NatsServer[]): { stop(): Promise<void> } {
-  let over = false;
+  const end = new AbortController();
   const lagging = (async () => {
-    for (let turn = 0; !over; turn++) {
+    for (let turn = 0; !end.signal.aborted; turn++) {
       const follower = followers.at(turn % followers.length);
       await follower?.kill('SIGSTOP');
       await sleep(FROZEN_MS);
@@ -21,7 +21,7 @@ export function makeLag(followers: readonly NatsServer[]): { stop(): Promise<voi
   })();
   return {
     stop: async () => {
-      over = true;
+      end.abort();
       await lagging;
     },
   };

@@ -5,7 +5,11 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { until } from './until.ts';
 
 /** The node that leads the stream of an agent now. */
-export async function streamLeader(cluster: NatsCluster, connection: NatsConnection, agent: string): Promise<NatsServer> {
+export async function streamLeader(
+  cluster: NatsCluster,
+  connection: NatsConnection,
+  agent: string,
+): Promise<NatsServer> {
   const manager = await jetstreamManager(connection, { checkAPI: false });
   return until(`the stream of ${agent} has a leader that is alive`, async () => {
     try {

@@ -1,0 +1,241 @@
+// Hunts for what the shipped permissions forbid and the real agents, their clients and their subscribers need: here they
+// run, as processes of their own, with the shipped configuration and keys made for them.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { inventoryContract, lockContract } from '@meshforge/protocol';
+import { connectMesh, type ChangeEvent, type Mesh } from '@meshforge/runtime';
+import { runSmoke } from '@meshforge/smoke';
+import { connect, headers, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  makeUsers,
+  serverEnvironment,
+  type ProductionUserName,
+  type ProductionUsers,
+} from '../src/production-users.ts';
+import { copyConfigurations, shippedPath } from '../src/shipped-files.ts';
+import { until } from '../../../packages/runtime/test/support/until.ts';
+import { contents } from './streams.ts';
+
+const LOADER = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+const EXIT_WITH_PARENT = new URL('../../../packages/runtime/test/support/exit-with-parent.ts', import.meta.url).href;
+
+/** A running agent and all that it logged. */
+interface Agent {
+  readonly name: ProductionUserName;
+  readonly child: ChildProcess;
+  readonly exited: Promise<unknown[]>;
+  readonly lines: string[];
+}
+
+let directory: string;
+let server: NatsServer;
+let users: ProductionUsers;
+let agents: Agent[];
+const connections: { close(): Promise<void> }[] = [];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'meshforge-running-'));
+  users = await makeUsers(directory);
+  await copyConfigurations(directory);
+  server = await startNatsServer({ configFile: join(directory, 'production.conf'), env: serverEnvironment(users) });
+  agents = [startAgent('inventory', 'inventory'), startAgent('lockManager', 'lock-manager')];
+  await Promise.all(agents.map(untilReady));
+});
+
+afterAll(async () => {
+  await Promise.all(connections.map((connection) => connection.close()));
+  for (const { child } of agents ?? []) child.kill('SIGKILL');
+  await Promise.all((agents ?? []).map(({ exited }) => exited));
+  await server?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+function startAgent(name: ProductionUserName, folder: string): Agent {
+  const main = shippedPath(`apps/${folder}/src/main.ts`);
+  const args = ['--conditions=@meshforge/source', '--import', LOADER, '--import', EXIT_WITH_PARENT, main];
+  const inherited = Object.entries(process.env).filter(([key]) => !/^(?:NATS_|NODE_OPTIONS$|VITEST)/.test(key));
+  const child = spawn(process.execPath, args, {
+    env: {
+      ...Object.fromEntries(inherited),
+      NATS_URL: server.url,
+      NATS_NKEY_SEED_FILE: users[name].seedFile,
+      HEALTH_PORT: '0',
+    },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => lines.push(line));
+  return { name, child, lines, exited: once(child, 'exit') };
+}
+
+async function untilReady({ name, child, lines }: Agent): Promise<void> {
+  await until(
+    () => `${name} is ready; it logged:\n${lines.join('\n')}`,
+    async () => {
+      if (child.exitCode !== null) throw new Error(`${name} ended:\n${lines.join('\n')}`);
+      const port = /"port":(\d+)/.exec(lines.join('\n'))?.[1];
+      if (port === undefined) return false;
+      const { status } = await fetch(`http://127.0.0.1:${port}/readyz`);
+      return status === 200;
+    },
+  );
+}
+
+/** A client of the runtime, as a user of the shipped configuration. */
+async function meshOf(name: ProductionUserName, jetstreamDomain?: string): Promise<Mesh> {
+  const { inboxPrefix, seedFile: nkeySeedFile } = users[name];
+  const domain = jetstreamDomain === undefined ? {} : { jetstreamDomain };
+  const mesh = await connectMesh({ servers: server.url, nkeySeedFile, inboxPrefix, timeoutMs: 60_000, ...domain });
+  connections.push(mesh);
+  return mesh;
+}
+
+async function connectAs(name: ProductionUserName): Promise<NatsConnection> {
+  const { inboxPrefix, seed } = users[name];
+  const authenticator = nkeyAuthenticator(new TextEncoder().encode(seed));
+  const connection = await connect({ servers: server.url, authenticator, inboxPrefix });
+  connections.push(connection);
+  return connection;
+}
+
+/** What the server and the agents have to say about permissions that were missing. */
+function violations(): string[] {
+  const logged = [...server.logs().split('\n'), ...agents.flatMap(({ lines }) => lines)];
+  return logged.filter((line) => /violation|not allowed|denied/i.test(line));
+}
+
+test('every smoke check passes for the client, and nobody lacks a permission', async () => {
+  const { inboxPrefix, seedFile } = users.client;
+  const report = await runSmoke({
+    connection: { servers: [server.url], nkeySeedFile: seedFile },
+    inboxPrefix,
+    readyTimeoutMs: 60_000,
+    patienceMs: 20_000,
+  });
+  expect(report.checks.filter(({ ok }) => !ok)).toEqual([]);
+  expect(report.passed).toBeGreaterThan(50);
+  expect(violations()).toEqual([]);
+}, 120_000);
+
+test('the client of the runtime sends, asks, updates and watches as the client user', async () => {
+  const mesh = await meshOf('client');
+  const watched: string[] = [];
+  const watch = mesh.watch(inventoryContract, { events: ['created', 'adjusted'] });
+  const watching = (async () => {
+    for await (const event of watch) {
+      if (event.kind === 'change' && event.entityId === 'used') watched.push(`${event.event} ${event.entityVersion}`);
+      if (watched.length === 2) break;
+    }
+  })();
+  const data = { name: 'bolt', quantity: 1 };
+  const created = await mesh.request(inventoryContract, 'create', { entityId: 'used', expectedVersion: 0, data });
+  expect(created.kind).toBe('committed');
+  const updated = await mesh.update(inventoryContract, 'used', (state) => {
+    return { action: 'adjust', data: { delta: state?.quantity ?? 0 } };
+  });
+  expect(updated?.payload).toMatchObject({ entity_version: 2, state: { quantity: 2 } });
+  expect(await mesh.get(inventoryContract, 'used')).toMatchObject({ entity_version: 2 });
+  expect((await mesh.history(inventoryContract, 'used')).events).toHaveLength(2);
+  expect((await mesh.list(inventoryContract, { prefix: 'used' })).entities).toHaveLength(1);
+  await watching;
+  expect(watched).toEqual(['created 1', 'adjusted 2']);
+
+  const owner = { owner_id: 'client' };
+  expect((await mesh.request(lockContract, 'acquire', { entityId: 'used', data: owner })).kind).toBe('committed');
+  const other = { owner_id: 'another' };
+  expect((await mesh.request(lockContract, 'acquire', { entityId: 'used', data: other })).kind).toBe('denied');
+  expect((await mesh.request(lockContract, 'release', { entityId: 'used', data: owner })).kind).toBe('committed');
+  expect(violations()).toEqual([]);
+});
+
+describe('a durable subscription as the subscriber user', () => {
+  test('misses nothing: not what was before it, not what its handler failed at, not what came while it was away', async () => {
+    const client = await meshOf('client');
+    const entityId = 'followed';
+    await client.request(inventoryContract, 'create', { entityId, data: { name: 'bolt' } });
+    const adjust = async (times: number): Promise<void> => {
+      for (let i = 0; i < times; i++) {
+        await client.request(inventoryContract, 'adjust', { entityId, data: { delta: 1 } });
+      }
+    };
+    await adjust(4);
+
+    const handled: number[] = [];
+    let failures = 0;
+    const handle = ({ entityId: id, entityVersion }: ChangeEvent<unknown>): void => {
+      if (id !== entityId) return;
+      if (entityVersion === 3 && failures++ === 0) throw new Error('not yet');
+      handled.push(entityVersion);
+    };
+    const subscribe = async (): Promise<{ stop(): Promise<void> }> => {
+      const mesh = await meshOf('subscriber', 'MESHFORGE');
+      const subscription = await mesh.subscribe(inventoryContract, { durable: 'followers' }, handle);
+      return {
+        stop: async () => {
+          await subscription.stop();
+          await mesh.close();
+        },
+      };
+    };
+    const first = await subscribe();
+    await until('the first five are handled', () => new Set(handled).size === 5);
+    await first.stop();
+    await adjust(3);
+    const second = await subscribe();
+    await until('all eight are handled', () => new Set(handled).size === 8);
+    await second.stop();
+    expect(failures).toBeGreaterThan(1);
+    expect([...new Set(handled)].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(violations()).toEqual([]);
+  });
+
+  test('hears of the locks that the server itself ends', async () => {
+    const client = await meshOf('client');
+    const subscriber = await meshOf('subscriber', 'MESHFORGE');
+    const events: string[] = [];
+    await subscriber.subscribe(lockContract, { durable: 'lock-followers', from: 'now' }, ({ entityId, event }) => {
+      if (entityId === 'short') events.push(event);
+    });
+    await client.request(lockContract, 'acquire', { entityId: 'short', data: { owner_id: 'me', ttl_ms: 500 } });
+    await until('the lease has ended', () => events.includes('expired'));
+    expect(violations()).toEqual([]);
+  });
+});
+
+test('a client cannot have the server write traces of its commands into a log, or send them as events', async () => {
+  const client = await connectAs('client');
+  const operator = await connectAs('operator');
+  const heard: string[] = [];
+  operator.subscribe('evt.inventory.fulfilled', { callback: (_, { subject }) => void heard.push(subject) });
+  await operator.flush();
+  const before = await contents(operator);
+  for (const destination of ['ent.inventory.traced.created', 'ent.lock.traced.acquired', 'evt.inventory.fulfilled']) {
+    for (const only of ['false', 'true']) {
+      const traced = headers();
+      traced.set('Nats-Trace-Dest', destination);
+      traced.set('Nats-Trace-Only', only);
+      client.publish('qry.inventory.get', '{"entity_id":"used"}', { headers: traced });
+    }
+  }
+  await client.flush();
+  await sleep(500);
+  await operator.flush();
+  expect(heard).toEqual([]);
+  expect(await contents(operator)).toEqual(before);
+});
+
+test('both agents end on SIGTERM with 0, and have logged no error', async () => {
+  for (const { child } of agents) child.kill('SIGTERM');
+  for (const { exited } of agents) expect(await exited).toEqual([0, null]);
+  const levels = agents.flatMap(({ lines }) => lines.map((line) => JSON.parse(line) as { level: number }));
+  expect(levels.filter(({ level }) => level >= 40)).toEqual([]);
+});
