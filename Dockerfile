@@ -9,7 +9,7 @@ RUN corepack enable
 # Only what the app needs of the workspace, so that a change elsewhere does not rebuild it.
 FROM base AS prune
 ARG APP
-WORKDIR /work
+WORKDIR /repository
 COPY . .
 RUN pnpm dlx turbo@2.11.11 prune "$APP" --docker
 
@@ -17,9 +17,9 @@ FROM base AS build
 ARG APP
 ENV OUT=/out
 WORKDIR /build
-COPY --from=prune /work/out/json/ .
+COPY --from=prune /repository/out/json/ .
 RUN pnpm install --frozen-lockfile
-COPY --from=prune /work/out/full/ .
+COPY --from=prune /repository/out/full/ .
 RUN pnpm --filter "$APP..." run build
 RUN pnpm --config.inject-workspace-packages=true --filter "$APP" deploy --prod "$OUT"
 
