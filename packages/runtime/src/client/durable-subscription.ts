@@ -12,6 +12,7 @@ import {
 } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
+import { putConsumer } from '../nats/consumers.ts';
 import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
 import { changeEvent } from './event-of.ts';
 import { oneByOne } from './one-by-one.ts';
@@ -39,10 +40,12 @@ export async function subscribeDurably<State>(
   handler: Handler<State>,
 ): Promise<EventSubscription> {
   const stream = entityStream(agent);
-  const manager = await jetstreamManager(connection, jetstreamOptions);
+  // The JetStream module changes the options that it gets.
+  const manager = await jetstreamManager(connection, { ...jetstreamOptions });
   try {
-    await ensureConsumer(manager, agent, options);
+    await ensureConsumer(connection, manager, jetstreamOptions.domain, agent, options);
   } catch (cause) {
+    if (cause instanceof MeshError) throw cause;
     throw new MeshError({
       code: 'unavailable',
       message: `cannot subscribe ${options.durable} to ${stream}: ${(cause as Error).message}`,
@@ -50,7 +53,7 @@ export async function subscribeDurably<State>(
       cause,
     });
   }
-  const consumer = await jetstream(connection, jetstreamOptions).consumers.get(stream, options.durable);
+  const consumer = await jetstream(connection, { ...jetstreamOptions }).consumers.get(stream, options.durable);
   const messages = await consumer.consume({ max_messages: AHEAD });
   const stopping = new AbortController();
   const done = deliver(messages, options, handler, stopping.signal);
@@ -64,7 +67,13 @@ export async function subscribeDurably<State>(
 }
 
 /** Creates the subscription's consumer. One that exists goes on where it was, however else it was to begin. */
-async function ensureConsumer(manager: JetStreamManager, agent: string, options: SubscribeOptions): Promise<void> {
+async function ensureConsumer(
+  connection: NatsConnection,
+  manager: JetStreamManager,
+  domain: string | undefined,
+  agent: string,
+  options: SubscribeOptions,
+): Promise<void> {
   const stream = entityStream(agent);
   const { durable, events = ['*'], ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
   const settings = {
@@ -72,7 +81,7 @@ async function ensureConsumer(manager: JetStreamManager, agent: string, options:
     filter_subjects: events.map((event) => entityEventFilter(agent, event)),
   };
   try {
-    await manager.consumers.add(stream, {
+    await putConsumer(connection, domain, 'create', stream, {
       durable_name: durable,
       ack_policy: AckPolicy.Explicit,
       max_ack_pending: AHEAD,
@@ -81,7 +90,8 @@ async function ensureConsumer(manager: JetStreamManager, agent: string, options:
     });
   } catch (error) {
     if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-    await manager.consumers.update(stream, durable, settings);
+    const { config } = await manager.consumers.info(stream, durable);
+    await putConsumer(connection, domain, 'update', stream, { ...config, ...settings, durable_name: durable });
   }
 }
 
