@@ -40,7 +40,7 @@ export interface Shot {
 }
 
 /** Bytes that a refusal may have, headers and all. */
-export const SHORT_ANSWER_BYTES = 4_096;
+const SHORT_ANSWER_BYTES = 4_096;
 
 // What would rewrite a terminal, split a log line or forge a header.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
@@ -201,7 +201,7 @@ function expectPayload(payload: Refusal, { code, paths = [], reason, entityId, a
 }
 
 /** Short, and nothing in it that a reader would not see. */
-export function expectTidy({ body, headers, bytes }: Heard): void {
+function expectTidy({ body, headers, bytes }: Heard): void {
   expect(bytes, 'bytes of the answer').toBeLessThan(SHORT_ANSWER_BYTES);
   const payload = ('payload' in body ? body['payload'] : body) as Refusal;
   const shown = [
