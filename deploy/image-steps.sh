@@ -29,20 +29,20 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
 # COPY . .   without what .dockerignore names
-mkdir "$scratch/work" "$scratch/build"
+mkdir "$scratch/repository" "$scratch/build"
 sed 's#^\*\*/##' "$repository/.dockerignore" > "$scratch/ignored"
 tar -C "$repository" --exclude-from="$scratch/ignored" -cf "$scratch/context.tar" .
-tar -C "$scratch/work" -xf "$scratch/context.tar"
+tar -C "$scratch/repository" -xf "$scratch/context.tar"
 
-cd "$scratch/work"
+cd "$scratch/repository"
 pnpm dlx turbo@2.11.11 prune "$APP" --docker
 
-# COPY --from=prune /work/out/json/ .
-cp -R "$scratch/work/out/json/." "$scratch/build"
+# COPY --from=prune /repository/out/json/ .
+cp -R "$scratch/repository/out/json/." "$scratch/build"
 cd "$scratch/build"
 pnpm install --frozen-lockfile
 
-# COPY --from=prune /work/out/full/ .
-cp -R "$scratch/work/out/full/." "$scratch/build"
+# COPY --from=prune /repository/out/full/ .
+cp -R "$scratch/repository/out/full/." "$scratch/build"
 pnpm --filter "$APP..." run build
 pnpm --config.inject-workspace-packages=true --filter "$APP" deploy --prod "$OUT"
