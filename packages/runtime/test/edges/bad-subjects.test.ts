@@ -165,6 +165,10 @@ test('I8: subjects with more or fewer tokens are nobody’s, so nobody answers',
   }
 });
 
+test('I8: with the limit that servers have by default, a client refuses to send 2 MB', () => {
+  expect(() => mesh.client.publish('cmd.inventory.create', new Uint8Array(2_000_000))).toThrow(/max_payload/);
+});
+
 test('I6 I8: after all this nothing was published to any subject of a caller’s choice, and nobody was disconnected', () => {
   expect(strays).toEqual([]);
   for (const agent of mesh.agents.values()) {

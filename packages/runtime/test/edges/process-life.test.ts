@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startNatsServer } from '@meshforge/nats-server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AgentProcess, startAgentProcess, type AgentExit } from '../support/agent-process.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { expectEachOnce, expectGapless, readCommits } from '../support/stream-witness.ts';
@@ -15,6 +15,9 @@ import { openConnection, sendCommand, type RawReply } from '../support/wire.ts';
 import { healthOf } from './support/health.ts';
 import { AGENTS, INVENTORY, type AgentSpec } from './support/mesh.ts';
 import { startOfVersion, startWithoutJetStream } from './support/odd-servers.ts';
+
+// Processes start and end in nearly every test, on machines that may be slow and shared.
+vi.setConfig({ testTimeout: 120_000 });
 
 const NOWHERE = 'nats://127.0.0.1:1';
 
