@@ -42,7 +42,8 @@ export async function requestPatiently<T>(
       lost ||= answer.kind === 'lost';
       why = answer.why;
     }
-    if (requester.isClosed) break;
+    // What the client cannot send, such as a body above the server's limit, it cannot send later either.
+    if (answer.kind === 'unsent' || requester.isClosed) break;
     const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
     await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
   }
