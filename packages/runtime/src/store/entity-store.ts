@@ -16,18 +16,20 @@
  */
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
-import { decide, defect, rejected, type Command, type DefectPlan } from '../core/decide.ts';
-import { isEnding, type Entity, type LogMessage } from '../core/entity.ts';
+import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
+import { isEnding, type Entity } from '../core/entity.ts';
 import { recentCommit, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { MessageIdResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import type { StoredMessage } from '../nats/stored-message.ts';
 import { prepareAttempt, type Attempt } from './attempt.ts';
 import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
+import { firstOutcome } from './first-outcome.ts';
 import { refusal, success, type StoreOutcome } from './outcome.ts';
+import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
+import { contended, leaseEnding, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
 const MAX_RACES = 100;
@@ -35,7 +37,6 @@ const MAX_RACES = 100;
 const MAX_RACE_PAUSE_MS = 20;
 /** Tries to reach the server before a command that was never published is answered `unavailable`. */
 const MAX_UNREACHED = 4;
-const MAX_PAUSE_MS = 1_000;
 /** How often, and how often at most, the log is asked whether a lease in its last moments has ended: for five seconds. */
 const LEASE_POLL_MS = 50;
 const MAX_LEASE_POLLS = 100;
@@ -221,40 +222,8 @@ export class EntityStore {
     return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);
   }
 
-  async #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
-    if (commit.inline !== undefined) {
-      const { event, state, data } = commit.inline;
-      const payload = { entity_id: command.entityId, entity_version: commit.version, state, data };
-      return success('replayed', event, JSON.stringify(payload));
-    }
-    for (let tries = 1; ; tries++) {
-      const read = await this.#options.reader.message(commit.sequence);
-      if (read.kind === 'unavailable') {
-        if (this.#stopped) return { kind: 'abandoned' };
-        await this.#options.clock.sleep(pause(this.#options.clock, tries, MAX_PAUSE_MS));
-        continue;
-      }
-      const message = read.value === undefined ? undefined : this.#readable(read.value);
-      if (message === undefined || read.value === undefined) {
-        const reason = `command ${command.commandId} was committed before; its outcome is no longer kept`;
-        return refusal('rejected', rejected(command, 'invalid_command', reason).payload);
-      }
-      if (message.entityId !== command.entityId) {
-        const reason = `command id ${command.commandId} was used before, on another entity: give each command its own`;
-        return refusal('rejected', rejected(command, 'invalid_command', reason).payload);
-      }
-      const event = message.expiredEvent ?? message.event;
-      return success('replayed', event, new TextDecoder().decode(read.value.data));
-    }
-  }
-
-  /** Undefined for a message that no agent wrote. */
-  #readable(stored: StoredMessage): LogMessage | undefined {
-    try {
-      return this.#options.reader.toLogMessage(stored);
-    } catch {
-      return undefined;
-    }
+  #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
+    return firstOutcome(this.#options, command, commit, () => this.#stopped);
   }
 
   #refuse({ action, entityId }: Command, { outcome, defect: found }: Decision & { kind: 'refuse' }): StoreOutcome {
@@ -270,31 +239,4 @@ export class EntityStore {
 /** A commit of which only its place is known. */
 function commitAt({ digest }: Command, sequence: number): RecentCommit {
   return recentCommit(digest, 0, sequence);
-}
-
-function contended(command: Command, races: number): StoreOutcome {
-  const reason = `other writers were first ${races} times: send it again`;
-  return refusal('unavailable', rejected(command, 'contended', reason).payload);
-}
-
-function unreachable(command: Command, why: string): StoreOutcome {
-  const reason = `the entity store does not answer (${why}): send it again in a second`;
-  return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
-}
-
-function leaseEnding(command: Command): StoreOutcome {
-  const reason = 'the lease is at its end, and the server has not said so yet: send it again in a second';
-  return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
-}
-
-function notStored(command: Command, why: string): StoreOutcome {
-  return refusal(
-    'unavailable',
-    rejected(command, 'unavailable', `the server did not store the command: ${why}`).payload,
-  );
-}
-
-/** Full jitter: anything up to a bound that doubles with each try. */
-function pause(clock: Clock, tries: number, maxMs: number): number {
-  return clock.random() * Math.min(maxMs, 2 ** Math.min(tries, 10));
 }
