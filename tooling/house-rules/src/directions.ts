@@ -70,6 +70,8 @@ export const DIRECTIONS: readonly Direction[] = [
       '@meshforge/inventory',
       '@meshforge/lock-manager',
       '@meshforge/nats-server',
+      '@meshforge/processes',
+      '@meshforge/debian-packages',
       '@meshforge/vitest-config',
     ],
     others: 'any',

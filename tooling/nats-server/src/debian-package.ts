@@ -1,6 +1,6 @@
 import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runCommand } from './run-command.ts';
+import { runCommand } from '@meshforge/processes';
 import type { ServerSource } from './server-source.ts';
 
 const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'].map(

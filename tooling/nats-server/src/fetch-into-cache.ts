@@ -1,6 +1,6 @@
 import { chmod, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { OnProgress } from './progress.ts';
+import type { OnProgress } from '@meshforge/processes';
 import type { ServerSource } from './server-source.ts';
 import { probeVersion } from './server-version.ts';
 

@@ -6,4 +6,4 @@ export { NatsServerNotFound, NatsServerStartFailed, type FailedAttempt } from '.
 
 export { locateNatsServer, type LocatedServer, type LocateOptions } from './locate-nats-server.ts';
 export { type FetchContext, type ServerSource } from './server-source.ts';
-export { type OnProgress } from './progress.ts';
+export { type OnProgress } from '@meshforge/processes';

@@ -1,11 +1,10 @@
 import { access, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { afterOthers } from './after-others.ts';
+import { afterOthers, tellNobody, tellWhileSlow, type OnProgress } from '@meshforge/processes';
 import { debianPackage } from './debian-package.ts';
 import { NatsServerNotFound, type FailedAttempt } from './errors.ts';
 import { fetchIntoCache } from './fetch-into-cache.ts';
 import { cachedServerPath, installedCandidates, SYSTEM_DIRECTORIES } from './known-places.ts';
-import { tellNobody, tellWhileSlow, type OnProgress } from './progress.ts';
 import { releaseArchive } from './release-archive.ts';
 import type { ServerSource } from './server-source.ts';
 import { probeVersion } from './server-version.ts';

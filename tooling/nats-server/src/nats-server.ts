@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LogTail } from './log-tail.ts';
-import { guardServer, type ServerGuard } from './server-guard.ts';
+import { LogTail, guardProcess, type ProcessGuard } from '@meshforge/processes';
 import type { ServerPlan } from './server-plan.ts';
 import { ServerProcess, type ServerExit } from './server-process.ts';
 
@@ -10,7 +9,7 @@ const gracefulStopMs = 5_000;
 /** A running server, or one that was killed and can be started again. */
 export class NatsServer {
   readonly #plan: ServerPlan;
-  readonly #guard: ServerGuard;
+  readonly #guard: ProcessGuard;
   readonly #log = new LogTail();
   #process: ServerProcess | undefined;
   #starting: Promise<void> | undefined;
@@ -18,7 +17,7 @@ export class NatsServer {
 
   private constructor(plan: ServerPlan) {
     this.#plan = plan;
-    this.#guard = guardServer(plan.workDir);
+    this.#guard = guardProcess(plan.workDir);
   }
 
   /** Starts the planned server; on failure nothing is left behind. */

@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatsServerStartFailed } from './errors.ts';
-import { LogTail } from './log-tail.ts';
+import { LogTail } from '@meshforge/processes';
 import { isHealthy, monitoringUrl } from './monitoring.ts';
 import { serverArguments, type ServerPlan } from './server-plan.ts';
 

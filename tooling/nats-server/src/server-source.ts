@@ -1,4 +1,4 @@
-import type { OnProgress } from './progress.ts';
+import type { OnProgress } from '@meshforge/processes';
 
 /** What a source may use while it fetches. */
 export interface FetchContext {

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import semver from 'semver';
-import { runCommand } from './run-command.ts';
+import { runCommand } from '@meshforge/processes';
 import { MINIMUM_VERSION } from './versions.ts';
 
 const probeTimeoutMs = 10_000;

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { waitForCluster, type ClusterMember } from './cluster-health.ts';
 import { NatsServerStartFailed } from './errors.ts';
-import { pickFreePorts } from './free-ports.ts';
+import { pickFreePorts, tellNobody, tellWhileSlow } from '@meshforge/processes';
 import { locateNatsServer } from './locate-nats-server.ts';
 import type { NatsServer } from './nats-server.ts';
 import { clusterView } from './monitoring.ts';
-import { tellNobody, tellWhileSlow } from './progress.ts';
 import { startPlanned, type StartOptions } from './start-nats-server.ts';
 
 /** Everything has a default. A configuration is given to every member; `dataDir` gets one directory per member. */

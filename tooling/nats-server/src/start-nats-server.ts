@@ -2,10 +2,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { NatsServerStartFailed } from './errors.ts';
-import { pickFreePorts } from './free-ports.ts';
+import { pickFreePorts, tellNobody, tellWhileSlow, type OnProgress } from '@meshforge/processes';
 import { locateNatsServer } from './locate-nats-server.ts';
 import { NatsServer } from './nats-server.ts';
-import { tellNobody, tellWhileSlow, type OnProgress } from './progress.ts';
 import { writeConfiguration, type ClusterPlace, type ConfigurationOptions } from './server-plan.ts';
 
 /** Everything has a default. */

@@ -1,11 +1,11 @@
 // Hunts: a start that gives up, or leaves servers running, because another process took a port a moment too early.
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import * as freePorts from '../src/free-ports.ts';
+import * as freePorts from '@meshforge/processes';
 import { startNatsCluster } from '../src/start-nats-cluster.ts';
 import { startNatsServer } from '../src/start-nats-server.ts';
 
-vi.mock(import('../src/free-ports.ts'), { spy: true });
+vi.mock(import('@meshforge/processes'), { spy: true });
 
 /** Makes the next choice of ports contain one that is taken, at the given place. */
 async function clashOnce(place: number): Promise<number> {
@@ -13,7 +13,7 @@ async function clashOnce(place: number): Promise<number> {
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void taken.close());
   const { port } = taken.address() as AddressInfo;
-  const { pickFreePorts } = await vi.importActual<typeof freePorts>('../src/free-ports.ts');
+  const { pickFreePorts } = await vi.importActual<typeof freePorts>('@meshforge/processes');
   vi.mocked(freePorts.pickFreePorts).mockImplementationOnce(async (host, count) => {
     const ports = await pickFreePorts(host, count);
     ports[place] = port;

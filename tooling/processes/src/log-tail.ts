@@ -1,6 +1,6 @@
 const keptCharacters = 64 * 1024;
 
-/** The last 64 Ki characters of what a server wrote, over all its restarts. */
+/** The last 64 Ki characters of what a process wrote, over all its restarts. */
 export class LogTail {
   #text = '';
 
