@@ -1,0 +1,83 @@
+/**
+ * What a run leaves behind, and all that the checker knows: what clients sent and were told, what the log of an agent took
+ * in, and what events went out. Everything is plain JSON, so that a history can be kept in a file and checked again.
+ *
+ * All clients live in one process, so their times come from one monotonic clock: milliseconds since the run began.
+ */
+import type { JsonObject } from '@meshforge/protocol';
+
+/** A command as a client sent it. Every try carries the same id and the same body. */
+export interface Sent {
+  readonly type: 'sent';
+  /** When the first try left. */
+  readonly atMs: number;
+  readonly client: string;
+  /** The agent's token on the wire: `inventory`, `lock`. */
+  readonly agent: string;
+  readonly action: string;
+  readonly commandId: string;
+  readonly entityId: string;
+  readonly expectedVersion?: number;
+  readonly data: JsonObject;
+}
+
+/** The end of a command for its client. */
+export interface Told {
+  readonly type: 'told';
+  readonly atMs: number;
+  readonly commandId: string;
+  /** Only one copy was ever sent, so its answer is about that copy. */
+  readonly single: boolean;
+  /** Missing when no definite answer came within the client's patience: the outcome is unknown. */
+  readonly answer?: Answer;
+}
+
+export interface Answer {
+  readonly kind: 'committed' | 'replayed' | 'conflict' | 'rejected' | 'denied';
+  /** `evt.inventory.adjusted`. */
+  readonly event: string;
+  readonly payload: JsonObject;
+}
+
+/** A message of an agent's log, in the order of the stream: the witness. */
+export interface Logged {
+  readonly type: 'logged';
+  readonly agent: string;
+  readonly sequence: number;
+  /** RFC 3339, the server's. */
+  readonly time: string;
+  readonly entityId: string;
+  /** Last token of the subject: `adjusted`, `expired`. */
+  readonly event: string;
+  readonly version: number;
+  readonly state: JsonObject | null;
+  readonly data?: JsonObject;
+  /** Of the command that made it; for an expiry that of the lease that ended. */
+  readonly commandId: string;
+  /** Written by the server itself when a lease ended. */
+  readonly byServer: boolean;
+}
+
+/** A message on `evt.>`, as a plain subscriber heard it. Live events are at most once, and may repeat. */
+export interface Heard {
+  readonly type: 'heard';
+  readonly atMs: number;
+  readonly agent: string;
+  readonly event: string;
+  readonly commandId: string;
+  readonly payload: JsonObject;
+  /** Of the commit, as the server names it; missing on what agents say themselves (conflict, rejected, denied). */
+  readonly sequence?: number;
+}
+
+export type Entry = Sent | Told | Logged | Heard;
+
+/** An invariant that did not hold. */
+export interface Breach {
+  /** `I1` … `I7`, or the name of a further invariant. */
+  readonly invariant: string;
+  /** What was expected and what was found, in one sentence. */
+  readonly what: string;
+  /** The shortest part of the history that shows it, oldest first. */
+  readonly history: readonly Entry[];
+}
