@@ -1,10 +1,11 @@
 /** The one place that wires an agent: connection, streams, clock, store, intakes, service. */
-import { entityStream, SIGNALS_STREAM } from '@meshforge/protocol';
+import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { systemClock } from './clock.ts';
 import type { AnyAgent } from './core/agent.ts';
 import { CommandIntake } from './intake/command-intake.ts';
+import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
 import { QueryIntake } from './intake/query-intake.ts';
 import { Voice } from './intake/reply.ts';
@@ -25,6 +26,14 @@ export interface RunningAgent {
   /** Whether it can serve now: connected, and not stopping. */
   ready(): boolean;
   stats(): AgentStats;
+  /**
+   * Decides a command in this process, as if it had been requested, without the way over NATS: for a service that is an agent
+   * and takes its commands by HTTP or from a timer as well. Events and the commit go out as ever. A refusal for want of
+   * a server is the outcome `unavailable`.
+   *
+   * @throws MeshError `invalid_options`, and `timeout` when the agent stopped before the fate of the command was known
+   */
+  execute(action: string, command: CommandHere): Promise<Outcome & { commandId: string }>;
   /** Takes nothing new in, answers what is under way (for at most `drainTimeoutMs`), and disconnects. */
   stop(): Promise<void>;
   /** Resolves when it has stopped; with the fault, if one stopped it. */
@@ -137,6 +146,7 @@ async function serve(
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
     }),
+    execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,
     stopped: whenStopped(service, connection, stop),
   };

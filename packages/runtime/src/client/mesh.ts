@@ -3,9 +3,7 @@ import {
   commandSubject,
   encode,
   GetResult,
-  HEADERS,
   HistoryResult,
-  ID_HEADER_VALUE,
   ListResult,
   querySubject,
   type AgentContract,
@@ -16,9 +14,10 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import { systemClock, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
-import { headerText, rawHeaders } from '../nats/raw-headers.ts';
+import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
 import { subscribeDurably } from './durable-subscription.ts';
+import { commandHeaders } from './command-headers.ts';
 import { requestPatiently } from './patient-requester.ts';
 import { outcomeOf, queryResult } from './reply.ts';
 import type {
@@ -185,28 +184,4 @@ export class Mesh {
       details: result.refusal,
     });
   }
-}
-
-function commandHeaders(commandId: string, options: RequestOptions<unknown>): [string, string][] {
-  const { correlationId, causationId, trace = {} } = options;
-  const lines: [string, string][] = [];
-  for (const [name, value] of [
-    [HEADERS.commandId, commandId],
-    [HEADERS.correlationId, correlationId],
-    [HEADERS.causationId, causationId],
-  ] as const) {
-    if (value === undefined) continue;
-    if (!ID_HEADER_VALUE.test(value)) {
-      throw new MeshError({
-        code: 'invalid_options',
-        message: `${name} is ${JSON.stringify(value)}: expected 1 to 128 characters, none of them a control character`,
-      });
-    }
-    lines.push([name, value]);
-  }
-  for (const name of [HEADERS.traceparent, HEADERS.tracestate, HEADERS.baggage] as const) {
-    const value = trace[name];
-    if (value !== undefined) lines.push([name, headerText(value, 4_096)]);
-  }
-  return lines;
 }

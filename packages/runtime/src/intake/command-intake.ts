@@ -42,7 +42,7 @@ const RETRY_HINT_MS = 100;
 
 export class CommandIntake {
   readonly #options: CommandIntakeOptions;
-  readonly #inFlight = new Set<Promise<void>>();
+  readonly #inFlight = new Set<Promise<unknown>>();
 
   constructor(options: CommandIntakeOptions) {
     this.#options = options;
@@ -69,10 +69,24 @@ export class CommandIntake {
     }
   }
 
+  /** Decides a command of this very process on the same path as one that came over NATS. Never rejects. */
+  async execute(action: string, bytes: Uint8Array, headers: ReadHeaders): Promise<StoreOutcome> {
+    const started = performance.now();
+    const decide = async (): Promise<StoreOutcome> => {
+      const outcome = await this.#admit(action, bytes, headers);
+      this.#tell(action, headers.lines, outcome, started);
+      return outcome;
+    };
+    const work = decide();
+    this.#inFlight.add(work);
+    return await work.finally(() => this.#inFlight.delete(work));
+  }
+
   #take(action: string, message: Msg): void {
     const started = performance.now();
     const headers = readCommandHeaders(message);
-    const decided = this.#admit(action, message, headers);
+    const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
+    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers);
     if (!(decided instanceof Promise)) {
       this.#conclude(action, message, headers.lines, decided, started);
       return;
@@ -84,12 +98,14 @@ export class CommandIntake {
     this.#inFlight.add(work);
   }
 
-  #admit(action: string, message: Msg, headers: ReadHeaders): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, inboxPrefix, maxInFlight, store } = this.#options;
-    if (answerable(message, inboxPrefix) === 'forged') {
-      const reason = `the reply subject is not an inbox: expected ${inboxPrefix}… in printable ASCII without wildcards`;
-      return malformed(action, null, { code: 'invalid_command', reason });
-    }
+  #refuseForged(action: string): StoreOutcome {
+    const { inboxPrefix } = this.#options;
+    const reason = `the reply subject is not an inbox: expected ${inboxPrefix}… in printable ASCII without wildcards`;
+    return malformed(action, null, { code: 'invalid_command', reason });
+  }
+
+  #admit(action: string, bytes: Uint8Array, headers: ReadHeaders): StoreOutcome | Promise<StoreOutcome> {
+    const { agent, maxInFlight, store } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
@@ -100,7 +116,7 @@ export class CommandIntake {
       const reason = `unknown action: expected one of ${known}`;
       return malformed(action, null, { code: 'unknown_action', reason });
     }
-    const json = decodeJson(message.data);
+    const json = decodeJson(bytes);
     if (!json.ok) return malformed(action, null, json);
     const entityId = entityIdOf(json.value);
     if (headers.issues.length > 0) {
@@ -123,16 +139,20 @@ export class CommandIntake {
     return store.execute(command);
   }
 
-  #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
-    const { inboxPrefix, stats, voice } = this.#options;
+  /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
+  #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+    const { stats, voice } = this.#options;
     stats.count(action, outcome.kind, performance.now() - started);
+    if ('code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
+  }
+
+  #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+    const { inboxPrefix, voice } = this.#options;
+    this.#tell(action, lines, outcome, started);
     if (outcome.kind === 'abandoned') return;
-    // The server itself emits the event of a commit.
-    const refused = 'code' in outcome;
-    if (refused) voice.signal(outcome.event, outcome.payload, lines);
     if (answerable(message, inboxPrefix) !== 'yes') return;
     const body = `{"event":"${voice.subject(outcome.event)}","payload":${outcome.payload}}`;
-    if (refused) {
+    if ('code' in outcome) {
       const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
       voice.answer(message, body, lines, { status, reason: outcome.reason });
     } else {
