@@ -7,7 +7,12 @@ export interface ClusterPlace {
   readonly routePort: number;
   /** The route ports of all members, its own included. */
   readonly allRoutePorts: readonly number[];
+  /** Other members reach this one only on the ports they were given: what it says of itself leads nowhere. */
+  readonly isUnadvertised?: boolean;
 }
+
+/** Nobody listens there: members that hear of the address from each other fail to connect once, and leave it at that. */
+const nowhere = '127.0.0.1:1';
 
 /** All that is decided before a server starts; a restart uses it again unchanged. */
 export interface ServerPlan {
@@ -33,6 +38,7 @@ export function serverArguments(plan: ServerPlan, portsDir: string): string[] {
   if (cluster !== undefined) {
     args.push('--cluster_name', cluster.clusterName, '--cluster', `nats://${host}:${cluster.routePort}`);
     args.push('--routes', cluster.allRoutePorts.map((routePort) => `nats://${host}:${routePort}`).join(','));
+    if (cluster.isUnadvertised === true) args.push('--cluster_advertise', nowhere);
   }
   return args;
 }

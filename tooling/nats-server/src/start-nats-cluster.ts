@@ -5,12 +5,18 @@ import { pickFreePorts, tellNobody, tellWhileSlow } from '@meshforge/processes';
 import { locateNatsServer } from './locate-nats-server.ts';
 import type { NatsServer } from './nats-server.ts';
 import { clusterView } from './monitoring.ts';
+import type { ClusterPlace } from './server-plan.ts';
 import { startPlanned, type StartOptions } from './start-nats-server.ts';
 
 /** Everything has a default. A configuration is given to every member; `dataDir` gets one directory per member. */
 export interface ClusterOptions extends Omit<StartOptions, 'host' | 'port'> {
   /** Default: 3, what a stream with three replicas needs. */
   readonly size?: number | undefined;
+  /**
+   * Puts something between two members, such as a proxy that can be cut: answers the port on which `from` reaches the
+   * route port of `to`. Asked for every pair before any member starts; members then take no other way to each other.
+   */
+  readonly routeVia?: ((from: string, to: string, routePort: number) => Promise<number>) | undefined;
 }
 
 /** A JetStream cluster on this machine. */
@@ -63,11 +69,10 @@ export async function startNatsCluster(options: ClusterOptions = {}): Promise<Na
 async function startNodes(options: ClusterOptions, binary: string, size: number): Promise<NatsServer[]> {
   for (let clashes = 0; ; clashes++) {
     const ports = await pickFreePorts(host, size * 2);
-    const allRoutePorts = ports.slice(size);
-    const starting = allRoutePorts.map((routePort, index) => {
-      const name = `n${index + 1}`;
+    const places = await planPlaces(ports.slice(size), options.routeVia);
+    const starting = places.map((cluster, index) => {
+      const name = nameOf(index);
       const dataDir = options.dataDir === undefined ? undefined : join(options.dataDir, name);
-      const cluster = { clusterName: 'meshforge', routePort, allRoutePorts };
       return startPlanned({ ...options, binary, host, port: ports[index] ?? 0, name, dataDir, cluster });
     });
     const results = await Promise.allSettled(starting);
@@ -78,6 +83,28 @@ async function startNodes(options: ClusterOptions, binary: string, size: number)
     const error: unknown = failure.reason;
     if (!(error instanceof NatsServerStartFailed && error.isPortClash && clashes < maxPortClashes)) throw error;
   }
+}
+
+async function planPlaces(
+  routePorts: readonly number[],
+  routeVia: ClusterOptions['routeVia'],
+): Promise<ClusterPlace[]> {
+  const clusterName = 'meshforge';
+  if (routeVia === undefined)
+    return routePorts.map((routePort) => ({ clusterName, routePort, allRoutePorts: routePorts }));
+  return await Promise.all(
+    routePorts.map(async (routePort, from) => {
+      // Its own port stays in the list: the server counts the entries to know how large the cluster is to be.
+      const ways = routePorts.map(async (port, to) =>
+        to === from ? port : await routeVia(nameOf(from), nameOf(to), port),
+      );
+      return { clusterName, routePort, allRoutePorts: await Promise.all(ways), isUnadvertised: true };
+    }),
+  );
+}
+
+function nameOf(index: number): string {
+  return `n${index + 1}`;
 }
 
 async function findMetaLeader(nodes: readonly NatsServer[]): Promise<NatsServer | undefined> {

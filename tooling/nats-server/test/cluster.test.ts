@@ -1,5 +1,8 @@
 // Hunts: a cluster that is called ready and is not, a member that does not come back, and a minority that pretends.
-import { expect, onTestFinished, test } from 'vitest';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { NatsServer } from '../src/nats-server.ts';
 import { startNatsCluster, type ClusterOptions, type NatsCluster } from '../src/start-nats-cluster.ts';
 import { ask, connectTo, countMessages, makeStream } from './jetstream.ts';
@@ -71,3 +74,95 @@ test('a minority is not ready, and says what is missing', async () => {
   await others[0]?.restart();
   await cluster.ready();
 }, 90_000);
+
+test('a member whose ways to the others are cut is alone, and one of the cluster again when they are open', async () => {
+  const ways = new CuttableWays();
+  onTestFinished(() => ways.close());
+  const cluster = await start({ routeVia: (from, to, port) => ways.open(from, to, port) });
+  await makeStream(await connectTo(cluster.url), 'kept', 3);
+  const leader = await cluster.metaLeader();
+  if (leader?.name === undefined) throw new Error('a ready cluster has a meta leader');
+  const { name } = leader;
+  const others = cluster.nodes.filter((node) => node !== leader);
+  const toOthers = await connectTo(others.map((node) => node.url).join(','));
+
+  ways.cut((ends) => ends.includes(name));
+  await vi.waitFor(async () => expect(await routesOf(leader)).toEqual([]), 10_000);
+  // Members gossip about each other: no way must come up besides those that were cut.
+  await vi.waitFor(async () => expect(await leaderFor(others)).not.toBe(name), { timeout: 30_000, interval: 100 });
+  await ask(toOthers, 'kept', 'while one is alone');
+  expect(await routesOf(leader)).toEqual([]);
+
+  ways.mend();
+  await cluster.ready();
+  expect(await routesOf(leader)).toEqual(others.map((node) => node.name));
+}, 90_000);
+
+test('a member that comes back while its way to another is cut finds none by hearsay', async () => {
+  const ways = new CuttableWays();
+  onTestFinished(() => ways.close());
+  const cluster = await start({ routeVia: (from, to, port) => ways.open(from, to, port) });
+  const [, second, third] = cluster.nodes as [NatsServer, NatsServer, NatsServer];
+  ways.cut((ends) => ends.includes('n1') && ends.includes('n2'));
+  await second.restart();
+  await vi.waitFor(async () => expect(await routesOf(third)).toEqual(['n1', 'n2']), 10_000);
+  // The third has told the other two about each other by now.
+  await sleep(500);
+  expect(await routesOf(second)).toEqual(['n3']);
+}, 90_000);
+
+/** TCP forwarders, one per pair. */
+class CuttableWays {
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Map<Socket, readonly string[]>();
+  #isCut: (ends: readonly string[]) => boolean = () => false;
+
+  async open(from: string, to: string, port: number): Promise<number> {
+    const server = createServer((near) => {
+      if (this.#isCut([from, to])) {
+        near.destroy();
+        return;
+      }
+      const far = connect(port, '127.0.0.1');
+      for (const [socket, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        this.#sockets.set(socket, [from, to]);
+        socket.on('error', () => {}).on('close', () => other.destroy());
+        socket.pipe(other);
+      }
+    });
+    this.#servers.push(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return (server.address() as AddressInfo).port;
+  }
+
+  cut(isCut: (ends: readonly string[]) => boolean): void {
+    this.#isCut = isCut;
+    for (const [socket, ends] of this.#sockets) if (isCut(ends)) socket.destroy();
+  }
+
+  mend(): void {
+    this.#isCut = () => false;
+  }
+
+  close(): void {
+    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const server of this.#servers) server.close();
+  }
+}
+
+async function routesOf(node: NatsServer): Promise<string[]> {
+  const report = (await (await fetch(`${node.monitorUrl}/routez`)).json()) as { routes: { remote_name: string }[] };
+  return [...new Set(report.routes.map((route) => route.remote_name))].toSorted();
+}
+
+/** Whom these members follow; undefined while they do not agree. */
+async function leaderFor(nodes: readonly NatsServer[]): Promise<string | undefined> {
+  const reports = await Promise.all(nodes.map(async (node) => (await fetch(`${node.monitorUrl}/jsz`)).json()));
+  const leaders = reports.map((report) => (report as { meta_cluster: { leader?: string } }).meta_cluster.leader);
+  expect(leaders[0]).toBeDefined();
+  expect(new Set(leaders).size).toBe(1);
+  return leaders[0];
+}
