@@ -1,0 +1,49 @@
+import { findProgram } from '@meshforge/debian-packages';
+import { pickFreePorts } from '@meshforge/processes';
+import { Redis } from 'ioredis';
+import type { Host } from '../contender.ts';
+import { host as address, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
+
+export interface BenchRedis extends Server {
+  readonly port: number;
+}
+
+/**
+ * One Redis for all contenders. Every write goes to the append-only file, which is synced each second: what Redis
+ * recommends to those who want to keep their data. Everything else is as it comes.
+ */
+export async function sharedRedis(host: Host): Promise<BenchRedis> {
+  return await host.shared('redis', async () => await start(host));
+}
+
+async function start({ onProgress }: Host): Promise<BenchRedis> {
+  const { file, env } = await findProgram({ program: 'redis-server', packages: ['redis-server'], onProgress });
+  const directory = await temporaryDirectory('redis');
+  const [port = 0] = await pickFreePorts(address, 1);
+  const settings = {
+    bind: address,
+    port: String(port),
+    dir: directory,
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  let version: string | undefined;
+  const isReady = async (): Promise<boolean> => (version = await askVersion(port)) !== undefined;
+  const server = await startServerProcess({ name: 'redis-server', file, args, env, directory, isReady });
+  return { port, version: textOf(version, 'redis-server'), pid: server.pid, stop: async () => await server.stop() };
+}
+
+async function askVersion(port: number): Promise<string | undefined> {
+  const redis = new Redis({ host: address, port, lazyConnect: true, retryStrategy: () => null });
+  // Refused while it is not up yet; the promise says so as well.
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    return /^redis_version:(\S+)/m.exec(await redis.info('server'))?.[1];
+  } catch {
+    return undefined;
+  } finally {
+    redis.disconnect();
+  }
+}
