@@ -1,0 +1,35 @@
+import type { Invariant } from './invariant.ts';
+import { acknowledgedCommits } from './invariants/acknowledged-commits.ts';
+import { acknowledgedLeases } from './invariants/acknowledged-leases.ts';
+import { commitsOfCommands } from './invariants/commits-of-commands.ts';
+import { eventsOfCommits } from './invariants/events-of-commits.ts';
+import { explicableRefusals } from './invariants/explicable-refusals.ts';
+import { fencingTokens } from './invariants/fencing-tokens.ts';
+import { gaplessVersions } from './invariants/gapless-versions.ts';
+import { guardedCommits } from './invariants/guarded-commits.ts';
+import { lastingLog } from './invariants/lasting-log.ts';
+import { oneHolder } from './invariants/one-holder.ts';
+import { onceEach } from './invariants/once-each.ts';
+import { realTimeOrder } from './invariants/real-time-order.ts';
+import { refusedCommands } from './invariants/refused-commands.ts';
+import { signalsOfCommands } from './invariants/signals-of-commands.ts';
+import { statesFollow } from './invariants/states-follow.ts';
+
+/** All that a history must fulfil. Several may be parts of one invariant, and carry its number. */
+export const INVARIANTS: readonly Invariant[] = [
+  lastingLog,
+  gaplessVersions,
+  statesFollow,
+  acknowledgedCommits,
+  refusedCommands,
+  commitsOfCommands,
+  guardedCommits,
+  onceEach,
+  eventsOfCommits,
+  signalsOfCommands,
+  fencingTokens,
+  oneHolder,
+  acknowledgedLeases,
+  realTimeOrder,
+  explicableRefusals,
+];

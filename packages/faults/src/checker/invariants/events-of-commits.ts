@@ -1,0 +1,97 @@
+/** I6: an event that names a sequence is the commit at that sequence, word for word. Repeats and losses are allowed. */
+import { SIGNAL_EVENTS } from '@meshforge/protocol';
+import type { Heard, Logged } from '../../history.ts';
+import type { Invariant } from '../invariant.ts';
+import { sameJson } from '../same-json.ts';
+
+export const eventsOfCommits: Invariant = {
+  name: 'I6',
+  create: ({ breach, ledger }) => {
+    /** Heard before the log had them, by agent and sequence. */
+    const early = new Map<string, Heard>();
+    const compare = (heard: Heard, entry: Logged): void => {
+      const wrong = differenceBetween(heard, entry);
+      if (wrong !== undefined) {
+        breach(`the event at sequence ${entry.sequence} of ${entry.agent} has another ${wrong} than the commit there`, [
+          entry,
+          heard,
+        ]);
+      }
+    };
+    return {
+      onLogged({ entry }) {
+        const heard = early.get(placeOf(entry.agent, entry.sequence));
+        if (heard === undefined) return;
+        early.delete(placeOf(entry.agent, entry.sequence));
+        compare(heard, entry);
+      },
+
+      onHeard(heard) {
+        const { agent, sequence } = heard;
+        if (sequence === undefined) {
+          if (isSignal(heard)) return;
+          breach(`an event ${heard.event} of ${agent} names no sequence: no commit is behind it`, [heard]);
+          return;
+        }
+        const message = ledger.messageAt(agent, sequence);
+        if (message !== undefined) {
+          compare(heard, message.entry);
+          return;
+        }
+        const place = placeOf(agent, sequence);
+        const other = early.get(place);
+        if (other === undefined) early.set(place, heard);
+        else if (!sameEvent(other, heard))
+          breach(`two events tell of sequence ${sequence} of ${agent}`, [other, heard]);
+      },
+
+      finish() {
+        for (const heard of early.values()) {
+          const { agent, payload, sequence } = heard;
+          const last = ledger.lastOf(agent)?.entry;
+          const rolledUpBy = ledger.rolledUpBy(
+            agent,
+            String(payload['entity_id']),
+            eventName(heard),
+            Number(payload['entity_version']),
+          );
+          if (rolledUpBy !== undefined && (sequence ?? 0) < rolledUpBy.entry.sequence) continue;
+          breach(`an event ${heard.event} tells of sequence ${sequence} of ${agent}, where the log has no commit`, [
+            last,
+            heard,
+          ]);
+        }
+      },
+    };
+  },
+};
+
+/** Whether an agent says it itself, of a command that changed nothing. */
+export function isSignal(heard: Heard): boolean {
+  return (SIGNAL_EVENTS as readonly string[]).includes(eventName(heard));
+}
+
+/** Last token, whether or not the whole subject is given. */
+function eventName({ event }: Heard): string {
+  return event.slice(event.lastIndexOf('.') + 1);
+}
+
+function placeOf(agent: string, sequence: number): string {
+  return `${agent} ${sequence}`;
+}
+
+function differenceBetween(heard: Heard, entry: Logged): string | undefined {
+  const { payload } = heard;
+  if (eventName(heard) !== entry.event) return 'name';
+  if (payload['entity_id'] !== entry.entityId) return 'entity';
+  if (payload['entity_version'] !== entry.version) return 'version';
+  if (heard.commandId !== entry.commandId) return 'command';
+  if (!sameJson(payload['state'], entry.state)) return 'state';
+  return sameJson(payload['data'], entry.data) ? undefined : 'data';
+}
+
+function sameEvent(one: Heard, other: Heard): boolean {
+  return (
+    one.commandId === other.commandId && eventName(one) === eventName(other) && sameJson(one.payload, other.payload)
+  );
+}

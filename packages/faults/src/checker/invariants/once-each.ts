@@ -1,0 +1,49 @@
+/** I5: a command commits at most once; whoever asks again, with the same id, is told the first outcome. */
+import type { Answer, Told } from '../../history.ts';
+import type { Invariant } from '../invariant.ts';
+import { nameOf } from '../records.ts';
+import { sameJson } from '../same-json.ts';
+import { differenceBetween } from './acknowledged-commits.ts';
+
+export const onceEach: Invariant = {
+  name: 'I5',
+  create: ({ breach }) => ({
+    onPaired({ entity, entry }, { sent, messages }) {
+      const [first] = messages;
+      if (messages.length < 2 || first === undefined) return;
+      const what = `${sent.commandId} committed as version ${first.entry.version} and ${entry.version} of ${nameOf(entity)}`;
+      breach(what, [sent, first.entry, entry]);
+    },
+
+    onSettled(told, { entity, entry }, { messages, sent }) {
+      if (told.answer?.kind !== 'replayed' || messages.length > 1) return;
+      const wrong = differenceBetween(told.answer, entry);
+      if (wrong === undefined) return;
+      breach(`the replay of ${sent.commandId} on ${nameOf(entity)} has another ${wrong} than its commit`, [
+        sent,
+        entry,
+        told,
+      ]);
+    },
+
+    onTold(told, { askedAgainAtMs, entity, sent, told: answers }) {
+      const first = answers.find((earlier) => earlier !== told && isSuccess(earlier.answer));
+      if (first === undefined || told.answer === undefined) return;
+      if (isSuccess(told.answer)) {
+        if (sameOutcome(first, told)) return;
+      } else if (askedAgainAtMs < first.atMs) {
+        // Both copies were under way at once: a known limit.
+        return;
+      }
+      breach(`${sent.commandId} on ${nameOf(entity)} was told two outcomes`, [sent, first, told]);
+    },
+  }),
+};
+
+function isSuccess(answer: Answer | undefined): boolean {
+  return answer?.kind === 'committed' || answer?.kind === 'replayed';
+}
+
+function sameOutcome({ answer: one }: Told, { answer: other }: Told): boolean {
+  return one?.event === other?.event && sameJson(one?.payload, other?.payload);
+}

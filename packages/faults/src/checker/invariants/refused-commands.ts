@@ -1,0 +1,51 @@
+/**
+ * I2: a refused command is not in the log, nor will it ever be.
+ *
+ * That holds of each copy of a command. A client that sends it again after losing an answer may be told the refusal of one
+ * copy while another commits; only where the refused version had passed for good is that a breach.
+ */
+import type { Answer, Heard } from '../../history.ts';
+import type { Invariant } from '../invariant.ts';
+import { nameOf } from '../records.ts';
+import { isSignal } from './events-of-commits.ts';
+
+export const refusedCommands: Invariant = {
+  name: 'I2',
+  create: ({ breach, ledger, limit, step }) => {
+    /** What agents said of refusals, the first of each command. */
+    const signals = new Map<string, Heard>();
+    return {
+      onHeard(heard) {
+        if (isSignal(heard) && !signals.has(heard.commandId)) signals.set(heard.commandId, heard);
+      },
+
+      onSettled(told, { entity, entry }, { sent }) {
+        const { answer } = told;
+        if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
+        if (!told.single && !hasPassed(answer, sent.expectedVersion)) {
+          limit('a copy of a command was refused and another one committed');
+          return;
+        }
+        const what = `${sent.commandId} was told ${answer.kind}, but is version ${entry.version} of ${nameOf(entity)}`;
+        breach(what, [sent, entry, told]);
+      },
+
+      finish() {
+        for (const [commandId, heard] of signals) {
+          step();
+          const command = ledger.command(commandId);
+          const message = command?.messages[0];
+          if (command?.single !== true || message === undefined) continue;
+          const { entity, entry } = message;
+          const what = `${heard.event} was said of ${commandId}, which is version ${entry.version} of ${nameOf(entity)}`;
+          breach(what, [command.sent, entry, heard]);
+        }
+      },
+    };
+  },
+};
+
+/** Whether the version that a conflict names lies above the one that was expected, which can never come again. */
+function hasPassed({ kind, payload }: Answer, expected: number | undefined): boolean {
+  return kind === 'conflict' && expected !== undefined && expected > 0 && Number(payload['current_version']) > expected;
+}

@@ -1,0 +1,56 @@
+/** What simulated clients ask for: enough of each for commits, conflicts and every refusal to come about. */
+import type { JsonObject } from '@meshforge/protocol';
+import type { Random } from './random.ts';
+
+export interface Wish {
+  agent: string;
+  action: string;
+  entityId: string;
+  data: JsonObject;
+}
+
+const ORDERS = ['order-1', 'order-2', 'order-3'];
+
+export function anyWish(random: Random, client: string, entities: number): Wish {
+  const entityId = `thing-${random.integer(1, entities)}`;
+  return random.chance(0.55) ? stockWish(random, entityId) : lockWish(random, client, entityId);
+}
+
+function stockWish(random: Random, entityId: string): Wish {
+  const action = random.of([
+    'create',
+    'update',
+    'update',
+    'adjust',
+    'adjust',
+    'adjust',
+    'reserve',
+    'reserve',
+    'release',
+    'fulfil',
+    'delete',
+  ]);
+  const order = random.of(ORDERS);
+  const data: Record<string, JsonObject> = {
+    create: { name: 'bolt', quantity: random.integer(0, 9) },
+    update: random.chance(0.5) ? { name: `bolt ${random.integer(1, 99)}` } : { quantity: random.integer(0, 12) },
+    adjust: { delta: random.integer(1, 6) * (random.chance(0.5) ? 1 : -1) },
+    reserve: { order_id: order, quantity: random.integer(1, 5) },
+    release: { order_id: order },
+    fulfil: { order_id: order },
+    delete: {},
+  };
+  return { agent: 'inventory', action, entityId, data: data[action] ?? {} };
+}
+
+function lockWish(random: Random, client: string, entityId: string): Wish {
+  const action = random.of(['acquire', 'acquire', 'refresh', 'release', 'release']);
+  const ttl = { ttl_ms: random.integer(500, 3_000) };
+  const token = random.chance(0.15) ? { fencing_token: random.integer(1, 9) } : {};
+  const data: Record<string, JsonObject> = {
+    acquire: { owner_id: client, ...(random.chance(0.9) ? ttl : {}) },
+    refresh: { owner_id: client, ...token, ...ttl },
+    release: { owner_id: client, ...token },
+  };
+  return { agent: 'lock', action, entityId, data: data[action] ?? {} };
+}

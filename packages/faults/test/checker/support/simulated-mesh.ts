@@ -1,0 +1,280 @@
+/**
+ * A mesh that behaves, as small as it can be: clients that lose answers, ask again and give up; agents that decide with the
+ * real rules; a server that ends leases; subscribers and a witness that lag, lose and repeat. What it leaves behind is a
+ * correct history, whatever the seed.
+ */
+import { eventSubject, type JsonObject } from '@meshforge/protocol';
+import { CHECKED_AGENTS } from '../../../src/checker/agents.ts';
+import { ruling } from '../../../src/checker/ruling.ts';
+import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts';
+import { anyWish } from './commands.ts';
+import { Random } from './random.ts';
+import { SimulatedLog } from './simulated-log.ts';
+
+export interface Size {
+  commands: number;
+  clients: number;
+  /** Of each agent. */
+  entities: number;
+}
+
+/** Server's and clients' clocks have nothing in common. */
+const SERVER_START_MS = Date.parse('2026-01-31T12:00:00.000Z');
+const GUARD_MS = 250;
+
+/** A command under way. */
+interface Task {
+  sent: Sent;
+  client: string;
+  copies: number;
+  done: boolean;
+}
+
+interface Witness {
+  log: SimulatedLog;
+  at: number;
+  delivered: Logged[];
+}
+
+export function simulate(seed: number, size: Size): Entry[] {
+  return new SimulatedMesh(seed, size).run();
+}
+
+class SimulatedMesh {
+  readonly #random: Random;
+  readonly #size: Size;
+  readonly #entries: Entry[] = [];
+  readonly #logs = new Map(CHECKED_AGENTS.map((agent) => [agent.token, new SimulatedLog(agent)]));
+  readonly #witnesses: Witness[];
+  /** Deeds under way; any of them may be next. */
+  readonly #underWay: (() => void)[] = [];
+  readonly #idle: string[];
+  /** By agent and entity: the version that anybody was told of last. */
+  readonly #seen = new Map<string, number>();
+  #now = 0;
+  #commands = 0;
+
+  constructor(seed: number, size: Size) {
+    this.#random = new Random(seed);
+    this.#size = size;
+    this.#witnesses = [...this.#logs.values()].map((log) => ({ log, at: 0, delivered: [] }));
+    this.#idle = Array.from({ length: size.clients }, (_, index) => `client-${index + 1}`);
+  }
+
+  run(): Entry[] {
+    while (this.#commands < this.#size.commands || this.#underWay.length > 0) {
+      this.#now += this.#random.chance(0.05) ? this.#random.integer(100, 900) : this.#random.next() * 40;
+      this.#endLeases();
+      this.#witness();
+      if (this.#commands < this.#size.commands && this.#idle.length > 0 && this.#random.chance(0.5)) this.#send();
+      else this.#act();
+    }
+    for (const witness of this.#witnesses) while (this.#deliver(witness));
+    return this.#entries;
+  }
+
+  get #serverNow(): number {
+    return Math.floor(SERVER_START_MS + this.#now);
+  }
+
+  #act(): void {
+    const index = this.#random.integer(0, this.#underWay.length - 1);
+    const [deed] = this.#underWay.splice(index, 1);
+    deed?.();
+  }
+
+  #send(): void {
+    const client = this.#idle.splice(this.#random.integer(0, this.#idle.length - 1), 1)[0] as string;
+    const wish = anyWish(this.#random, client, this.#size.entities);
+    const sent: Sent = {
+      type: 'sent',
+      atMs: this.#now,
+      client,
+      commandId: `c${++this.#commands}`,
+      ...wish,
+      ...this.#guard(wish.agent, wish.entityId),
+    };
+    this.#entries.push(sent);
+    const task: Task = { sent, client, copies: 0, done: false };
+    this.#sendCopy(task);
+  }
+
+  #guard(agent: string, entityId: string): { expectedVersion?: number } {
+    if (this.#random.chance(0.5)) return {};
+    const seen = this.#seen.get(`${agent} ${entityId}`) ?? 0;
+    return { expectedVersion: this.#random.chance(0.8) ? seen : Math.max(0, seen + this.#random.integer(-1, 1)) };
+  }
+
+  #sendCopy(task: Task): void {
+    task.copies++;
+    if (!this.#random.chance(0.1)) this.#underWay.push(() => this.#decide(task));
+    // The client loses its patience: it asks again, or gives up for good.
+    if (this.#random.chance(0.25) || this.#underWay.length === 0) {
+      this.#underWay.push(() => {
+        if (task.done) return;
+        if (task.copies < 4 && this.#random.chance(0.7)) this.#sendCopy(task);
+        else this.#tell(task, undefined);
+      });
+    } else {
+      this.#underWay.push(() => this.#waitOrGiveUp(task));
+    }
+  }
+
+  #waitOrGiveUp(task: Task): void {
+    if (task.done) return;
+    if (this.#random.chance(0.9) && this.#underWay.length > 0) this.#underWay.push(() => this.#waitOrGiveUp(task));
+    else this.#tell(task, undefined);
+  }
+
+  /** A copy of the command reaches its agent. */
+  #decide(task: Task): void {
+    const { sent } = task;
+    const log = this.#logs.get(sent.agent) as SimulatedLog;
+    const first = log.committed.get(sent.commandId);
+    if (first !== undefined) {
+      this.#reply(task, success('replayed', first));
+      return;
+    }
+    const entity = log.entity(sent.entityId);
+    if (
+      entity.lease !== undefined &&
+      this.#serverNow >= entity.lease.endsAtMs - GUARD_MS &&
+      sent.action !== 'refresh'
+    ) {
+      // The lease's last moments are the server's.
+      this.#underWay.push(() => this.#decide(task));
+      return;
+    }
+    const current = entity.state === null ? 0 : entity.version;
+    if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) {
+      this.#refuse(task, 'conflict', {
+        entity_id: sent.entityId,
+        expected_version: sent.expectedVersion,
+        current_version: current,
+        reason: 'another version',
+        action: sent.action,
+      });
+      return;
+    }
+    const { agent } = log.agent;
+    const ruled = ruling(agent, entity.state, entity.version, sent, this.#serverNow);
+    if (ruled.kind === 'malformed') throw new Error(`${sent.action} ${JSON.stringify(sent.data)}: ${ruled.reason}`);
+    if (ruled.kind === 'refusal') {
+      const { code, reason = 'it is so', details } = ruled;
+      const isDenial = agent.denied !== undefined && ruled.reason !== undefined;
+      const payload = { entity_id: sent.entityId, ...(isDenial ? details : { action: sent.action }), code, reason };
+      this.#refuse(task, isDenial ? 'denied' : 'rejected', payload);
+      return;
+    }
+    const entry = log.commit({ entityId: sent.entityId, commandId: sent.commandId, timeMs: this.#serverNow }, ruled);
+    this.#announce(entry);
+    // An expiry that was on its way when its lease was released.
+    if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
+      this.#now = Math.max(this.#now, entity.lease.endsAtMs - SERVER_START_MS);
+      this.#announce(log.expire(entity.lease.entry, this.#serverNow));
+    }
+    this.#reply(task, success('committed', entry));
+  }
+
+  #refuse(task: Task, kind: 'conflict' | 'rejected' | 'denied', payload: JsonObject): void {
+    const { agent, commandId } = task.sent;
+    this.#underWay.push(() => {
+      const times = this.#random.of([0, 1, 1, 2]);
+      const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event: kind, commandId, payload };
+      for (let i = 0; i < times; i++) this.#entries.push({ ...heard, atMs: this.#now });
+    });
+    this.#reply(task, { kind, event: eventSubject(agent, kind), payload });
+  }
+
+  #reply(task: Task, answer: Answer): void {
+    if (this.#random.chance(0.15)) return;
+    this.#underWay.push(() => {
+      if (!task.done) this.#tell(task, answer);
+    });
+  }
+
+  #tell(task: Task, answer: Answer | undefined): void {
+    const { client, copies, sent } = task;
+    task.done = true;
+    const told = { type: 'told', atMs: this.#now, commandId: sent.commandId, single: copies === 1 } as const;
+    this.#entries.push(answer === undefined ? told : { ...told, answer });
+    const version = answer?.payload['entity_version'] ?? answer?.payload['current_version'];
+    if (typeof version === 'number') this.#seen.set(`${sent.agent} ${sent.entityId}`, version);
+    if (!this.#idle.includes(client)) this.#idle.push(client);
+    // Somebody wants to know once more what became of it.
+    if (answer !== undefined && this.#random.chance(0.05)) this.#askAgain(task);
+  }
+
+  #askAgain(task: Task): void {
+    const log = this.#logs.get(task.sent.agent) as SimulatedLog;
+    if (!log.committed.has(task.sent.commandId)) return;
+    this.#now += 0.01;
+    this.#entries.push({ ...task.sent, atMs: this.#now });
+    this.#sendCopy({ ...task, done: false, copies: task.copies });
+  }
+
+  #announce(entry: Logged): void {
+    const { agent, entityId, version, state, data, commandId, sequence } = entry;
+    const payload: JsonObject = {
+      entity_id: entityId,
+      entity_version: version,
+      state,
+      ...(data === undefined ? {} : { data }),
+    };
+    for (let subscriber = 0; subscriber < 2; subscriber++) {
+      const times = this.#random.of([0, 1, 1, 1, 1, 2]);
+      for (let i = 0; i < times; i++) {
+        this.#underWay.push(() => {
+          this.#entries.push({
+            type: 'heard',
+            atMs: this.#now,
+            agent,
+            event: this.#random.chance(0.5) ? entry.event : eventSubject(agent, entry.event),
+            commandId,
+            payload,
+            sequence,
+          });
+        });
+      }
+    }
+  }
+
+  #endLeases(): void {
+    for (const log of this.#logs.values()) {
+      for (const { lease } of log.entities.values()) {
+        if (lease === undefined || this.#serverNow < lease.endsAtMs || this.#random.chance(0.3)) continue;
+        const expiry = log.expire(lease.entry, this.#serverNow);
+        this.#announce(expiry);
+        if (this.#random.chance(0.05)) this.#announce(log.expire(lease.entry, this.#serverNow));
+      }
+    }
+  }
+
+  #witness(): void {
+    for (const witness of this.#witnesses) {
+      if (this.#random.chance(0.02)) {
+        // It connects again, and is given the last ones once more.
+        for (const entry of witness.delivered.slice(-this.#random.integer(1, 5))) this.#entries.push({ ...entry });
+      }
+      if (this.#random.chance(0.4)) while (this.#random.chance(0.8) && this.#deliver(witness));
+    }
+  }
+
+  #deliver(witness: Witness): boolean {
+    const entry = witness.log.after(witness.at);
+    if (entry === undefined) return false;
+    witness.at = entry.sequence;
+    witness.delivered.push(entry);
+    this.#entries.push(entry);
+    return true;
+  }
+}
+
+function success(kind: 'committed' | 'replayed', entry: Logged): Answer {
+  const { agent, entityId, event, version, state, data } = entry;
+  return {
+    kind,
+    event: eventSubject(agent, event),
+    payload: { entity_id: entityId, entity_version: version, state, ...(data === undefined ? {} : { data }) },
+  };
+}
