@@ -1,7 +1,7 @@
 import { findProgram } from '@meshforge/debian-packages';
 import { pickFreePorts } from '@meshforge/processes';
 import type { Host } from '../contender.ts';
-import { askHttp, host as address, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
+import { askHttp, loopback, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
 
 export interface BenchEtcd extends Server {
   readonly url: string;
@@ -15,9 +15,9 @@ export async function sharedEtcd(host: Host): Promise<BenchEtcd> {
 async function start({ onProgress }: Host): Promise<BenchEtcd> {
   const { file, env } = await findProgram({ program: 'etcd', packages: ['etcd-server'], onProgress });
   const directory = await temporaryDirectory('etcd');
-  const [clientPort, peerPort] = await pickFreePorts(address, 2);
-  const url = `http://${address}:${clientPort}`;
-  const peerUrl = `http://${address}:${peerPort}`;
+  const [clientPort, peerPort] = await pickFreePorts(loopback, 2);
+  const url = `http://${loopback}:${clientPort}`;
+  const peerUrl = `http://${loopback}:${peerPort}`;
   const settings = {
     name: 'bench',
     'data-dir': directory,

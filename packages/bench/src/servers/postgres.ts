@@ -4,7 +4,7 @@ import { findProgram, type Program } from '@meshforge/debian-packages';
 import { ManagedProcess, pickFreePorts } from '@meshforge/processes';
 import pg from 'pg';
 import type { Host } from '../contender.ts';
-import { host as address, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
+import { loopback, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
 import { unprivilegedUser, withinReach } from './unprivileged.ts';
 
 export interface BenchPostgres extends Server {
@@ -32,9 +32,9 @@ export async function startPostgres(found: Program): Promise<BenchPostgres> {
   const data = join(directory, 'data');
   const plan = { env, cwd: directory, directory, ...user };
   await createCluster({ ...plan, file: join(dirname(file), 'initdb') }, data);
-  const [port = 0] = await pickFreePorts(address, 1);
+  const [port = 0] = await pickFreePorts(loopback, 1);
   // Clients come over TCP, as to a server on another machine; nothing else is set.
-  const settings = { listen_addresses: address, port: String(port), unix_socket_directories: '' };
+  const settings = { listen_addresses: loopback, port: String(port), unix_socket_directories: '' };
   const args = ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
   let version: string | undefined;
   const isReady = async (): Promise<boolean> => (version = await askVersion(port)) !== undefined;
@@ -63,7 +63,7 @@ async function createCluster(
 }
 
 async function askVersion(port: number): Promise<string | undefined> {
-  const client = new pg.Client({ host: address, port, user: postgresUser, database: 'postgres' });
+  const client = new pg.Client({ host: loopback, port, user: postgresUser, database: 'postgres' });
   client.on('error', () => {});
   try {
     await client.connect();

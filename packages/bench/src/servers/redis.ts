@@ -2,7 +2,7 @@ import { findProgram } from '@meshforge/debian-packages';
 import { pickFreePorts } from '@meshforge/processes';
 import { Redis } from 'ioredis';
 import type { Host } from '../contender.ts';
-import { host as address, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
+import { loopback, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
 
 export interface BenchRedis extends Server {
   readonly port: number;
@@ -19,9 +19,9 @@ export async function sharedRedis(host: Host): Promise<BenchRedis> {
 async function start({ onProgress }: Host): Promise<BenchRedis> {
   const { file, env } = await findProgram({ program: 'redis-server', packages: ['redis-server'], onProgress });
   const directory = await temporaryDirectory('redis');
-  const [port = 0] = await pickFreePorts(address, 1);
+  const [port = 0] = await pickFreePorts(loopback, 1);
   const settings = {
-    bind: address,
+    bind: loopback,
     port: String(port),
     dir: directory,
     appendonly: 'yes',
@@ -35,7 +35,7 @@ async function start({ onProgress }: Host): Promise<BenchRedis> {
 }
 
 async function askVersion(port: number): Promise<string | undefined> {
-  const redis = new Redis({ host: address, port, lazyConnect: true, retryStrategy: () => null });
+  const redis = new Redis({ host: loopback, port, lazyConnect: true, retryStrategy: () => null });
   // Refused while it is not up yet; the promise says so as well.
   redis.on('error', () => {});
   try {

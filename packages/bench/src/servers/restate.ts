@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pickFreePorts } from '@meshforge/processes';
 import type { Host } from '../contender.ts';
 import { fetchNpmPackage } from './npm-package.ts';
-import { askHttp, host as address, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
+import { askHttp, loopback, startServerProcess, temporaryDirectory, textOf, type Server } from './server.ts';
 
 export interface BenchRestate extends Server {
   readonly ingressUrl: string;
@@ -21,14 +21,14 @@ async function start({ onProgress }: Host): Promise<BenchRestate> {
   const name = `@restatedev/restate-server-${process.platform}-${process.arch}`;
   const file = join(await fetchNpmPackage({ name, version: pinnedVersion }, onProgress), 'bin', 'restate-server');
   const directory = await temporaryDirectory('restate');
-  const [ingressPort, adminPort, nodePort] = await pickFreePorts(address, 3);
-  const ingressUrl = `http://${address}:${ingressPort}`;
-  const adminUrl = `http://${address}:${adminPort}`;
+  const [ingressPort, adminPort, nodePort] = await pickFreePorts(loopback, 3);
+  const ingressUrl = `http://${loopback}:${ingressPort}`;
+  const adminUrl = `http://${loopback}:${adminPort}`;
   const env = {
     ...process.env,
     RESTATE_BASE_DIR: directory,
     RESTATE_NODE_NAME: 'bench',
-    RESTATE_BIND_IP: address,
+    RESTATE_BIND_IP: loopback,
     RESTATE_BIND_PORT: String(nodePort),
     RESTATE_INGRESS__BIND_PORT: String(ingressPort),
     RESTATE_ADMIN__BIND_PORT: String(adminPort),

@@ -11,7 +11,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-export const host = '127.0.0.1';
+export const loopback = '127.0.0.1';
 
 /** What a started server's process answers to, and how to end it. */
 export interface ServerProcess {
