@@ -1,0 +1,35 @@
+import type { MeshShape, TestedMesh } from '../mesh/tested-mesh.ts';
+import type { Random } from '../random.ts';
+
+/**
+ * Faults of one lane never overlap, those of different lanes do. All that takes a server away is in one lane, so a cluster
+ * of three always has a majority to go on with, or will have it again.
+ */
+export const LANES = ['servers', 'agents', 'links', 'streams'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** One way to disturb a mesh. */
+export interface Fault {
+  /** Kebab-case: what it does. */
+  readonly name: string;
+  readonly lane: Lane;
+  /** Default: for every mesh. */
+  readonly isFor?: (shape: MeshShape) => boolean;
+  /** From the injection to the heal, in milliseconds. Drawn before the run, from nothing but the seed. */
+  readonly drawDurationMs: (random: Random) => number;
+  /** Injects it. What it draws here may depend on the mesh as it is now, such as who leads. */
+  readonly apply: (mesh: TestedMesh, random: Random) => Promise<Injected>;
+}
+
+/** A fault that is there. */
+export interface Injected {
+  /** For people: what was hit. */
+  readonly target: string;
+  /** Missing where nothing has to be healed. */
+  readonly heal?: () => Promise<void>;
+}
+
+/** Mostly short, so that many fit into a run, and now and then long. */
+export function shortOrLong(short: readonly [number, number], long: readonly [number, number]) {
+  return (random: Random): number => random.int(...(random.chance(0.65) ? short : long));
+}

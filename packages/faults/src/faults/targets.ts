@@ -1,0 +1,44 @@
+import type { NatsServer } from '@meshforge/nats-server';
+import type { AgentReplica } from '../mesh/agent-replica.ts';
+import { AGENTS, type TestedMesh } from '../mesh/tested-mesh.ts';
+import type { Link } from '../proxy/link.ts';
+import type { Random } from '../random.ts';
+
+/** A server: mostly the one that leads a stream, for that hurts most. */
+export async function drawServer(mesh: TestedMesh, random: Random): Promise<{ server: NatsServer; target: string }> {
+  const { nodes } = mesh.servers;
+  const { agent } = random.pick(AGENTS);
+  const any = random.pick(nodes);
+  const wanted = random.pick(['leader', 'leader', 'follower', 'any'] as const);
+  const leader = nodes.length === 1 ? undefined : await mesh.leaderOf(agent);
+  const name = (server: NatsServer): string => server.name ?? 'the server';
+  if (leader === undefined || wanted === 'any') return { server: any, target: name(any) };
+  if (wanted === 'leader') return { server: leader, target: `${name(leader)}, leader of ${agent}` };
+  const follower = nodes[(nodes.indexOf(leader) + random.int(1, nodes.length - 1)) % nodes.length] ?? any;
+  return { server: follower, target: `${name(follower)}, follower of ${agent}` };
+}
+
+/** Mostly one replica, and now and then all of one agent. */
+export function drawAgents(mesh: TestedMesh, random: Random): { agents: readonly AgentReplica[]; target: string } {
+  const one = random.pick(mesh.agents);
+  const all = mesh.agents.filter(({ agent }) => agent === one.agent);
+  return random.chance(0.2)
+    ? { agents: all, target: `all replicas of ${one.agent}` }
+    : { agents: [one], target: one.name };
+}
+
+/** The links of some agents, of some clients, or of both. */
+export function drawLinks(mesh: TestedMesh, random: Random): { links: readonly Link[]; target: string } {
+  const agents = random.some(mesh.agents);
+  const clients = random.some(mesh.clientLinks);
+  const ofAgents = agents.flatMap((agent) => agent.links);
+  const names = agents.map((agent) => agent.name).join();
+  switch (random.pick(['agents', 'agents', 'clients', 'both'] as const)) {
+    case 'agents':
+      return { links: ofAgents, target: `links of ${names}` };
+    case 'clients':
+      return { links: clients.flat(), target: `links of ${clients.length} clients` };
+    case 'both':
+      return { links: [...ofAgents, ...clients.flat()], target: `links of ${names} and of ${clients.length} clients` };
+  }
+}
