@@ -1,0 +1,109 @@
+import type { Answer } from '../history.ts';
+import type { Recorder } from '../recorder.ts';
+import type { Random } from '../random.ts';
+import type { Client } from './client.ts';
+import type { Command } from './command.ts';
+import { Ledger, type Remembered } from './ledger.ts';
+import type { Outcome } from './outcome.ts';
+
+/** How long a single copy's answer is waited for, in milliseconds. */
+const singleMs = 4_000;
+/** Of 32, less what others may commit while it is asked again. */
+const outcomesKept = 20;
+
+/** Where all commands go out: records each before it leaves, and what its client was told. */
+export class Desk {
+  readonly #recorder: Recorder;
+  readonly #ledger = new Ledger();
+  readonly #random: Random;
+  /** The highest version of each entity that any client was told of. */
+  readonly #versions = new Map<string, number>();
+
+  constructor(recorder: Recorder, random: Random) {
+    this.#recorder = recorder;
+    this.#random = random;
+  }
+
+  /** What clients know of an entity: 0 = that there is none; undefined = nothing. */
+  versionOf(entityId: string): number | undefined {
+    return this.#versions.get(entityId);
+  }
+
+  /** Tried again until it is answered. */
+  async send(client: Client, command: Command): Promise<Answer | undefined> {
+    this.#sent(client, command);
+    return this.#toldFirst(command, false, await client.sendPatiently(command));
+  }
+
+  /** Exactly one copy: its refusal says that it is not in the log, and never will be. */
+  async sendOnce(client: Client, command: Command, timeoutMs = singleMs): Promise<Answer | undefined> {
+    this.#sent(client, command);
+    return this.#toldFirst(command, true, await client.sendOnce(command, timeoutMs));
+  }
+
+  /** Two copies at once, on two connections. */
+  async sendTwice(clients: readonly [Client, Client], command: Command): Promise<void> {
+    this.#sent(clients[0], command);
+    await Promise.all(
+      clients.map(async (client) => this.#toldFirst(command, false, await client.sendOnce(command, singleMs))),
+    );
+  }
+
+  /** Asks once more for one that has committed, or may have. Undefined when there was none to ask for. */
+  async askAgain(client: Client, random: Random): Promise<Answer | undefined> {
+    const drawn = this.#ledger.draw(this.#recorder.now(), random);
+    if (drawn === undefined || this.#isForgotten(drawn)) return undefined;
+    const { command } = drawn;
+    this.#sent(client, command);
+    return this.#told(command, false, await client.sendPatiently(command));
+  }
+
+  /** A lock keeps the outcomes of its last 32 commands, and nothing else of a lease that is over. */
+  #isForgotten({ command, version }: Remembered): boolean {
+    return command.agent === 'lock' && (this.#versions.get(command.entityId) ?? 0) - version > outcomesKept;
+  }
+
+  #sent({ name: client }: Client, { agent, action, commandId, entityId, expectedVersion, data }: Command): void {
+    this.#recorder.add({
+      type: 'sent',
+      atMs: this.#recorder.now(),
+      client,
+      agent,
+      action,
+      commandId,
+      entityId,
+      ...(expectedVersion === undefined ? {} : { expectedVersion }),
+      data,
+    });
+  }
+
+  #toldFirst(command: Command, single: boolean, outcome: Outcome): Answer | undefined {
+    const answer = this.#told(command, single, outcome);
+    const committed = answer?.kind === 'committed' || answer?.kind === 'replayed';
+    if (committed || answer === undefined) {
+      const version = this.#versions.get(command.entityId) ?? 0;
+      this.#ledger.add({ command, sentAtMs: this.#recorder.now(), version }, this.#random);
+    }
+    return answer;
+  }
+
+  #told(command: Command, single: boolean, outcome: Outcome): Answer | undefined {
+    const atMs = this.#recorder.now();
+    const { commandId, entityId } = command;
+    const answer = outcome.kind === 'answered' ? outcome.answer : undefined;
+    // "Not now" is no definite answer in the history: who asks again may yet be told that it was done.
+    this.#recorder.add({ type: 'told', atMs, commandId, single, ...(answer === undefined ? {} : { answer }) });
+    if (outcome.kind !== 'answered') this.#recorder.noteUnknown(outcome.kind);
+    if (answer !== undefined) this.#learn(entityId, answer);
+    return answer;
+  }
+
+  #learn(entityId: string, { kind, payload }: Answer): void {
+    const version = payload[kind === 'conflict' ? 'current_version' : 'entity_version'];
+    if (typeof version !== 'number') return;
+    const isGone = version === 0 || ((kind === 'committed' || kind === 'replayed') && payload['state'] === null);
+    const known = this.#versions.get(entityId) ?? 0;
+    if (isGone) this.#versions.set(entityId, 0);
+    else if (version > known) this.#versions.set(entityId, version);
+  }
+}

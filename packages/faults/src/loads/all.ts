@@ -1,0 +1,23 @@
+import { copies } from './copies.ts';
+import { guardedUpdates } from './guarded-updates.ts';
+import { lives } from './lives.ts';
+import type { Load } from './load.ts';
+import { locks } from './locks.ts';
+import { readModifyWrite } from './read-modify-write.ts';
+import { refusals } from './refusals.ts';
+import { reservations } from './reservations.ts';
+import { sameIdRetries } from './same-id-retries.ts';
+import { unguardedUpdates } from './unguarded-updates.ts';
+
+/** Every load there is; a further one is a file and a line here. */
+export const LOADS: readonly Load[] = [
+  unguardedUpdates,
+  guardedUpdates,
+  readModifyWrite,
+  reservations,
+  refusals,
+  lives,
+  locks,
+  copies,
+  sameIdRetries,
+];

@@ -1,0 +1,20 @@
+import { drawItem } from './items.ts';
+import type { Load } from './load.ts';
+
+/** Changes that expect the version last heard of: at most one of those that expect the same may commit. */
+export const guardedUpdates: Load = {
+  name: 'guarded-updates',
+  workers: 4,
+  pauseMs: [5, 40],
+  async turn(worker) {
+    const { random, desk, client, nextId } = worker;
+    const entityId = await drawItem(worker);
+    const expectedVersion = desk.versionOf(entityId);
+    if (expectedVersion === undefined) return;
+    const commandId = nextId();
+    const data = { delta: random.int(1, 9) * random.pick([-1, 1]) };
+    const command = { agent: 'inventory', action: 'adjust', commandId, entityId, expectedVersion, data } as const;
+    // A version that has passed never comes back, so a conflict is true of every copy.
+    await (random.chance(0.5) ? desk.send(client, command) : desk.sendOnce(client, command));
+  },
+};
