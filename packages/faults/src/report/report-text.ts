@@ -1,0 +1,93 @@
+import type { Breach } from '../history.ts';
+import type { Quantiles } from './quantiles.ts';
+import type { Report } from './report.ts';
+
+/** Breaches that are shown with all they have; the JSON has every one. */
+const shownBreaches = 5;
+const shownEntries = 30;
+
+/** The report for people. */
+export function reportText(report: Report): string {
+  const { commands, unavailability } = report;
+  const { unknown } = commands;
+  return [
+    `${report.replicas === 1 ? 'one server' : `${report.replicas} servers`}, ${report.agents} replicas of each agent, ` +
+      `${report.seconds} s of load, seed ${report.seed}`,
+    '',
+    `commands  ${commands.sent} sent, ${commands.answered} answers (${commands.answeredPerSecond}/s), ` +
+      `${commands.committed} committed (${commands.committedPerSecond}/s), ${commands.single} sent once and answered, ` +
+      `unknown: ${unknown['timeout'] ?? 0} timeouts, ${unknown['unavailable'] ?? 0} unavailable`,
+    `logs      ${commands.logged} commits, ${commands.expired} of them by the server; ${commands.heard} events heard`,
+    ...report.witness.map(
+      ({ agent, lastSequence, copied, missed, restarts }) =>
+        `          ${agent}: read to ${lastSequence}, ${copied} known from their events only, ${missed} unknown, ` +
+        `reader restarted ${restarts} times`,
+    ),
+    `away      ${seconds(unavailability.totalMs)} without a commit in ${unavailability.gaps} pauses over 1 s, ` +
+      `the longest ${seconds(unavailability.longestMs)}`,
+    '',
+    ...table([
+      ['outcomes', 'committed', 'replayed', 'conflict', 'rejected', 'denied', 'unknown'],
+      ...Object.entries(commands.outcomes).map(([action, counts]) => [
+        action,
+        ...['committed', 'replayed', 'conflict', 'rejected', 'denied', 'unknown'].map((kind) =>
+          String(counts[kind] ?? 0),
+        ),
+      ]),
+    ]),
+    '',
+    ...table([
+      ['faults', 'injected', 'recovery p50 ms', 'p99', 'max', 'longest pause p50 ms', 'max', 'never'],
+      ...report.faults.map(({ name, injected, afterHealMs, pauseMs, never }) => [
+        name,
+        String(injected),
+        ...numbers(afterHealMs, ['p50', 'p99', 'max']),
+        ...numbers(pauseMs, ['p50', 'max']),
+        String(never),
+      ]),
+    ]),
+    ...report.skipped.map((why) => `skipped   ${why}`),
+    ...(report.failedStarts > 0 ? [`agents    ${report.failedStarts} starts given up and tried again`] : []),
+    ...Object.entries(report.knownLimits).map(([limit, count]) => `limit     ${limit}: ${count} times`),
+    '',
+    ...breachLines(report),
+  ].join('\n');
+}
+
+function breachLines({ breaches, command }: Report): string[] {
+  if (breaches.length === 0) return ['no breach'];
+  const shown = breaches.slice(0, shownBreaches).flatMap(breachText);
+  const more = breaches.length - shownBreaches;
+  return [
+    ...shown,
+    ...(more > 0 ? [`and ${more} more breaches: --json has them`] : []),
+    `${breaches.length} ${breaches.length === 1 ? 'breach' : 'breaches'}; to repeat: ${command}`,
+  ];
+}
+
+function breachText({ invariant, what, history }: Breach): string[] {
+  const left = history.length - shownEntries;
+  return [
+    `BREACH of ${invariant}: ${what}`,
+    ...history.slice(0, shownEntries).map((entry) => `    ${JSON.stringify(entry)}`),
+    ...(left > 0 ? [`    and ${left} more`] : []),
+  ];
+}
+
+function numbers(quantiles: Quantiles | undefined, names: readonly (keyof Quantiles)[]): string[] {
+  return names.map((name) => (quantiles === undefined ? '-' : String(quantiles[name])));
+}
+
+/** Columns that line up: the first to the left, the others to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  '),
+  );
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}
