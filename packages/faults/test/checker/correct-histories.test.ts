@@ -85,6 +85,7 @@ test('the histories hold all that can happen', () => {
       "not_held",
       "not_holder",
       "open_reservations",
+      "too_late",
       "undefined",
       "unknown_reservation",
     ]

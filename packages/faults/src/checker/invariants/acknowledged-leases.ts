@@ -59,7 +59,8 @@ export const acknowledgedLeases: Invariant = {
         if (lock === undefined || lock.owner_id === null) return;
         const version = Number(payload?.['entity_version']);
         const course = courseOf(entity);
-        course.promises.set(version, { lock, told });
+        // A replay tells the same once more.
+        if (!course.promises.has(version)) course.promises.set(version, { lock, told });
         judge(course, version, version);
         judge(course, version, version + 1);
       },

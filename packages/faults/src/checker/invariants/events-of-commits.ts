@@ -7,8 +7,8 @@ import { sameJson } from '../same-json.ts';
 export const eventsOfCommits: Invariant = {
   name: 'I6',
   create: ({ breach, ledger }) => {
-    /** Heard before the log had them, by agent and sequence. */
-    const early = new Map<string, Heard>();
+    /** Heard before the log had their commits, by agent and sequence; repeats are left out. */
+    const early = new Map<string, Heard[]>();
     const compare = (heard: Heard, entry: Logged): void => {
       const wrong = differenceBetween(heard, entry);
       if (wrong !== undefined) {
@@ -20,10 +20,9 @@ export const eventsOfCommits: Invariant = {
     };
     return {
       onLogged({ entry }) {
-        const heard = early.get(placeOf(entry.agent, entry.sequence));
-        if (heard === undefined) return;
-        early.delete(placeOf(entry.agent, entry.sequence));
-        compare(heard, entry);
+        const place = placeOf(entry.agent, entry.sequence);
+        for (const heard of early.get(place) ?? []) compare(heard, entry);
+        early.delete(place);
       },
 
       onHeard(heard) {
@@ -39,14 +38,12 @@ export const eventsOfCommits: Invariant = {
           return;
         }
         const place = placeOf(agent, sequence);
-        const other = early.get(place);
-        if (other === undefined) early.set(place, heard);
-        else if (!sameEvent(other, heard))
-          breach(`two events tell of sequence ${sequence} of ${agent}`, [other, heard]);
+        const others = early.get(place) ?? [];
+        if (!others.some((other) => sameEvent(other, heard))) early.set(place, [...others, heard]);
       },
 
       finish() {
-        for (const heard of early.values()) {
+        for (const heard of [...early.values()].flat()) {
           const { agent, payload, sequence } = heard;
           const last = ledger.lastOf(agent)?.entry;
           const rolledUpBy = ledger.rolledUpBy(

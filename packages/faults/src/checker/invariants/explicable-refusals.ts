@@ -75,7 +75,13 @@ function watcher({ breach, step }: Desk): Watcher {
       const { answer } = told;
       if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
       if (NOT_OF_THE_ENTITY.has(answer.payload['code'])) return;
-      const { entity, landmark } = command;
+      const { entity, landmark, sent } = command;
+      if (answer.kind === 'conflict' && answer.payload['expected_version'] !== sent.expectedVersion) {
+        const { expectedVersion: expected = 'none' } = sent;
+        const what = `${sent.commandId} expected version ${expected} of ${nameOf(entity)}`;
+        breach(`${what}, but was told of ${String(answer.payload['expected_version'])}`, [sent, told]);
+        return;
+      }
       const from = landmark?.version ?? 0;
       const next = from === 0 ? 0 : firstIndex(entity.messages, (message) => message.version >= from);
       const refusal = { told, answer, command, next };
@@ -111,10 +117,7 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   const state = at?.state ?? null;
   const version = at?.version ?? 0;
   const { payload } = answer;
-  if (answer.kind === 'conflict') {
-    const isTrue = payload['current_version'] === (state === null ? 0 : version);
-    return isTrue && payload['expected_version'] === sent.expectedVersion;
-  }
+  if (answer.kind === 'conflict') return payload['current_version'] === (state === null ? 0 : version);
   const { agent } = entity;
   const from = at?.timeMs ?? 0;
   const until = (next?.timeMs ?? Number.POSITIVE_INFINITY) + CLOCK_ERROR_MS;

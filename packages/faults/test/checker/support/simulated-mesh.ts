@@ -64,6 +64,7 @@ class SimulatedMesh {
   run(): Entry[] {
     while (this.#commands < this.#size.commands || this.#underWay.length > 0) {
       this.#now += this.#random.chance(0.05) ? this.#random.integer(100, 900) : this.#random.next() * 40;
+      if (this.#random.chance(0.02)) this.#goToTheEndOfALease();
       this.#endLeases();
       this.#witness();
       if (this.#commands < this.#size.commands && this.#idle.length > 0 && this.#random.chance(0.5)) this.#send();
@@ -136,15 +137,6 @@ class SimulatedMesh {
       return;
     }
     const entity = log.entity(sent.entityId);
-    if (
-      entity.lease !== undefined &&
-      this.#serverNow >= entity.lease.endsAtMs - GUARD_MS &&
-      sent.action !== 'refresh'
-    ) {
-      // The lease's last moments are the server's.
-      this.#underWay.push(() => this.#decide(task));
-      return;
-    }
     const current = entity.state === null ? 0 : entity.version;
     if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) {
       this.#refuse(task, 'conflict', {
@@ -164,6 +156,11 @@ class SimulatedMesh {
       const isDenial = agent.denied !== undefined && ruled.reason !== undefined;
       const payload = { entity_id: sent.entityId, ...(isDenial ? details : { action: sent.action }), code, reason };
       this.#refuse(task, isDenial ? 'denied' : 'rejected', payload);
+      return;
+    }
+    if (entity.lease !== undefined && this.#serverNow >= entity.lease.endsAtMs - GUARD_MS) {
+      // The lease's last moments are the server's.
+      this.#underWay.push(() => this.#decide(task));
       return;
     }
     const entry = log.commit({ entityId: sent.entityId, commandId: sent.commandId, timeMs: this.#serverNow }, ruled);
@@ -237,6 +234,12 @@ class SimulatedMesh {
         });
       }
     }
+  }
+
+  #goToTheEndOfALease(): void {
+    const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
+    const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
+    if (ends.length > 0) this.#now = Math.max(this.#now, this.#random.of(ends) - this.#random.integer(0, GUARD_MS));
   }
 
   #endLeases(): void {

@@ -1,0 +1,148 @@
+/** I7: what can be wrong with leases. */
+import type { Logged } from '../../../src/history.ts';
+import type { Mutation } from './mutations.ts';
+import type { View } from './view.ts';
+
+export const leaseMutations: readonly Mutation[] = [
+  {
+    name: 'a token goes back',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const entry = pick(grants(view).filter((one) => tokensBefore(view, one).length > 0));
+      const [earlier] = entry === undefined ? [] : tokensBefore(view, entry).toReversed();
+      if (entry === undefined || earlier === undefined) return undefined;
+      const stale: Logged = { ...entry, state: { ...entry.state, fencing_token: Number(tokenOf(earlier)) - 1 } };
+      return { entries: view.replace(entry, stale), culprits: [stale] };
+    },
+  },
+  {
+    name: 'a token is not the version of its grant',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const entry = pick(grants(view));
+      if (entry === undefined) return undefined;
+      const odd: Logged = { ...entry, state: { ...entry.state, fencing_token: entry.version + 3 } };
+      return { entries: view.replace(entry, odd), culprits: [odd] };
+    },
+  },
+  {
+    name: 'two hold a lock, since the first never expired',
+    invariant: 'I7',
+    spoil: (view, pick) => withoutTheEnd(view, pick, 'expired'),
+  },
+  {
+    name: 'two hold a lock, since the first never released it',
+    invariant: 'I7',
+    spoil: (view, pick) => withoutTheEnd(view, pick, 'released'),
+  },
+  {
+    name: 'a lease expires early',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const entry = pick(view.logged.filter(({ byServer }) => byServer));
+      if (entry === undefined) return undefined;
+      const early: Logged = { ...entry, time: new Date(Date.parse(endOf(entry)) - 1).toISOString() };
+      return { entries: view.replace(entry, early), culprits: [early] };
+    },
+  },
+  {
+    name: 'another is granted a lock before the time that its holder was told',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const pairs = grants(view).flatMap((grant) => {
+        const lease = view
+          .messagesOf(grant)
+          .find((one) => one.version === grant.version - 1 && one.event === 'acquired');
+        const told = view.answered.find(
+          ({ answer, commandId }) => commandId === lease?.commandId && answer.kind === 'committed',
+        );
+        return lease === undefined || told === undefined ? [] : [{ grant, lease, told }];
+      });
+      const found = pick(pairs);
+      if (found === undefined) return undefined;
+      const soon: Logged = { ...found.grant, time: new Date(Date.parse(endOf(found.lease)) - 1).toISOString() };
+      return { entries: view.replace(found.grant, soon), culprits: [found.told, soon] };
+    },
+  },
+  {
+    name: 'the expiry of an earlier lease takes the one that stands',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const expiry = pick(view.logged.filter(({ byServer }) => byServer));
+      const last = view.logged.findLast(({ agent }) => agent === 'lock');
+      const latest = expiry && view.messagesOf(expiry).at(-1);
+      if (expiry === undefined || last === undefined || latest?.event !== 'acquired') return undefined;
+      const late: Logged = { ...expiry, sequence: last.sequence + 1, time: latest.time };
+      return { entries: [...view.entries, late], culprits: [latest, late] };
+    },
+  },
+  {
+    name: 'an expiry repeats another lease than the one it ends',
+    invariant: 'I1',
+    spoil(view, pick) {
+      const expiry = pick(
+        view.logged.filter((entry) => {
+          const before = view.messagesOf(entry)[view.messagesOf(entry).indexOf(entry) - 1];
+          return entry.byServer && before?.version === entry.version;
+        }),
+      );
+      if (expiry === undefined) return undefined;
+      const odd: Logged = { ...expiry, state: { ...expiry.state, owner_id: 'nobody' } };
+      return { entries: view.replace(expiry, odd), culprits: [odd] };
+    },
+  },
+  {
+    name: 'a lease that is over is refreshed',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const entry = pick(
+        grants(view).filter((one) => {
+          const messages = view.messagesOf(one);
+          const before = messages[messages.indexOf(one) - 1];
+          return before?.byServer === true && before.version === one.version - 1;
+        }),
+      );
+      if (entry === undefined) return undefined;
+      const messages = view.messagesOf(entry);
+      const before = messages[messages.indexOf(entry) - 1];
+      const revived: Logged = { ...entry, state: { ...entry.state, fencing_token: tokenOf(before as Logged) } };
+      return { entries: view.replace(entry, revived), culprits: [before as Logged, revived] };
+    },
+  },
+];
+
+function grants(view: View): Logged[] {
+  return view.commits('lock').filter((entry) => tokenOf(entry) === entry.version);
+}
+
+function tokenOf({ state }: Logged): unknown {
+  return state?.['fencing_token'];
+}
+
+function endOf({ state }: Logged): string {
+  return String(state?.['expires_at']);
+}
+
+/** Messages before one that tell of a lower token, but of no lower one than 2. */
+function tokensBefore(view: View, entry: Logged): Logged[] {
+  const messages = view.messagesOf(entry);
+  return messages
+    .slice(0, messages.indexOf(entry))
+    .filter((one) => Number(tokenOf(one)) > 1 && Number(tokenOf(one)) < Number(tokenOf(entry)));
+}
+
+/** A lease and the next grant, with whatever came between them gone from the log. */
+function withoutTheEnd(
+  view: View,
+  pick: <T>(candidates: readonly T[]) => T | undefined,
+  event: string,
+): ReturnType<Mutation['spoil']> {
+  const found = pick(
+    grants(view).flatMap((grant) => {
+      const messages = view.messagesOf(grant);
+      const [lease, end] = messages.slice(Math.max(0, messages.indexOf(grant) - 2), messages.indexOf(grant));
+      return lease?.event === 'acquired' && end?.event === event ? [{ lease, end, grant }] : [];
+    }),
+  );
+  return found && { entries: view.without(found.end), culprits: [found.lease, found.grant] };
+}
