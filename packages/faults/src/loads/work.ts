@@ -16,14 +16,15 @@ export interface Work {
   stop(): Promise<void>;
 }
 
-export function startWork(clients: readonly Client[], desk: Desk, random: Random): Work {
+/** @param shift names all that is done, so that one desk can have several */
+export function startWork(clients: readonly Client[], desk: Desk, random: Random, shift = ''): Work {
   const turns = new Map(LOADS.map(({ name }) => [name, 0]));
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal);
   let count = 0;
   const working = LOADS.flatMap((load) =>
     Array.from({ length: load.workers }, (_, index) => {
-      const worker = newWorker(`${load.name}-${index + 1}`, count++, clients, desk, random);
+      const worker = newWorker(`${shift}${load.name}-${index + 1}`, count++, clients, desk, random);
       return workOn(load, worker, stopping.signal, () => turns.set(load.name, (turns.get(load.name) ?? 0) + 1));
     }),
   );

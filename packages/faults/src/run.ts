@@ -1,0 +1,155 @@
+/** The one place that wires a run: mesh, witness, loads, faults, report. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { Desk } from './clients/desk.ts';
+import { listenToEvents } from './events.ts';
+import { startWork, type Work } from './loads/work.ts';
+import type { Death } from './mesh/agent-replica.ts';
+import { AGENTS } from './mesh/tested-mesh.ts';
+import { Interrupted } from './problems.ts';
+import { ProgressLines } from './progress-lines.ts';
+import { Random } from './random.ts';
+import { Recorder, type HistoryChecker } from './recorder.ts';
+import { Availability } from './report/availability.ts';
+import { toReport, type Report } from './report/report.ts';
+import { Tally } from './report/tally.ts';
+import { carryOut, type Happened } from './schedule/carry-out.ts';
+import { drawSchedule } from './schedule/draw-schedule.ts';
+import { awaitProgress } from './settling.ts';
+import { connectClients, startMesh, type MeshRunOptions } from './start-mesh.ts';
+import { Witness } from './witness/witness.ts';
+
+export interface RunOptions extends MeshRunOptions {
+  /** Names of faults; default: all. */
+  readonly only?: readonly string[] | undefined;
+  readonly historyFile?: string | undefined;
+  readonly checker: HistoryChecker;
+  /** How to type it again. */
+  readonly command: string;
+}
+
+/** After the load: until the last lease has ended, and a server that was busy has said so. */
+const lastLeasesMs = 4_500;
+/** What a run may take beyond its minutes, at most. */
+const slackMs = 20 * 60_000;
+
+/** @throws CannotRun, Interrupted */
+export async function runFaults(options: RunOptions): Promise<Report> {
+  const { seed, minutes, replicas, agents, signal, onLine } = options;
+  const durationMs = minutes * 60_000;
+  const shape = { replicas, agents };
+  const schedule = drawSchedule({ seed, shape, durationMs, only: options.only });
+  const tokens = AGENTS.map(({ agent }) => agent);
+  const tally = new Tally();
+  const availability = new Availability(tokens, durationMs + slackMs);
+  const recorder = new Recorder({
+    checker: options.checker,
+    listeners: [tally, availability],
+    file: options.historyFile,
+  });
+  const deaths = new Deaths(recorder, onLine);
+  const happened: Happened[] = [];
+  const skipped: string[] = [];
+  onLine(`seed ${seed}: ${schedule.length} faults in ${Math.round(durationMs / 1000)} s of load; starting the mesh`);
+  const mesh = await startMesh(options, (death) => deaths.note(death));
+  const closing: (() => Promise<unknown>)[] = [() => mesh.stop()];
+  const progress = new ProgressLines({ now: () => recorder.now(), durationMs, tally, recorder, onLine });
+  try {
+    const watching = await mesh.connectDirectly('faults witness');
+    closing.push(() => watching.close());
+    const listening = await mesh.connectDirectly('faults events');
+    closing.push(() => listening.close());
+    const manager = await jetstreamManager(watching, { checkAPI: false, timeout: 2_000 });
+    const witness = Witness.start({
+      connection: watching,
+      manager,
+      onLogged: (logged) => recorder.add(logged),
+      onReadAgain: (logged) => recorder.addAgain(logged),
+    });
+    closing.push(async () => Promise.resolve(witness.stop()));
+    const now = (): number => recorder.now();
+    const onHeard = recorder.add.bind(recorder);
+    listenToEvents(listening, { now, onHeard, onCopy: (message) => witness.addCopy(message) });
+    await listening.flush();
+    const clients = await connectClients(mesh);
+    closing.push(() => Promise.all(clients.map((client) => client.close())));
+
+    const random = new Random(seed);
+    recorder.begin();
+    availability.begin(0);
+    const work = startWork(clients, new Desk(recorder, random.fork('desk')), random.fork('loads'));
+    progress.start();
+    const faults = carryOut(mesh, schedule, {
+      now,
+      signal,
+      onInjected: (planned, target) => progress.injected(planned, target),
+      onHealed: (each) => {
+        progress.healed(each.name);
+        happened.push(each);
+      },
+      onSkipped: ({ fault }, why) => skipped.push(`${fault.name}: ${why}`),
+    });
+    const time = sleep(durationMs, undefined, { signal }).catch(() => {});
+    await Promise.race([work.failed, Promise.all([time, faults])]);
+    await awaitProgress(recorder, availability, tokens, signal);
+    if (signal.aborted) throw new Interrupted();
+    availability.end(now());
+    const loadMs = now();
+    await stopWork(work);
+    progress.say('load has ended; reading the logs once more');
+    await sleep(lastLeasesMs);
+    const seen = await witness.finish();
+    for (const breach of seen.breaches) recorder.addBreach(breach);
+    const breaches = await recorder.finish();
+    return toReport({
+      command: options.command,
+      seed,
+      replicas,
+      agents,
+      loadMs,
+      tally,
+      happened,
+      skipped,
+      availability,
+      breaches,
+      turns: work.turns,
+      witness: seen.reports,
+      failedStarts: deaths.failedStarts,
+      knownLimits: recorder.knownLimits,
+    });
+  } finally {
+    progress.stop();
+    deaths.areExpected = true;
+    for (const close of closing.toReversed()) await close();
+  }
+}
+
+async function stopWork(work: Work): Promise<void> {
+  await Promise.race([work.failed, work.stop()]);
+}
+
+/** Agents that end although nobody killed them. */
+class Deaths {
+  readonly #recorder: Recorder;
+  readonly #onLine: (line: string) => void;
+  failedStarts = 0;
+  /** The mesh is being taken down. */
+  areExpected = false;
+
+  constructor(recorder: Recorder, onLine: (line: string) => void) {
+    this.#recorder = recorder;
+    this.#onLine = onLine;
+  }
+
+  note({ name, served, log }: Death): void {
+    if (this.areExpected) return;
+    if (!served) {
+      this.failedStarts++;
+      this.#onLine(`${name} gave up before it had served, and is started again: ${log.split('\n').at(-1) ?? ''}`);
+      return;
+    }
+    this.#onLine(`${name} has ended by itself:\n${log}`);
+    const what = `the agent ${name} ended although nobody killed it: ${log.split('\n').at(-1) ?? ''}`;
+    this.#recorder.addBreach({ invariant: 'agents live', what, history: [] });
+  }
+}

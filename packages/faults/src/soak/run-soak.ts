@@ -1,0 +1,112 @@
+/** The one place that wires a soak: mesh, steady load, connections cut now and then, samples. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Desk } from '../clients/desk.ts';
+import { cutConnections } from '../faults/cut-connections.ts';
+import { startWork } from '../loads/work.ts';
+import type { TestedMesh } from '../mesh/tested-mesh.ts';
+import { Interrupted } from '../problems.ts';
+import { ProgressLines } from '../progress-lines.ts';
+import { Random } from '../random.ts';
+import { Recorder } from '../recorder.ts';
+import { Tally } from '../report/tally.ts';
+import { connectClients, startMesh, type MeshRunOptions } from '../start-mesh.ts';
+import { judge } from './judge.ts';
+import { takeSample, type Sample } from './sample.ts';
+import type { SoakReport } from './soak-report.ts';
+
+/** Code is compiled, caches are filled and pools have grown by then. */
+const warmUpShare = 0.15;
+const longestWarmUpMs = 180_000;
+/** Connections come back, leases end, sockets close. */
+const settleMs = 8_000;
+const samples = 30;
+const cutEveryMs: readonly [number, number] = [1_500, 4_000];
+
+/** @throws CannotRun, Interrupted */
+export async function runSoak(options: MeshRunOptions & { command: string }): Promise<SoakReport> {
+  const { command, seed, minutes, replicas, agents, signal, onLine } = options;
+  const durationMs = minutes * 60_000;
+  const tally = new Tally();
+  // Resources are judged here, and nothing else: `pnpm faults` without soak holds histories against the invariants.
+  const checker = { add: () => {}, breaches: [], knownLimits: {}, finish: () => [] };
+  const recorder = new Recorder({ checker, listeners: [tally] });
+  const now = (): number => recorder.now();
+  const progress = new ProgressLines({ now, durationMs, tally, recorder, onLine });
+  const onDeath = ({ name, log }: { name: string; log: string }): void => onLine(`${name} has ended:\n${log}`);
+  const mesh = await startMesh(options, onDeath);
+  try {
+    const clients = await connectClients(mesh);
+    const random = new Random(seed);
+    const desk = new Desk(recorder, random.fork('desk'));
+    const rest = async (until: Promise<unknown>, work: ReturnType<typeof startWork>): Promise<void> => {
+      await Promise.race([work.failed, until]);
+      await Promise.race([work.failed, work.stop()]);
+      if (signal.aborted) throw new Interrupted();
+      await sleep(settleMs);
+    };
+    recorder.begin();
+    progress.start();
+    progress.say('warming up');
+    const warmUpMs = Math.min(longestWarmUpMs, durationMs * warmUpShare);
+    const warmUp = startWork(clients, desk, random.fork('warm-up'), 'warm-up ');
+    await rest(
+      sleep(warmUpMs, undefined, { signal }).catch(() => {}),
+      warmUp,
+    );
+    const start = await takeSample(mesh, now());
+    const answeredBefore = tally.answered;
+    const endMs = now() + durationMs - warmUpMs;
+    const between: Sample[] = [];
+    const work = startWork(clients, desk, random.fork('loads'));
+    const cutting = cutUntil(mesh, random.fork('cuts'), endMs, now, signal);
+    const sampling = sampleUntil(mesh, between, endMs, now, signal);
+    await rest(Promise.all([cutting, sampling]), work);
+    const end = await takeSample(mesh, now());
+    await Promise.all(clients.map((client) => client.close()));
+    const answered = tally.answered - answeredBefore;
+    const seconds = Math.round((end.atMs - start.atMs) / 1000);
+    return {
+      command,
+      seed,
+      replicas,
+      agents,
+      seconds,
+      answered,
+      answeredPerSecond: Math.round(answered / seconds),
+      unknown: tally.unknown,
+      cuts: await cutting,
+      findings: judge({ start, end, between, answered }),
+    };
+  } finally {
+    progress.stop();
+    await mesh.stop();
+  }
+}
+
+async function cutUntil(
+  mesh: TestedMesh,
+  random: Random,
+  endMs: number,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<number> {
+  for (let cuts = 0; ; cuts++) {
+    await sleep(random.int(...cutEveryMs), undefined, { signal }).catch(() => {});
+    if (now() >= endMs || signal.aborted) return cuts;
+    await cutConnections.apply(mesh, random);
+  }
+}
+
+async function sampleUntil(
+  mesh: TestedMesh,
+  between: Sample[],
+  endMs: number,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<void> {
+  const everyMs = (endMs - now()) / samples;
+  while (now() < endMs && !signal.aborted) {
+    await sleep(everyMs, undefined, { signal }).catch(() => {});
+    between.push(await takeSample(mesh, now()));
+  }
+}
