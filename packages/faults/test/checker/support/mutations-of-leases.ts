@@ -1,7 +1,7 @@
 /** I7: what can be wrong with leases. */
 import type { Logged } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import type { View } from './view.ts';
+import type { Answered, View } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {
@@ -109,7 +109,36 @@ export const leaseMutations: readonly Mutation[] = [
       return { entries: view.replace(entry, revived), culprits: [before as Logged, revived] };
     },
   },
+  {
+    name: 'a lease that the log no longer has was told with another token',
+    invariant: 'I7',
+    spoil(view, pick) {
+      const told = pick(rolledUp(view));
+      if (told === undefined) return undefined;
+      const { answer } = told;
+      const state = { ...(answer.payload['state'] as object), fencing_token: 1_000 };
+      const lie = { ...told, answer: { ...answer, payload: { ...answer.payload, state } } };
+      return { entries: view.replace(told, lie), culprits: [lie] };
+    },
+  },
+  {
+    name: 'two commands were told the same version of a lease that the log no longer has',
+    invariant: 'I1',
+    spoil(view, pick) {
+      const told = pick(rolledUp(view));
+      const last = view.entries.findLast((entry) => entry.type !== 'logged');
+      if (told === undefined || last === undefined) return undefined;
+      const other = { ...view.sentOf(told.commandId), atMs: last.atMs + 1, commandId: 'other' };
+      const same = { ...told, atMs: last.atMs + 2, commandId: 'other' };
+      return { entries: [...view.entries, other, same], culprits: [told, same] };
+    },
+  },
 ];
+
+/** Answers about lease commits that came and went before the witness could see them. */
+function rolledUp(view: View): Answered[] {
+  return view.answered.filter(({ answer, commandId }) => answer.kind === 'committed' && !view.commitOf(commandId));
+}
 
 function grants(view: View): Logged[] {
   return view.commits('lock').filter((entry) => tokenOf(entry) === entry.version);
