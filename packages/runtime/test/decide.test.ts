@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { commit, defineAgent, reject } from '../src/core/agent.ts';
 import { decide, type Command, type Plan } from '../src/core/decide.ts';
 import { NO_ENTITY, type Entity } from '../src/core/entity.ts';
-import { recentCommit } from '../src/core/recent.ts';
+import { NO_COMMITS, remember } from '../src/core/recent.ts';
 
 const data = z.object({ mode: z.enum(['accept', 'refuse', 'throw', 'break', 'lease', 'delete']) });
 type Data = z.output<typeof data>;
@@ -53,7 +53,7 @@ function entityOf({ live, version, known }: { live: boolean; version: number; kn
     sequence: version,
     version,
     state: live && version > 0 ? { n: 0 } : null,
-    recent: known && version > 0 ? [recentCommit('digest', version, version)] : [],
+    recent: known && version > 0 ? remember(NO_COMMITS, { digest: 'digest', version, sequence: version }) : NO_COMMITS,
   };
 }
 
@@ -84,7 +84,7 @@ function expectedKind(
   expectedVersion: number | undefined,
   current: number,
 ): Plan['kind'] {
-  if (entity.recent.length > 0) return 'replay';
+  if (entity.recent.count > 0) return 'replay';
   if (expectedVersion !== undefined && expectedVersion !== current) return 'conflict';
   if (name === 'make' && entity.state !== null) return 'rejected';
   if (name === 'change' && entity.state === null) return 'rejected';

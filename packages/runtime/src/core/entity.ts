@@ -1,6 +1,6 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
-import { parseRecent, recentCommit, remember, type RecentCommit } from './recent.ts';
+import { NO_COMMITS, readRecent, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
 export interface StandingLease {
@@ -31,12 +31,12 @@ export interface Entity {
   /** Null when there is no live entity. */
   state: JsonObject | null;
   lease?: StandingLease;
-  recent: readonly RecentCommit[];
+  recent: RecentCommits;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
 }
 
-export const NO_ENTITY: Entity = Object.freeze({ sequence: 0, version: 0, state: null, recent: [], bytes: 0 });
+export const NO_ENTITY: Entity = Object.freeze({ sequence: 0, version: 0, state: null, recent: NO_COMMITS, bytes: 0 });
 
 /** The version that a command may expect: 0 = no live entity. */
 export function currentVersion(entity: Entity): number {
@@ -65,10 +65,10 @@ export interface LogMessage {
 export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
   const { sequence, body, bytes, digest, event } = message;
   const version = body.entity_version;
-  const earlier = parseRecent(message.recent);
+  const earlier = readRecent(message.recent);
   if (message.expiredEvent !== undefined) {
     const inline = inlineOutcome(message.expiredEvent, body);
-    const leased = remember(earlier, recentCommit(digest, version, sequence, inline));
+    const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
     return { sequence, version, state, recent: leased, bytes };
   }
@@ -78,7 +78,7 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     sequence,
     version,
     state: body.state,
-    recent: remember(earlier, recentCommit(digest, version, sequence, inline)),
+    recent: remember(earlier, { digest, version, sequence, inline }),
     bytes,
     ...(message.leaseEndsAt === undefined ? {} : { lease: { endsAt: message.leaseEndsAt, event } }),
   };
@@ -87,6 +87,6 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
 export function inlineOutcome(
   event: string,
   body: { state: JsonObject | null; data?: JsonObject | undefined },
-): { event: string; state: JsonObject | null; data?: JsonObject } {
+): InlineOutcome {
   return body.data === undefined ? { event, state: body.state } : { event, state: body.state, data: body.data };
 }

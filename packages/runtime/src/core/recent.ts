@@ -2,14 +2,18 @@
  * The recent commits of an entity, as they ride on its newest message (header `Mesh-Recent`): how a retry is recognised
  * and where its first outcome is found.
  *
- * Invariants: entries are in log order, oldest first; at most 32 name a command (I5); the text form is one header line.
+ * They are kept as the very text of the header, for they are written with every commit and read with few: a look is a
+ * search in a string, and an entry is only parsed when it is the one.
+ *
+ * Invariants: entries are in log order, oldest first, separated by spaces; at most 32 name a command (I5); the text is
+ * printable ASCII, so that it is one header line and as many bytes as characters.
  */
 import type { JsonObject } from '@meshforge/protocol';
 
 /** Retries are recognised among this many last commands of an entity; the server's dedupe window (10 min) is a second net. */
 export const RECENT_COMMANDS = 32;
-/** Bytes of the whole list: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
-const RECENT_BYTES = 40_960;
+/** Characters of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
+const RECENT_CHARACTERS = 40_960;
 
 /** The outcome of a lease commit, kept inline since the next one on its subject rolls its message up. */
 export interface InlineOutcome {
@@ -19,58 +23,77 @@ export interface InlineOutcome {
 }
 
 export interface RecentCommit {
-  /** Short digest of the command's id; empty for an expiry, which no command caused. */
+  /** Short digest of the command's id, of `A-Z a-z 0-9 _ -`; empty for an expiry, which no command caused. */
   digest: string;
   version: number;
   /** Where the commit is in the stream. */
   sequence: number;
-  inline?: InlineOutcome;
-  /** The entry as JSON, made once. */
-  text: string;
-  /** Of the text, in UTF-8. */
-  bytes: number;
+  inline?: InlineOutcome | undefined;
 }
 
-const encoder = new TextEncoder();
-
-export function recentCommit(digest: string, version: number, sequence: number, inline?: InlineOutcome): RecentCommit {
-  if (inline === undefined) {
-    const text = JSON.stringify([digest, version, sequence]);
-    // A digest is ASCII.
-    return { digest, version, sequence, text, bytes: text.length };
-  }
-  const text = JSON.stringify([digest, version, sequence, inline]);
-  return { digest, version, sequence, inline, text, bytes: encoder.encode(text).length };
+export interface RecentCommits {
+  /** The header's value: `<digest>.<version>.<sequence>[.<outcome as JSON>] …`, numbers to the base 36. */
+  readonly text: string;
+  readonly count: number;
 }
+
+export const NO_COMMITS: RecentCommits = Object.freeze({ text: '', count: 0 });
+
+const UNSAFE = /[^\x21-\x7e]/g;
 
 /** The list with one more entry, trimmed to its bounds. */
-export function remember(recent: readonly RecentCommit[], entry: RecentCommit): readonly RecentCommit[] {
-  const kept = recent.length < RECENT_COMMANDS ? [...recent, entry] : [...recent.slice(1 - RECENT_COMMANDS), entry];
-  if (entry.inline !== undefined) {
-    let bytes = kept.reduce((sum, commit) => sum + commit.bytes, 0);
-    while (bytes > RECENT_BYTES) bytes -= kept.shift()?.bytes ?? bytes;
+export function remember(recent: RecentCommits, { digest, version, sequence, inline }: RecentCommit): RecentCommits {
+  const place = `${digest}.${version.toString(36)}.${sequence.toString(36)}`;
+  const outcome = inline === undefined ? '' : `.${JSON.stringify(inline).replace(UNSAFE, escape)}`;
+  // Better a retry that is recognised and gets no outcome than one that is not.
+  const entry = place.length + outcome.length < RECENT_CHARACTERS ? place + outcome : place;
+  let { text, count } = recent;
+  while (count >= RECENT_COMMANDS || (count > 0 && text.length + entry.length >= RECENT_CHARACTERS)) {
+    text = count === 1 ? '' : text.slice(text.indexOf(' ') + 1);
+    count--;
   }
-  return kept;
+  return { text: count === 0 ? entry : `${text} ${entry}`, count: count + 1 };
 }
 
-export function findCommit(recent: readonly RecentCommit[], digest: string): RecentCommit | undefined {
-  for (let i = recent.length - 1; i >= 0; i--) {
-    const commit = recent[i] as RecentCommit;
-    if (commit.digest === digest) return commit;
-  }
-  return undefined;
+/** @param digest of a command; never empty */
+export function findCommit({ text }: RecentCommits, digest: string): RecentCommit | undefined {
+  // An outcome holds no spaces, so what follows one is the beginning of an entry.
+  if (text.startsWith(`${digest}.`)) return entryAt(text, 0);
+  const space = text.indexOf(` ${digest}.`);
+  return space === -1 ? undefined : entryAt(text, space + 1);
 }
 
-/** The header's value. */
-export function formatRecent(recent: readonly RecentCommit[]): string {
-  let text = '[';
-  for (const [i, commit] of recent.entries()) text += i === 0 ? commit.text : `,${commit.text}`;
-  return `${text}]`;
+/** Whether the list goes back to the entity's first commit. */
+export function remembersAll({ text }: RecentCommits): boolean {
+  return text === '' || entryAt(text, 0).version === 1;
 }
 
-/** Reads the header's value; it is our own, so anything odd in it is a fault. @throws SyntaxError, TypeError */
-export function parseRecent(header: string): readonly RecentCommit[] {
-  if (header === '') return [];
-  const entries = JSON.parse(header) as [string, number, number, InlineOutcome?][];
-  return entries.map(([digest, version, sequence, inline]) => recentCommit(digest, version, sequence, inline));
+/** Oldest first. */
+export function listCommits({ text }: RecentCommits): RecentCommit[] {
+  return text === '' ? [] : text.split(' ').map((entry) => entryAt(entry, 0));
+}
+
+const ENTRY = /^([\w-]*)\.([\da-z]+)\.([\da-z]+)(?:\.(\{.+\}))?$/;
+
+/** Takes the header's value; it is our own, so anything odd in it is a fault. @throws TypeError */
+export function readRecent(header: string): RecentCommits {
+  if (header === '') return NO_COMMITS;
+  const entries = header.split(' ');
+  const odd = entries.find((entry) => !ENTRY.test(entry));
+  if (odd !== undefined) throw new TypeError(`no entry of Mesh-Recent: ${odd.slice(0, 80)}`);
+  return { text: header, count: entries.length };
+}
+
+function entryAt(text: string, start: number): RecentCommit {
+  const end = text.indexOf(' ', start);
+  const entry = end === -1 ? text.slice(start) : text.slice(start, end);
+  const [, digest = '', version = '', sequence = '', inline] = ENTRY.exec(entry) ?? [];
+  const commit: RecentCommit = { digest, version: parseInt(version, 36), sequence: parseInt(sequence, 36) };
+  if (inline !== undefined) commit.inline = JSON.parse(inline) as InlineOutcome;
+  return commit;
+}
+
+/** JSON text may name any character so. */
+function escape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -2,6 +2,7 @@ import { eventSubject, HEADERS } from '@meshforge/protocol';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { INBOX_PREFIX } from '../nats/connect.ts';
 import { headerText, rawHeaders } from '../nats/raw-headers.ts';
+import { utf8 } from '../nats/utf8.ts';
 
 type HeaderLines = readonly (readonly [name: string, value: string])[];
 
@@ -41,7 +42,7 @@ export class Voice {
 
   /** Tells everybody about a command that changed nothing. */
   signal(event: string, payload: string, headers: HeaderLines): void {
-    this.#connection.publish(this.subject(event), payload, { headers: rawHeaders(headers) });
+    this.#connection.publish(this.subject(event), utf8(payload), { headers: rawHeaders(headers) });
   }
 
   /** Answers whoever asked. @param body JSON text */
@@ -55,7 +56,7 @@ export class Voice {
             [HEADERS.error, headerText(error.reason)] as const,
           ];
     const reply = message.reply as string;
-    if (lines.length === 0) this.#connection.publish(reply, body);
-    else this.#connection.publish(reply, body, { headers: rawHeaders(lines) });
+    if (lines.length === 0) this.#connection.publish(reply, utf8(body));
+    else this.#connection.publish(reply, utf8(body), { headers: rawHeaders(lines) });
   }
 }

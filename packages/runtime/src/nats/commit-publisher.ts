@@ -31,9 +31,9 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
     ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
     ['Nats-Msg-Id', message.commandId],
-    [HEADERS.recent, message.recent],
     ...message.headers,
   ];
+  if (message.recent !== '') lines.push([HEADERS.recent, message.recent]);
   if (lease !== undefined) {
     // A schedule on the same subject replaces the one that stands.
     lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
-/** 96 bits of SHA-256: nobody finds two command ids with the same digest by chance. */
-const CHARACTERS = 16;
+/** 72 bits of SHA-256: among the few commands that one entity remembers, no two have the same by chance. */
+const CHARACTERS = 12;
 
 /** The short form in which an entity remembers a command's id. */
 export function digestOf(commandId: string): string {

@@ -4,12 +4,12 @@ import { entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entit
 import { MESSAGE_NOT_FOUND, type ApiResponse } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
+import { utf8 } from './utf8.ts';
 
 /** What a read found. `unavailable`: nobody answered; the read may be tried again. */
 export type ReadResult<T> = { kind: 'read'; value: T } | { kind: 'unavailable'; why: string };
 
 const EMPTY = new Uint8Array();
-const encoder = new TextEncoder();
 
 /**
  * Reads an agent's log.
@@ -67,7 +67,7 @@ export class EntityReader {
   async message(sequence: number): Promise<ReadResult<StoredMessage | undefined>> {
     const answer = await this.#requester.request(
       `$JS.API.DIRECT.GET.${this.#stream}`,
-      encoder.encode(JSON.stringify({ seq: sequence })),
+      utf8(JSON.stringify({ seq: sequence })),
     );
     const read = directGetResult(answer);
     // Who asks knows of the commit; a follower may not have it yet.
@@ -105,7 +105,7 @@ export class EntityReader {
   }
 
   async #askLeader(which: { seq: number } | { last_by_subj: string }): Promise<ReadResult<StoredMessage | undefined>> {
-    const request = encoder.encode(JSON.stringify(which));
+    const request = utf8(JSON.stringify(which));
     const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, request);
     if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
     if (answer.message.data.length === 0) return { kind: 'unavailable', why: 'JetStream does not answer' };

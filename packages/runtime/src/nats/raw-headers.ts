@@ -1,6 +1,5 @@
 import type { MsgHdrs } from '@nats-io/nats-core';
-
-const encoder = new TextEncoder();
+import { utf8 } from './utf8.ts';
 
 /**
  * Headers built once, as the bytes that go over the wire. The client only ever calls `encode()` on what it publishes;
@@ -11,7 +10,7 @@ const encoder = new TextEncoder();
 export function rawHeaders(lines: readonly (readonly [name: string, value: string])[]): MsgHdrs {
   let text = 'NATS/1.0\r\n';
   for (const [name, value] of lines) text += `${name}: ${value}\r\n`;
-  const bytes = encoder.encode(`${text}\r\n`);
+  const bytes = utf8(`${text}\r\n`);
   return { encode: () => bytes } as unknown as MsgHdrs;
 }
 

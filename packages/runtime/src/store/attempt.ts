@@ -3,8 +3,9 @@ import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
 import { inlineOutcome, type Entity } from '../core/entity.ts';
-import { formatRecent, recentCommit, remember } from '../core/recent.ts';
+import { remember } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
+import { utf8 } from '../nats/utf8.ts';
 import { refusal, type StoreOutcome } from './outcome.ts';
 
 export interface Attempt {
@@ -16,7 +17,6 @@ export interface Attempt {
 
 /** The server allows this many bytes of headers; the body gets the rest of its largest message. */
 const HEADER_BYTES = 65_536;
-const encoder = new TextEncoder();
 
 /** Turns a plan into the message that carries it out, or into the refusal of one that the stream cannot hold. */
 export function prepareAttempt(
@@ -29,12 +29,12 @@ export function prepareAttempt(
   const { entityId, commandId, digest, headers } = command;
   const { event, version, state, data, expiresAt } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
-  const body = encoder.encode(payload);
+  const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
   if (tooLarge !== undefined) return refusal('rejected', rejected(command, 'too_large', tooLarge).payload);
   const expiryEvent = agent.lease?.expiryEvent;
   const lease = expiresAt === undefined || expiryEvent === undefined ? undefined : { endsAt: expiresAt, expiryEvent };
-  const recent = formatRecent(entity.recent);
+  const recent = entity.recent.text;
   return {
     payload,
     message: {
@@ -55,7 +55,7 @@ export function prepareAttempt(
         version,
         state,
         bytes: body.length + recent.length,
-        recent: remember(entity.recent, recentCommit(digest, version, sequence, inline)),
+        recent: remember(entity.recent, { digest, version, sequence, inline }),
         ...(lease === undefined ? {} : { lease: { endsAt: lease.endsAt, event } }),
       };
     },
@@ -64,7 +64,7 @@ export function prepareAttempt(
 
 function reasonTooLarge(state: JsonObject | null, bodyBytes: number, room: number): string | undefined {
   if (bodyBytes > LIMITS.stateBytes) {
-    const stateBytes = encoder.encode(JSON.stringify(state)).length;
+    const stateBytes = Buffer.byteLength(JSON.stringify(state));
     if (stateBytes > LIMITS.stateBytes) {
       return `the state would have ${stateBytes} bytes: expected at most ${LIMITS.stateBytes}`;
     }

@@ -1,5 +1,5 @@
 import { eventSubject, HEADERS, type HistoryEvent } from '@meshforge/protocol';
-import { parseRecent } from '../core/recent.ts';
+import { listCommits, readRecent } from '../core/recent.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
 
@@ -36,7 +36,9 @@ export async function entityHistory(
     }
     if (events.length >= limit) break;
     const oldest = stride.at(-1) as StoredMessage;
-    const earlier = parseRecent(oldest.headers.get(HEADERS.recent)).filter((entry) => entry.sequence < oldest.sequence);
+    const earlier = listCommits(readRecent(oldest.headers.get(HEADERS.recent))).filter(
+      (entry) => entry.sequence < oldest.sequence,
+    );
     const read = await readAll(reader, wanted(earlier, limit - events.length, beforeVersion));
     if (read.kind === 'unavailable') return read;
     stride = read.value;

@@ -18,7 +18,7 @@ import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
 import { isEnding, type Entity } from '../core/entity.ts';
-import { recentCommit, type RecentCommit } from '../core/recent.ts';
+import { remembersAll, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { MessageIdResult } from '../nats/jetstream-errors.ts';
@@ -215,8 +215,7 @@ export class EntityStore {
    */
   #forgottenCommit(command: Command, { recent }: Entity): Promise<MessageIdResult> {
     const { agent, reader, requester } = this.#options;
-    const remembersAll = (recent[0]?.version ?? 1) === 1;
-    if (remembersAll) return Promise.resolve({ kind: 'not_taken' });
+    if (remembersAll(recent)) return Promise.resolve({ kind: 'not_taken' });
     const { action, entityId, commandId } = command;
     const { event } = agent.actions[action] as { event: string };
     return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);
@@ -238,5 +237,5 @@ export class EntityStore {
 
 /** A commit of which only its place is known. */
 function commitAt({ digest }: Command, sequence: number): RecentCommit {
-  return recentCommit(digest, 0, sequence);
+  return { digest, version: 0, sequence };
 }

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Agent } from '../core/agent.ts';
 import { decide, type CommitPlan, type Plan } from '../core/decide.ts';
 import { NO_ENTITY, type Entity } from '../core/entity.ts';
-import { recentCommit, remember } from '../core/recent.ts';
+import { remember } from '../core/recent.ts';
 
 interface When {
   expectedVersion?: number;
@@ -171,7 +171,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
       version,
       state,
       bytes: 0,
-      recent: remember(this.#entity.recent, recentCommit(digest, version, sequence)),
+      recent: remember(this.#entity.recent, { digest, version, sequence }),
       ...(expiresAt === undefined ? {} : { lease: { endsAt: expiresAt, event } }),
     };
   }
