@@ -12,7 +12,7 @@ export interface ProcessGuard {
 
 // Reads the pid to kill, line by line; its input ends when this process ends, whatever ended it.
 const watchdogScript =
-  'pid=; while read -r line; do pid=$line; done; [ -n "$pid" ] && kill -9 -- "-$pid"; sleep 0.2; [ -n "$1" ] && rm -rf "$1"';
+  'pid=; while read -r line; do pid=$line; done; [ -n "$pid" ] && kill -9 "-$pid"; sleep 0.2; [ -n "$1" ] && rm -rf "$1"';
 
 interface Guarded {
   pid: number | undefined;
