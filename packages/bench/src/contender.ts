@@ -22,6 +22,8 @@ export interface Contender<Client> {
   /** In one line: what does the work, with which setting. */
   readonly about: string;
   readonly durability: Durability;
+  /** Takes too long for the short run. */
+  readonly onlyFull?: boolean;
   /** Brings up servers and services. A reason to leave it out (no such package, no such platform) is an error thrown. */
   start(host: Host): Promise<Service>;
   connect(address: Address): Promise<Client>;
@@ -44,6 +46,8 @@ export interface Service {
   readonly versions: Readonly<Record<string, string>>;
   /** Of its servers and services, whose processor time and memory are counted with their children. */
   pids(): readonly number[];
+  /** More about it, asked when all is measured: what, with its unit, and how much. */
+  inspect?(): Promise<Readonly<Record<string, number>>>;
   /** Of what `shared` does not stop. */
   stop(): Promise<void>;
 }
@@ -54,6 +58,15 @@ export interface UpdateClient {
   create(entities: readonly string[]): Promise<number[]>;
   /** Changes one entity that is at `version`; answers the new version. Throws when it was not at that version. */
   update(entity: string, version: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** *Growth*: updates of any of however many entities the contender has. */
+export interface GrowthClient {
+  /** Makes the entities exist. */
+  create(): Promise<void>;
+  /** Changes one of them that no other worker changes meanwhile. */
+  update(worker: number, concurrency: number): Promise<void>;
   close(): Promise<void>;
 }
 

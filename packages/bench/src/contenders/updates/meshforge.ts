@@ -1,0 +1,39 @@
+import { inventoryContract } from '@meshforge/protocol';
+import { connectMesh } from '@meshforge/runtime';
+import type { Address, Contender, UpdateClient } from '../../contender.ts';
+import { startMeshforgeService } from '../meshforge-service.ts';
+
+async function connect({ url }: Address): Promise<UpdateClient> {
+  const mesh = await connectMesh({ servers: String(url) });
+  const send = async (action: 'create' | 'adjust', entityId: string, expectedVersion: number): Promise<number> => {
+    const data = action === 'create' ? { name: 'bolt', quantity: 1_000 } : { delta: 1 };
+    const outcome = await mesh.request(inventoryContract, action, { entityId, expectedVersion, data });
+    if (outcome.kind !== 'committed') throw new Error(`${action} was answered ${JSON.stringify(outcome)}`);
+    return outcome.payload.entity_version;
+  };
+  return {
+    create: async (entities) => await Promise.all(entities.map((entity) => send('create', entity, 0))),
+    update: async (entity, version) => await send('adjust', entity, version),
+    close: async () => await mesh.close(),
+  };
+}
+
+const about = 'request/reply to the inventory agent, action adjust with expected_version';
+
+export const meshforge: Contender<UpdateClient> = {
+  id: 'meshforge',
+  name: 'MeshForge',
+  about,
+  durability: 'written',
+  start: async (host) => await startMeshforgeService(host, '@meshforge/inventory'),
+  connect,
+};
+
+export const meshforgeFsync: Contender<UpdateClient> = {
+  id: 'meshforge-fsync',
+  name: 'MeshForge, fsync',
+  about: `${about}; server with sync_interval: always`,
+  durability: 'fsync',
+  start: async (host) => await startMeshforgeService(host, '@meshforge/inventory', { fsync: true }),
+  connect,
+};

@@ -1,0 +1,44 @@
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { ManagedProcess, pickFreePorts } from '@meshforge/processes';
+
+const { resolve: resolvePackage } = createRequire(import.meta.url);
+
+export type App = '@meshforge/inventory' | '@meshforge/lock-manager';
+
+export interface AgentProcessOptions {
+  readonly app: App;
+  readonly natsUrl: string;
+  readonly streamReplicas?: number;
+}
+
+/** Starts an app of MeshForge as its users do: `node dist/main.js` in its folder, and nothing else told than where NATS is. */
+export async function startAgentProcess({
+  app,
+  natsUrl,
+  streamReplicas = 1,
+}: AgentProcessOptions): Promise<ManagedProcess> {
+  const [healthPort] = await pickFreePorts('127.0.0.1', 1);
+  return await ManagedProcess.start({
+    name: app,
+    file: process.execPath,
+    args: ['dist/main.js'],
+    cwd: dirname(resolvePackage(`${app}/package.json`)),
+    env: {
+      PATH: process.env['PATH'],
+      NATS_URL: natsUrl,
+      STREAM_REPLICAS: String(streamReplicas),
+      HEALTH_PORT: String(healthPort),
+      LOG_LEVEL: 'warn',
+    },
+    isReady: async () => await isReady(healthPort ?? 0),
+  });
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
+  } catch {
+    return false;
+  }
+}
