@@ -30,7 +30,7 @@ import type {
   StateOf,
   SubscribeOptions,
 } from './types.ts';
-import { updateEntity, type UpdateOptions, type Updater } from './update.ts';
+import { Updates, type UpdateOptions, type Updater } from './update.ts';
 import { watchEvents, type Watch } from './watch.ts';
 
 export interface MeshOptions extends ConnectOptions {
@@ -56,6 +56,7 @@ export class Mesh {
   readonly #requester: Requester;
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
+  readonly #updates = new Updates(this, this.#clock);
   readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
@@ -142,7 +143,8 @@ export class Mesh {
   }
 
   /**
-   * Read, decide, send with the version that was read; once more from the start on a conflict.
+   * Read, decide, send with the version that was read; once more from the start on a conflict. Updates of the same entity
+   * by the same client take turns.
    * @param decide pure: it may run many times. Undefined means: nothing to do.
    * @throws MeshError `contended` when all tries met conflicts, and what {@link request} throws
    */
@@ -152,7 +154,7 @@ export class Mesh {
     decide: Updater<C, A>,
     options: UpdateOptions = {},
   ): Promise<CommandOutcome<C, A> | undefined> {
-    return updateEntity(this, this.#clock, contract, entityId, decide, options);
+    return this.#updates.update(contract, entityId, decide, options);
   }
 
   /** Ends the connection; what is under way gets no answer: its callers get the error that says so. */
