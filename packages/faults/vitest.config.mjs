@@ -1,4 +1,5 @@
 import shared from '@meshforge/vitest-config';
 import { defineProject } from 'vitest/config';
 
-export default defineProject(shared);
+// Most of the time is waited for servers: two files run side by side, as they do at the root.
+export default defineProject({ ...shared, test: { ...shared.test, maxWorkers: 2 } });

@@ -78,6 +78,7 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     recorder.begin();
     availability.begin(0);
     const work = startWork(clients, new Desk(recorder, random.fork('desk')), random.fork('loads'));
+    closing.push(async () => Promise.resolve(work.abandon()));
     progress.start();
     const faults = carryOut(mesh, schedule, {
       now,

@@ -14,6 +14,8 @@ export interface Work {
   readonly failed: Promise<never>;
   /** Every worker finishes its turn. */
   stop(): Promise<void>;
+  /** Nobody begins another turn; what is under way is left to fail. */
+  abandon(): void;
 }
 
 /** @param shift names all that is done, so that one desk can have several */
@@ -35,6 +37,10 @@ export function startWork(clients: readonly Client[], desk: Desk, random: Random
     stop: async () => {
       stopping.abort();
       await all;
+    },
+    abandon: () => {
+      stopping.abort();
+      all.catch(() => {});
     },
   };
 }

@@ -65,7 +65,7 @@ export class Link {
 
   #accept(near: Socket): void {
     if (this.#disturbances.refuses) {
-      near.resetAndDestroy();
+      near.on('error', () => {}).resetAndDestroy();
       return;
     }
     const connection: Connection = openConnection(near, this.#plan, this.#disturbances, () =>

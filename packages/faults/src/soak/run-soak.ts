@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Desk } from '../clients/desk.ts';
 import { cutConnections } from '../faults/cut-connections.ts';
-import { startWork } from '../loads/work.ts';
+import { startWork, type Work } from '../loads/work.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Interrupted } from '../problems.ts';
 import { ProgressLines } from '../progress-lines.ts';
@@ -34,11 +34,14 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
   const progress = new ProgressLines({ now, durationMs, tally, recorder, onLine });
   const onDeath = ({ name, log }: { name: string; log: string }): void => onLine(`${name} has ended:\n${log}`);
   const mesh = await startMesh(options, onDeath);
+  const closing: (() => unknown)[] = [() => mesh.stop()];
   try {
     const clients = await connectClients(mesh);
+    closing.push(() => Promise.all(clients.map((client) => client.close())));
     const random = new Random(seed);
     const desk = new Desk(recorder, random.fork('desk'));
-    const rest = async (until: Promise<unknown>, work: ReturnType<typeof startWork>): Promise<void> => {
+    const rest = async (until: Promise<unknown>, work: Work): Promise<void> => {
+      closing.push(() => work.abandon());
       await Promise.race([work.failed, until]);
       await Promise.race([work.failed, work.stop()]);
       if (signal.aborted) throw new Interrupted();
@@ -62,7 +65,6 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
     const sampling = sampleUntil(mesh, between, endMs, now, signal);
     await rest(Promise.all([cutting, sampling]), work);
     const end = await takeSample(mesh, now());
-    await Promise.all(clients.map((client) => client.close()));
     const answered = tally.answered - answeredBefore;
     const seconds = Math.round((end.atMs - start.atMs) / 1000);
     return {
@@ -79,7 +81,7 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
     };
   } finally {
     progress.stop();
-    await mesh.stop();
+    for (const close of closing.toReversed()) await close();
   }
 }
 
