@@ -6,14 +6,16 @@
  * search in a string, and an entry is only parsed when it is the one.
  *
  * Invariants: entries are in log order, oldest first, separated by spaces; at most 32 name a command (I5); the text is
- * printable ASCII, so that it is one header line and as many bytes as characters.
+ * one header line.
  */
 import type { JsonObject } from '@meshforge/protocol';
 
+const encoder = new TextEncoder();
+
 /** Retries are recognised among this many last commands of an entity; the server's dedupe window (10 min) is a second net. */
 export const RECENT_COMMANDS = 32;
-/** Characters of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
-const RECENT_CHARACTERS = 40_960;
+/** Bytes of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
+const RECENT_BYTES = 40_960;
 
 /** The outcome of a lease commit, kept inline since the next one on its subject rolls its message up. */
 export interface InlineOutcome {
@@ -34,25 +36,43 @@ export interface RecentCommit {
 export interface RecentCommits {
   /** The header's value: `<digest>.<version>.<sequence>[.<outcome as JSON>] …`, numbers to the base 36. */
   readonly text: string;
+  /** Of the text, in UTF-8. */
+  readonly bytes: number;
   readonly count: number;
 }
 
-export const NO_COMMITS: RecentCommits = Object.freeze({ text: '', count: 0 });
-
-const UNSAFE = /[^\x21-\x7e]/g;
+export const NO_COMMITS: RecentCommits = Object.freeze({ text: '', bytes: 0, count: 0 });
 
 /** The list with one more entry, trimmed to its bounds. */
-export function remember(recent: RecentCommits, { digest, version, sequence, inline }: RecentCommit): RecentCommits {
-  const place = `${digest}.${version.toString(36)}.${sequence.toString(36)}`;
-  const outcome = inline === undefined ? '' : `.${JSON.stringify(inline).replace(UNSAFE, escape)}`;
-  // Better a retry that is recognised and gets no outcome than one that is not.
-  const entry = place.length + outcome.length < RECENT_CHARACTERS ? place + outcome : place;
-  let { text, count } = recent;
-  while (count >= RECENT_COMMANDS || (count > 0 && text.length + entry.length >= RECENT_CHARACTERS)) {
-    text = count === 1 ? '' : text.slice(text.indexOf(' ') + 1);
+export function remember(recent: RecentCommits, commit: RecentCommit): RecentCommits {
+  const entry = entryOf(commit);
+  const entryBytes = bytesOf(entry, commit.inline === undefined);
+  let { text, bytes, count } = recent;
+  while (count >= RECENT_COMMANDS || (count > 0 && bytes + entryBytes >= RECENT_BYTES)) {
+    const end = text.indexOf(' ');
+    const oldest = end === -1 ? text : text.slice(0, end + 1);
+    bytes -= bytesOf(oldest, bytes === text.length);
+    text = text.slice(oldest.length);
     count--;
   }
-  return { text: count === 0 ? entry : `${text} ${entry}`, count: count + 1 };
+  if (count === 0) return { text: entry, bytes: entryBytes, count: 1 };
+  return { text: `${text} ${entry}`, bytes: bytes + 1 + entryBytes, count: count + 1 };
+}
+
+/** What would end an entry or the header's line; JSON may name any character by its number. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const UNSAFE = /[\s\u0000-\u001f\u007f-\u009f]/g;
+
+function entryOf({ digest, version, sequence, inline }: RecentCommit): string {
+  const place = `${digest}.${version.toString(36)}.${sequence.toString(36)}`;
+  if (inline === undefined) return place;
+  const entry = `${place}.${JSON.stringify(inline).replace(UNSAFE, escape)}`;
+  // Better a retry that is recognised and gets no outcome than one that is not.
+  return bytesOf(entry, false) < RECENT_BYTES ? entry : place;
+}
+
+function bytesOf(text: string, isAscii: boolean): number {
+  return isAscii ? text.length : encoder.encode(text).length;
 }
 
 /** @param digest of a command; never empty */
@@ -81,7 +101,7 @@ export function readRecent(header: string): RecentCommits {
   const entries = header.split(' ');
   const odd = entries.find((entry) => !ENTRY.test(entry));
   if (odd !== undefined) throw new TypeError(`no entry of Mesh-Recent: ${odd.slice(0, 80)}`);
-  return { text: header, count: entries.length };
+  return { text: header, bytes: bytesOf(header, false), count: entries.length };
 }
 
 function entryAt(text: string, start: number): RecentCommit {
@@ -93,7 +113,6 @@ function entryAt(text: string, start: number): RecentCommit {
   return commit;
 }
 
-/** JSON text may name any character so. */
 function escape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
