@@ -61,4 +61,9 @@ async function start(): Promise<number> {
   }
 }
 
+// Left alone it would end the process with the code of a breach.
+process.on('unhandledRejection', (error) => {
+  note(`the harness failed: ${error instanceof Error ? error.stack : String(error)}`);
+  process.exit(2);
+});
 process.exitCode = await start();

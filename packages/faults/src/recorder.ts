@@ -30,12 +30,17 @@ export class Recorder {
   readonly #listeners: readonly Listener[];
   readonly #file: WriteStream | undefined;
   readonly #own: Breach[] = [];
+  #fail: (error: unknown) => void = () => {};
+  /** Rejects when the checker cannot make sense of the history: a fault of the harness. */
+  readonly failed: Promise<never>;
   #startedAt = performance.now();
 
   constructor({ checker, listeners, file }: RecorderOptions) {
     this.#checker = checker;
     this.#listeners = listeners;
     this.#file = file === undefined ? undefined : createWriteStream(file);
+    this.failed = new Promise((_, reject) => (this.#fail = reject));
+    this.failed.catch(() => {});
   }
 
   /** From now on times count. */
@@ -57,7 +62,11 @@ export class Recorder {
   /** Something that may have been told before: for the checker, and nobody else. */
   addAgain(entry: Entry): void {
     this.#file?.write(`${JSON.stringify(entry)}\n`);
-    this.#checker.add(entry);
+    try {
+      this.#checker.add(entry);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** A command got no definite answer. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Desk } from './clients/desk.ts';
 import { listenToEvents } from './events.ts';
-import { startWork, type Work } from './loads/work.ts';
+import { startWork } from './loads/work.ts';
 import type { Death } from './mesh/agent-replica.ts';
 import { AGENTS } from './mesh/tested-mesh.ts';
 import { Interrupted } from './problems.ts';
@@ -65,6 +65,7 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       manager,
       onLogged: (logged) => recorder.add(logged),
       onReadAgain: (logged) => recorder.addAgain(logged),
+      onForeign: (breach) => recorder.addBreach(breach),
     });
     closing.push(async () => Promise.resolve(witness.stop()));
     const now = (): number => recorder.now();
@@ -91,16 +92,24 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       onSkipped: ({ fault }, why) => skipped.push(`${fault.name}: ${why}`),
     });
     const time = sleep(durationMs, undefined, { signal }).catch(() => {});
-    await Promise.race([work.failed, Promise.all([time, faults])]);
-    await awaitProgress(recorder, availability, tokens, signal);
+    const healed = faults.catch((error: unknown) => {
+      const what = `something did not heal: ${(error as Error).message}`;
+      recorder.addBreach({ invariant: 'everything heals', what, history: [] });
+    });
+    const orFail = async (step: Promise<unknown>): Promise<void> => {
+      await Promise.race([work.failed, recorder.failed, step]);
+    };
+    await orFail(Promise.all([time, healed]));
+    await orFail(awaitProgress(recorder, availability, tokens, signal));
     if (signal.aborted) throw new Interrupted();
     availability.end(now());
     const loadMs = now();
-    await stopWork(work);
+    await orFail(work.stop());
     progress.say('load has ended; reading the logs once more');
     await sleep(lastLeasesMs);
     const seen = await witness.finish();
     for (const breach of seen.breaches) recorder.addBreach(breach);
+    await orFail(Promise.resolve());
     const breaches = await recorder.finish();
     return toReport({
       command: options.command,
@@ -123,10 +132,6 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     deaths.areExpected = true;
     for (const close of closing.toReversed()) await close();
   }
-}
-
-async function stopWork(work: Work): Promise<void> {
-  await Promise.race([work.failed, work.stop()]);
 }
 
 /** Agents that end although nobody killed them. */

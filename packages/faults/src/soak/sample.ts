@@ -64,7 +64,7 @@ async function sampleProcess(name: string, pid: number | undefined): Promise<Pro
 
 async function sampleServer(monitorUrl: string): Promise<ServerSample> {
   const [connections, table, jetstream] = await Promise.all([
-    ask<{ connections: { subscriptions: number }[] }>(`${monitorUrl}/connz?limit=10000`),
+    ask<{ connections: { subscriptions: number }[] }>(`${monitorUrl}/connz`),
     ask<{ num_subscriptions: number }>(`${monitorUrl}/subsz`),
     ask<{ messages: number }>(`${monitorUrl}/jsz`),
   ]);

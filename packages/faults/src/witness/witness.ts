@@ -28,6 +28,8 @@ export interface WitnessOptions {
   readonly onLogged: (logged: Logged) => void;
   /** Told in the end what the logs have then. */
   readonly onReadAgain: (logged: Logged) => void;
+  /** Told what is in a log and is no commit. */
+  readonly onForeign: (breach: Breach) => void;
 }
 
 interface Watched {
@@ -54,20 +56,25 @@ export class Witness {
     this.#watched = watched;
   }
 
-  static start({ connection, manager, onLogged, onReadAgain }: WitnessOptions): Witness {
+  static start(options: WitnessOptions): Witness {
+    const { connection, manager, onLogged, onForeign } = options;
     const watched = (Object.keys(CONTRACTS) as AgentToken[]).map((agent): Watched => {
       const stream = entityStream(CONTRACTS[agent].name);
       const log = new OrderedLog({ forgets: forgets(agent), onLogged });
-      const onMessage = (message: LogMessage): void => log.add(readMessage(message));
+      const onMessage = (message: LogMessage): void => {
+        const logged = readOrUndefined(message, onForeign);
+        if (logged !== undefined) log.add(logged);
+      };
       return { agent, stream, log, reader: LogReader.start({ connection, manager, stream, onMessage }) };
     });
-    return new Witness({ connection, manager, onLogged, onReadAgain }, watched);
+    return new Witness(options, watched);
   }
 
   /** A commit as its event tells of it. */
   addCopy(message: LogMessage): void {
-    const logged = readMessage(message);
-    this.#watched.find(({ agent }) => agent === logged.agent)?.log.addCopy(logged);
+    // What is none will be found in the log.
+    const logged = readOrUndefined(message, () => {});
+    if (logged !== undefined) this.#watched.find(({ agent }) => agent === logged.agent)?.log.addCopy(logged);
   }
 
   /** Reads on to the end of the logs as they are now, and then all of them again: what was once read must still be so. */
@@ -90,7 +97,8 @@ export class Witness {
     const onMessage = (message: LogMessage): void => {
       if (message.sequence > lastSequence) return;
       found++;
-      this.#onReadAgain(readMessage(message));
+      const logged = readOrUndefined(message, () => {});
+      if (logged !== undefined) this.#onReadAgain(logged);
     };
     const again = LogReader.start({ connection: this.#connection, manager: this.#manager, stream, onMessage });
     await this.#readTo(`the log of ${agent} once more`, again, lastSequence, messages);
@@ -114,6 +122,15 @@ export class Witness {
       }
       await sleep(pollMs);
     }
+  }
+}
+
+function readOrUndefined(message: LogMessage, onForeign: (breach: Breach) => void): Logged | undefined {
+  try {
+    return readMessage(message);
+  } catch (error) {
+    onForeign({ invariant: 'logs hold commits', what: (error as Error).message, history: [] });
+    return undefined;
   }
 }
 
