@@ -83,7 +83,7 @@ async function serve(
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
   const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
-  await serverClock.start();
+  await untilAnswered(clock, () => serverClock.start());
   const connected = watchConnection(connection, logger, () => serverClock.measure());
 
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;

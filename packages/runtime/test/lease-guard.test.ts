@@ -52,11 +52,11 @@ async function burningLamp() {
     maxPayload: () => 1_048_576,
     onDefect: (_action, reason) => expect.unreachable(reason),
   });
-  const send = (action: string): Promise<StoreOutcome> => {
-    const commandId = `${action}-${stream.messages.length}`;
+  const send = (action: string, entityId = 'e'): Promise<StoreOutcome> => {
+    const commandId = `${action}-${entityId}-${stream.messages.length}`;
     const headers = [[HEADERS.commandId, commandId]] as const;
     const digest = digestOf(commandId);
-    return store.execute({ entityId: 'e', action, expectedVersion: undefined, data: {}, commandId, digest, headers });
+    return store.execute({ entityId, action, expectedVersion: undefined, data: {}, commandId, digest, headers });
   };
   expect((await send('light')).kind).toBe('committed');
   return { stream, time, send };
@@ -109,6 +109,35 @@ test('a commit whose acknowledgement comes after the end is looked at again: wha
   const outcome = await send('quench');
   expect(stream.messages.map(({ subject }) => subject.split('.').at(-1))).toEqual(['lit', 'burnt', 'quenched']);
   expect(outcome.kind).toBe('committed');
+});
+
+test('while an older publish waits for its answer, one against a lease that ends soon is not sent', async () => {
+  const { stream, time, send } = await burningLamp();
+  const publish = stream.request.bind(stream);
+  let answer = (): void => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  stream.request = async (...request) => {
+    if (request[0].includes('.other.') && request[2] !== undefined) await held;
+    return await publish(...request);
+  };
+  const waiting = send('light', 'other');
+  await new Promise((resolve) => setImmediate(resolve));
+  // It has waited 300 ms: another publish may well need 1,200 ms, and the lease is the server's from 250 ms before its end on.
+  time.now += 300;
+  const left = END - time.now;
+  expect(left).toBeGreaterThan(1_450);
+  expect((await send('light')).kind).toBe('committed');
+
+  time.now = END - 1_400;
+  const sent = stream.messages.length;
+  time.onSleep = () => {
+    // Nothing goes out until the one before is answered.
+    expect(stream.messages).toHaveLength(sent);
+    if (time.now >= END - 1_200) answer();
+  };
+  expect((await send('quench')).kind).toBe('committed');
+  expect(time.now).toBeGreaterThanOrEqual(END - 1_200);
+  expect((await waiting).kind).toBe('committed');
 });
 
 test('a lease whose end the server keeps from telling is answered unavailable after five seconds', async () => {

@@ -17,9 +17,13 @@ const LEASE_GUARD_MS = 250;
 /** The server ends what is overdue within seconds of an outage; what is overdue by so much, it must have lost. */
 const LEASE_LOST_MS = 600_000;
 
-/** Whether the expiry of a lease may be on its way. @param now milliseconds since the epoch, server's clock */
-export function isEnding({ endsAt }: StandingLease, now: number): boolean {
-  return now >= endsAt - LEASE_GUARD_MS && now <= endsAt + LEASE_LOST_MS;
+/**
+ * Whether the expiry of a lease may be on its way.
+ * @param now milliseconds since the epoch, server's clock
+ * @param delayMs how long a commit may take from now on
+ */
+export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): boolean {
+  return now + delayMs >= endsAt - LEASE_GUARD_MS && now <= endsAt + LEASE_LOST_MS;
 }
 
 /** An entity as its log says; what the next command on it is decided against. */

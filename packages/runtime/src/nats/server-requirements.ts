@@ -58,8 +58,15 @@ export async function untilAnswered<T>(clock: Clock, ask: () => Promise<T>): Pro
 
 function patienceFor(error: unknown): number {
   if (error instanceof JetStreamApiError) return isTransient(error) ? PATIENCE_MS : 0;
-  if (error instanceof errors.TimeoutError) return PATIENCE_MS;
+  // The client connects again by itself, and what was asked meanwhile is asked again.
+  if (error instanceof errors.TimeoutError || isBroken(error)) return PATIENCE_MS;
   return hasNoResponders(error) ? NO_RESPONDERS_PATIENCE_MS : 0;
+}
+
+/** A request that found no connection, or lost it: the client says so without a cause. */
+function isBroken(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error instanceof errors.RequestError && error.cause === undefined ? true : isBroken(error.cause);
 }
 
 function hasNoResponders(error: unknown): boolean {

@@ -18,7 +18,7 @@ import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
 import { isEnding, type Entity } from '../core/entity.ts';
-import { remembersAll, type RecentCommit } from '../core/recent.ts';
+import { findCommit, remembersAll, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { MessageIdResult } from '../nats/jetstream-errors.ts';
@@ -29,6 +29,7 @@ import { firstOutcome } from './first-outcome.ts';
 import { refusal, success, type StoreOutcome } from './outcome.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
+import { Underway } from './underway.ts';
 import { contended, leaseEnding, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
@@ -40,6 +41,11 @@ const MAX_UNREACHED = 4;
 /** How often, and how often at most, the log is asked whether a lease in its last moments has ended: for five seconds. */
 const LEASE_POLL_MS = 50;
 const MAX_LEASE_POLLS = 100;
+/**
+ * A commit against a lease is taken to need so many times as long as the oldest publish has waited by now. While a replicated
+ * stream cannot commit, its leader takes publishes in, and then ends the lease that the waiting ones were to refresh.
+ */
+const DELAY_FACTOR = 4;
 
 export interface EntityStoreOptions {
   agent: AnyAgent;
@@ -63,6 +69,7 @@ export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
   readonly #turns = new Turns();
+  readonly #underway: Underway;
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
   #stopped = false;
@@ -70,6 +77,7 @@ export class EntityStore {
   constructor(options: EntityStoreOptions) {
     this.#options = options;
     this.#cache = new EntityCache(options.cache);
+    this.#underway = new Underway(options.clock);
   }
 
   get cache(): { size: number; bytes: number } {
@@ -125,7 +133,7 @@ export class EntityStore {
           if (asOf <= cameIn) continue;
           const forgotten = await this.#forgottenCommit(command, entity);
           if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
-          if (forgotten.kind === 'taken') return this.#replay(command, commitAt(command, forgotten.sequence));
+          if (forgotten.kind === 'taken') return this.#recall(command, forgotten.sequence);
           if (++unreached >= MAX_UNREACHED)
             return unreachable(command, 'the stream did not say which commands it holds');
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
@@ -135,13 +143,13 @@ export class EntityStore {
       }
 
       const { standing } = attempt.message;
-      if (standing !== undefined && isEnding(standing, serverNow())) {
+      if (standing !== undefined && isEnding(standing, serverNow(), DELAY_FACTOR * this.#underway.oldestMs)) {
         if (++polls > MAX_LEASE_POLLS && doubtful === undefined) return leaseEnding(command);
         await clock.sleep(LEASE_POLL_MS);
         continue;
       }
       const sentAt = ++this.#moment;
-      const result = await publishCommit(requester, agent.name, attempt.message);
+      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message));
       // Acknowledged so late that the expiry may have wiped it: only another look can tell.
       const overtaken = standing !== undefined && isEnding(standing, serverNow());
       if (result.kind === 'stored' && !overtaken) {
@@ -153,7 +161,7 @@ export class EntityStore {
         case 'stored':
           break;
         case 'duplicate':
-          return this.#replay(command, commitAt(command, result.sequence));
+          return this.#recall(command, result.sequence);
         case 'lost_race':
           if (++races > MAX_RACES && doubtful === undefined) return contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
@@ -221,6 +229,25 @@ export class EntityStore {
     return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);
   }
 
+  /**
+   * The first outcome of a command that the stream knows to hold. Of a lease commit the message may be gone, but the
+   * entity, as the leader has it, remembers the outcome.
+   */
+  async #recall(command: Command, sequence: number): Promise<StoreOutcome> {
+    const { agent, clock } = this.#options;
+    let known: RecentCommit | undefined;
+    for (let tries = 1; agent.lease !== undefined; tries++) {
+      const look = await this.#look(command.entityId, true);
+      if (look.kind === 'read') {
+        known = findCommit(look.value.entity.recent, command.digest);
+        break;
+      }
+      if (this.#stopped) return { kind: 'abandoned' };
+      await clock.sleep(pause(clock, tries, MAX_PAUSE_MS));
+    }
+    return await this.#replay(command, known ?? { digest: command.digest, version: 0, sequence });
+  }
+
   #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
     return firstOutcome(this.#options, command, commit, () => this.#stopped);
   }
@@ -233,9 +260,4 @@ export class EntityStore {
     }
     return outcome;
   }
-}
-
-/** A commit of which only its place is known. */
-function commitAt({ digest }: Command, sequence: number): RecentCommit {
-  return { digest, version: 0, sequence };
 }
