@@ -1,0 +1,96 @@
+import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
+import { EntityReader } from '../../../src/nats/entity-reader.ts';
+import type { Answer } from '../../../src/nats/requester.ts';
+import { entityHistory } from '../../../src/store/entity-history.ts';
+import { items, leases } from '../agents.ts';
+import { frame, messageOf, readFrame } from '../frames.ts';
+import { must, type Target } from '../target.ts';
+
+/** Entities as they are read over JetStream, from any replica and from the leader: a read answers, and never throws. */
+export const reads: Target = {
+  name: 'reads',
+  seeds: [
+    frame(
+      'direct',
+      [
+        'Nats-Subject: ent.inventory.a.updated',
+        'Nats-Sequence: 7',
+        'Nats-Time-Stamp: 2026-01-31T12:00:00Z',
+        'Mesh-Command-Id: c',
+      ],
+      '{"entity_id":"a","entity_version":3,"state":{"name":"bolt"}}',
+    ),
+    frame(
+      'direct',
+      ['Nats-Subject: ent.lock.a.expired', 'Nats-Sequence: 7', 'Nats-Scheduler: ent.lock.a.acquired'],
+      '{"entity_version":3,"state":{}}',
+    ),
+    '\nNATS/1.0 404 Message Not Found\r\n\r\n',
+    '\nNATS/1.0 408 Bad Request\r\n\r\n',
+    frame(
+      '',
+      [],
+      `{"message":{"subject":"ent.inventory.a.created","seq":3,"time":"2026-01-31T12:00:00Z","hdrs":"${headers()}","data":"${body()}"}}`,
+    ),
+    frame('', [], '{"error":{"code":404,"err_code":10037,"description":"no message found"}}'),
+  ],
+  words: ['"message":', '"hdrs":"', '"data":"', '"seq":', 'Nats-Subject: ent.inventory.a.', 'Nats-Sequence: '],
+  async run(input) {
+    const message = messageOf(readFrame(input), '_INBOX.a');
+    try {
+      void message.headers;
+    } catch {
+      return;
+    }
+    const answer: Answer = { kind: 'answer', message };
+    for (const agent of [items, leases]) {
+      for (const replicas of [1, 3]) {
+        const reader = new EntityReader(agent, { request: () => Promise.resolve(answer) }, replicas);
+        for (const authoritative of [false, true]) {
+          const read = await reader.entity('a', authoritative);
+          if (read.kind === 'unavailable') must(typeof read.why === 'string', 'no reason');
+          else must(Number.isSafeInteger(read.value.version), 'the version is none', read.value.version);
+        }
+      }
+    }
+  },
+};
+
+/** The history of an entity: read along the sequences that its messages remember. */
+export const histories: Target = {
+  ...reads,
+  name: 'histories',
+  async run(input) {
+    const message = messageOf(readFrame(input), '_INBOX.a');
+    try {
+      void message.headers;
+    } catch {
+      return;
+    }
+    const answer: Answer = { kind: 'answer', message };
+    let requests = 0;
+    const port = {
+      request: (): Promise<Answer> => {
+        requests++;
+        return Promise.resolve(answer);
+      },
+    };
+    try {
+      await entityHistory(new EntityReader(items, port, 1), items.name, 'a', 50, Number.POSITIVE_INFINITY);
+    } catch (error) {
+      // A message that no agent wrote: the intake answers that the query failed.
+      if (!(error instanceof TypeError || error instanceof SyntaxError || error instanceof RangeError)) throw error;
+    }
+    must(requests < 1_000, 'too many requests for one history', requests);
+  },
+};
+
+function headers(): string {
+  const built = new MsgHdrsImpl();
+  built.set('Mesh-Command-Id', 'c');
+  return Buffer.from(built.encode()).toString('base64');
+}
+
+function body(): string {
+  return Buffer.from('{"entity_id":"a","entity_version":1,"state":null}').toString('base64');
+}
