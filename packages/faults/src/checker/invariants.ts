@@ -14,6 +14,7 @@ import { realTimeOrder } from './invariants/real-time-order.ts';
 import { refusedCommands } from './invariants/refused-commands.ts';
 import { signalsOfCommands } from './invariants/signals-of-commands.ts';
 import { statesFollow } from './invariants/states-follow.ts';
+import { wipedRefreshes } from './invariants/wiped-refreshes.ts';
 
 /** All that a history must fulfil. Several may be parts of one invariant, and carry its number. */
 export const INVARIANTS: readonly Invariant[] = [
@@ -22,6 +23,7 @@ export const INVARIANTS: readonly Invariant[] = [
   statesFollow,
   acknowledgedCommits,
   refusedCommands,
+  wipedRefreshes,
   commitsOfCommands,
   guardedCommits,
   onceEach,

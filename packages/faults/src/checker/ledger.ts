@@ -1,6 +1,6 @@
 /** All of a history so far, joined: the one index that every invariant looks things up in. */
 import type { Logged, Sent, Told } from '../history.ts';
-import type { CheckedAgent } from './agents.ts';
+import { lockOf, type CheckedAgent } from './agents.ts';
 import { Landmarks } from './landmarks.ts';
 import { gapAt, type Command, type Entity, type Message } from './records.ts';
 import { sameJson } from './same-json.ts';
@@ -117,7 +117,10 @@ export class Ledger {
     const before = messages.at(-1);
     const highest = before?.version ?? 0;
     const { byServer, state, version } = entry;
-    const isStray = byServer && version < highest;
+    const isOld = byServer && version < highest;
+    // The server takes out whatever stands under the subject of the schedule.
+    const wiped = isOld && before !== undefined && isRefreshOf(before.entry, entry) ? before : undefined;
+    const isStray = isOld && wiped === undefined;
     const expire = agent.agent.lease?.expire;
     const expected = byServer ? highest : highest + 1;
     const message: Message = {
@@ -129,6 +132,7 @@ export class Ledger {
       version: isStray ? highest : version,
       state: isStray ? (before?.state ?? null) : byServer && state !== null && expire ? expire(state) : state,
       missing: Math.max(0, version - expected),
+      wiped,
       command: byServer ? undefined : this.#commands.get(entry.commandId),
     };
     messages.push(message);
@@ -165,4 +169,11 @@ function sameCommand(one: Sent, other: Sent): boolean {
     one.expectedVersion === expectedVersion &&
     sameJson(one.data, data)
   );
+}
+
+/** Whether a commit has moved the end of the very lease that an expiry is of. */
+function isRefreshOf(entry: Logged, expiry: Logged): boolean {
+  const token = lockOf(expiry.agent, expiry.state)?.fencing_token;
+  const lock = entry.byServer ? undefined : lockOf(entry.agent, entry.state);
+  return lock !== undefined && lock.owner_id !== null && lock.fencing_token === token;
 }

@@ -35,6 +35,8 @@ export interface Message {
   readonly state: JsonObject | null;
   /** Versions before it of which the log has no message any more. */
   readonly missing: number;
+  /** For an expiry: the refresh that it took out, since it was written without a look at what stood there. */
+  readonly wiped: Message | undefined;
   /** The command that made it; undefined for an expiry, and as long as no such command is known to have been sent. */
   command: Command | undefined;
 }

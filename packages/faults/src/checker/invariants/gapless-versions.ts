@@ -11,14 +11,15 @@ import { messageAbove, nameOf } from '../records.ts';
 export const gaplessVersions: Invariant = {
   name: 'I1',
   create: ({ breach, ledger, limit, step }) => ({
-    onLogged({ before, entity, entry, missing }) {
+    onLogged({ before, entity, entry, missing, wiped }) {
       const { event, version, byServer } = entry;
       const highest = before?.version ?? 0;
       if (missing > 0 && entity.agent.leaseEvents.size === 0) {
         breach(`${nameOf(entity)} has version ${version} directly after version ${highest}`, [before?.entry, entry]);
       } else if (byServer) {
         const isRepeated = before?.entry.byServer === true && version === highest;
-        if (version < highest || isRepeated) limit('the expiry of a lease that was over already');
+        if (wiped === undefined && (version < highest || isRepeated))
+          limit('the expiry of a lease that was over already');
       } else if (version <= highest) {
         const twin = messageAbove(entity, version);
         const what = `${nameOf(entity)} has ${event} of version ${version} after version ${highest}`;

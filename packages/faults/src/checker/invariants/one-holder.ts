@@ -5,6 +5,7 @@
 import type { LockState } from '@meshforge/protocol';
 import { lockOf } from '../agents.ts';
 import type { Invariant } from '../invariant.ts';
+import { isOvertaken } from '../overtaken.ts';
 import { nameOf, type Entity, type Message } from '../records.ts';
 
 const LOST_MS = 600_000;
@@ -18,6 +19,8 @@ export const oneHolder: Invariant = {
   name: 'I7',
   create: ({ breach }) => {
     const leases = new Map<Entity, Lease>();
+    /** Commits about a lease that was over; they stand if they were decided before its end. */
+    const late = new Map<Message, string>();
 
     const onExpired = (message: Message, lock: LockState): void => {
       const { entity, entry } = message;
@@ -41,7 +44,7 @@ export const oneHolder: Invariant = {
       const says = `${nameOf(entity)}, version ${entry.version}, is of ${lock.owner_id} with token ${lock.fencing_token}`;
       if (lease === undefined) {
         if (missing > 0 || lock.fencing_token === entry.version) return;
-        breach(`${says}: a refresh of a lease that is over`, [message.before?.entry, entry]);
+        late.set(message, `${says}: a refresh of a lease that is over`);
         return;
       }
       const { owner_id: owner, fencing_token: token, expires_at: until } = lease.lock;
@@ -52,15 +55,25 @@ export const oneHolder: Invariant = {
 
     return {
       onLogged(message) {
-        const { before, entity, entry, missing } = message;
+        const { entity, entry, missing } = message;
         const lock = lockOf(entry.agent, entry.state);
         if (lock === undefined) return;
         if (entry.byServer) onExpired(message, lock);
         else if (entity.agent.leaseEvents.has(entry.event)) onLease(message, lock);
         else if (!leases.delete(entity) && missing === 0) {
-          const what = `${nameOf(entity)} is ${entry.event} at version ${entry.version}, though nobody holds it`;
-          breach(what, [before?.entry, entry]);
+          late.set(message, `${nameOf(entity)} is ${entry.event} at version ${entry.version}, though nobody holds it`);
         }
+      },
+
+      onPaired(message, { sent }) {
+        const what = late.get(message);
+        if (what === undefined) return;
+        late.delete(message);
+        if (!isOvertaken(message, sent)) breach(what, [message.before?.entry, message.entry]);
+      },
+
+      finish() {
+        for (const [{ before, entry }, what] of late) breach(what, [before?.entry, entry]);
       },
     };
   },

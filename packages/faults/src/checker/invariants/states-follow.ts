@@ -4,10 +4,10 @@
  * A rule that asks for the time is run at the time that its result names; that time has to lie between the two messages,
  * as well as the agent could know the server's clock.
  */
-import type { Sent } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
+import { decisionTime, differenceTo, isOvertaken } from '../overtaken.ts';
 import { nameOf, type Message } from '../records.ts';
-import { dataOf, ruling, type Ruling } from '../ruling.ts';
+import { ruling } from '../ruling.ts';
 import { sameJson } from '../same-json.ts';
 
 /** By how much an agent may err about the server's clock: half a round trip, on a machine that has been held up. */
@@ -15,7 +15,7 @@ const CLOCK_ERROR_MS = 2_000;
 
 export const statesFollow: Invariant = {
   name: 'I1',
-  create: ({ breach }) => ({
+  create: ({ breach, limit }) => ({
     onLogged({ before, entity, entry }) {
       if (!entry.byServer || before === undefined || before.entry.version !== entry.version) return;
       const lease = before.entry;
@@ -30,6 +30,10 @@ export const statesFollow: Invariant = {
       const decidedAt = decisionTime(message, sent);
       const ruled = ruling(entity.agent.agent, before?.state ?? null, before?.version ?? 0, sent, decidedAt);
       const wrong = differenceTo(ruled, message);
+      if (wrong !== undefined && isOvertaken(message, sent)) {
+        limit('a lease ended while the command of its holder was on its way');
+        return;
+      }
       if (wrong !== undefined) {
         breach(`version ${entry.version} of ${nameOf(entity)} by ${sent.action} ${sent.commandId} ${wrong}`, history);
         return;
@@ -46,22 +50,4 @@ export const statesFollow: Invariant = {
 
 function content({ commandId, data, state }: Message['entry']): unknown {
   return { commandId, data, state };
-}
-
-function decisionTime({ entity, entry, timeMs }: Message, sent: Sent): number {
-  const { agent } = entity;
-  const data = dataOf(agent.agent, sent);
-  return (data && agent.decidedAt(entry, data)) ?? timeMs;
-}
-
-function differenceTo(ruled: Ruling, { entry }: Message): string | undefined {
-  if (ruled.kind === 'malformed') return `is none that the agent could decide: ${ruled.reason}`;
-  if (ruled.kind === 'refusal') return `is none: the rules refuse it, ${ruled.code}`;
-  const { event, state, data } = ruled;
-  if (event !== entry.event) return `is ${entry.event}, expected ${event}`;
-  if (!sameJson(state, entry.state))
-    return `has the state ${JSON.stringify(entry.state)}, expected ${JSON.stringify(state)}`;
-  if (!sameJson(data, entry.data))
-    return `has the data ${JSON.stringify(entry.data)}, expected ${JSON.stringify(data)}`;
-  return undefined;
 }

@@ -77,6 +77,38 @@ export const leaseMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'a refresh that was acknowledged is taken out by the expiry of the lease before it',
+    invariant: 'I2',
+    spoil(view, pick) {
+      const refresh = pick(
+        view.logged.filter((entry) => {
+          const messages = view.messagesOf(entry);
+          const before = messages[messages.indexOf(entry) - 1];
+          const isRefresh =
+            entry.event === 'acquired' && before?.event === 'acquired' && before.version === entry.version - 1;
+          return (
+            isRefresh &&
+            tokenOf(before) === tokenOf(entry) &&
+            messages.at(-1) === entry &&
+            ['committed', 'replayed'].includes(view.toldOf(entry.commandId)?.answer?.kind ?? '')
+          );
+        }),
+      );
+      const last = view.logged.findLast(({ agent }) => agent === 'lock');
+      if (refresh === undefined || last === undefined) return undefined;
+      const messages = view.messagesOf(refresh);
+      const before = messages[messages.indexOf(refresh) - 1] as Logged;
+      const late: Logged = {
+        ...before,
+        event: 'expired',
+        sequence: last.sequence + 1,
+        time: String(before.state?.['expires_at']),
+        byServer: true,
+      };
+      return { entries: [...view.entries, late], culprits: [refresh, late] };
+    },
+  },
+  {
     name: 'an expiry repeats another lease than the one it ends',
     invariant: 'I1',
     spoil(view, pick) {

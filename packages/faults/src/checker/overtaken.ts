@@ -1,0 +1,38 @@
+import type { Sent } from '../history.ts';
+import { lockOf } from './agents.ts';
+import type { Message } from './records.ts';
+import { dataOf, ruling, type Ruling } from './ruling.ts';
+import { sameJson } from './same-json.ts';
+
+/**
+ * Whether a commit follows from the lease whose expiry came directly before it, and was decided before that end: the leader
+ * of a replicated stream does not hold a commit against an expiry that is not stored yet (decision 11).
+ */
+export function isOvertaken(message: Message, sent: Sent): boolean {
+  const { before, entity } = message;
+  const lock = before?.entry.byServer === true ? lockOf(before.entry.agent, before.entry.state) : undefined;
+  const decidedAt = decisionTime(message, sent);
+  if (before === undefined || lock === undefined || decidedAt >= Date.parse(lock.expires_at)) return false;
+  const ruled = ruling(entity.agent.agent, before.entry.state, before.version, sent, decidedAt);
+  return differenceTo(ruled, message) === undefined;
+}
+
+/** When the agent decided on a commit, as far as its result names a time; in milliseconds since the epoch. */
+export function decisionTime({ entity, entry, timeMs }: Message, sent: Sent): number {
+  const { agent } = entity;
+  const data = dataOf(agent.agent, sent);
+  return (data && agent.decidedAt(entry, data)) ?? timeMs;
+}
+
+/** What of a commit is not as the rules have it. */
+export function differenceTo(ruled: Ruling, { entry }: Message): string | undefined {
+  if (ruled.kind === 'malformed') return `is none that the agent could decide: ${ruled.reason}`;
+  if (ruled.kind === 'refusal') return `is none: the rules refuse it, ${ruled.code}`;
+  const { event, state, data } = ruled;
+  if (event !== entry.event) return `is ${entry.event}, expected ${event}`;
+  if (!sameJson(state, entry.state))
+    return `has the state ${JSON.stringify(entry.state)}, expected ${JSON.stringify(state)}`;
+  if (!sameJson(data, entry.data))
+    return `has the data ${JSON.stringify(entry.data)}, expected ${JSON.stringify(data)}`;
+  return undefined;
+}
