@@ -1,7 +1,7 @@
 /** I7: what can be wrong with leases. */
-import type { Logged } from '../../../src/history.ts';
+import type { Logged, Told } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import type { Answered, View } from './view.ts';
+import { View, type Answered } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {
@@ -81,31 +81,29 @@ export const leaseMutations: readonly Mutation[] = [
     invariant: 'I2',
     spoil(view, pick) {
       const refresh = pick(
-        view.logged.filter((entry) => {
-          const messages = view.messagesOf(entry);
-          const before = messages[messages.indexOf(entry) - 1];
-          const isRefresh =
-            entry.event === 'acquired' && before?.event === 'acquired' && before.version === entry.version - 1;
-          return (
-            isRefresh &&
-            tokenOf(before) === tokenOf(entry) &&
-            messages.at(-1) === entry &&
-            ['committed', 'replayed'].includes(view.toldOf(entry.commandId)?.answer?.kind ?? '')
-          );
+        view.commits('lock').filter((entry) => {
+          const isRefresh = entry.event === 'acquired' && Number(tokenOf(entry)) < entry.version;
+          const { answer } = view.toldOf(entry.commandId) ?? {};
+          return isRefresh && (answer?.kind === 'committed' || answer?.kind === 'replayed');
         }),
       );
-      const last = view.logged.findLast(({ agent }) => agent === 'lock');
-      if (refresh === undefined || last === undefined) return undefined;
-      const messages = view.messagesOf(refresh);
-      const before = messages[messages.indexOf(refresh) - 1] as Logged;
+      if (refresh === undefined) return undefined;
+      // The history ends when it is both logged and told.
+      const told = view.toldOf(refresh.commandId) as Told;
+      const entries = view.entries.slice(0, Math.max(view.at(refresh), view.at(told)) + 1);
+      const cut = new View(entries);
+      const last = cut.logged.findLast(({ agent }) => agent === 'lock') as Logged;
+      if (cut.messagesOf(refresh).at(-1) !== refresh) return undefined;
       const late: Logged = {
-        ...before,
+        ...refresh,
         event: 'expired',
+        version: refresh.version - 1,
+        commandId: 'the-lease-before',
         sequence: last.sequence + 1,
-        time: String(before.state?.['expires_at']),
+        time: String(refresh.state?.['expires_at']),
         byServer: true,
       };
-      return { entries: [...view.entries, late], culprits: [refresh, late] };
+      return { entries: [...entries, late], culprits: [refresh, late] };
     },
   },
   {
