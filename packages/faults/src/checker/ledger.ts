@@ -133,8 +133,10 @@ export class Ledger {
       state: isStray ? (before?.state ?? null) : byServer && state !== null && expire ? expire(state) : state,
       missing: Math.max(0, version - expected),
       wiped,
+      wipedBy: undefined,
       command: byServer ? undefined : this.#commands.get(entry.commandId),
     };
+    if (wiped !== undefined) wiped.wipedBy = message;
     messages.push(message);
     if (message.missing > 0) gaps.push(message);
     if (!byServer && message.command === undefined) {

@@ -37,6 +37,8 @@ export interface Message {
   readonly missing: number;
   /** For an expiry: the refresh that it took out, since it was written without a look at what stood there. */
   readonly wiped: Message | undefined;
+  /** For a refresh: the expiry that took it out. */
+  wipedBy: Message | undefined;
   /** The command that made it; undefined for an expiry, and as long as no such command is known to have been sent. */
   command: Command | undefined;
 }

@@ -1,8 +1,6 @@
-import { HEADERS, SIGNAL_EVENTS, type JsonObject } from '@meshforge/protocol';
+import { decode, HEADERS, JsonObject, SIGNAL_EVENTS, SuccessPayload } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
 import type { ChangeEvent, MeshEvent, SignalEvent } from './types.ts';
-
-const decoder = new TextDecoder();
 
 /** What any delivery of an event has, live or from a stream. */
 interface Delivery {
@@ -16,7 +14,10 @@ export function liveEvent<State>(message: Delivery): MeshEvent<State> | undefine
   const event = message.subject.slice(message.subject.lastIndexOf('.') + 1);
   if ((SIGNAL_EVENTS as readonly string[]).includes(event)) return signalEvent(message, event as SignalEvent['event']);
   const { headers } = message;
-  return changeEvent(message, event, Number(headers?.get('Nats-Sequence') ?? 0), headers?.get('Nats-Time-Stamp') ?? '');
+  const sequence = Number(headers?.get('Nats-Sequence'));
+  // The server names the place of every commit.
+  if (!Number.isSafeInteger(sequence) || sequence < 1) return undefined;
+  return changeEvent(message, event, sequence, headers?.get('Nats-Time-Stamp') ?? '');
 }
 
 /** A commit as its stream delivers it. */
@@ -26,15 +27,16 @@ export function changeEvent<State>(
   sequence: number,
   time: string,
 ): ChangeEvent<State> | undefined {
-  const payload = parse(message.data);
-  if (typeof payload?.['entity_id'] !== 'string' || typeof payload['entity_version'] !== 'number') return undefined;
+  const payload = decode(SuccessPayload, message.data);
+  if (!payload.ok) return undefined;
+  const { entity_id: entityId, entity_version: entityVersion, state, data } = payload.value;
   return {
     kind: 'change',
     event,
-    entityId: payload['entity_id'],
-    entityVersion: payload['entity_version'],
-    state: payload['state'] as State | null,
-    data: payload['data'] as JsonObject | undefined,
+    entityId,
+    entityVersion,
+    state: state as State | null,
+    data,
     sequence,
     time,
     ...ids(message.headers),
@@ -42,8 +44,8 @@ export function changeEvent<State>(
 }
 
 function signalEvent(message: Delivery, event: SignalEvent['event']): SignalEvent | undefined {
-  const payload = parse(message.data);
-  return payload === undefined ? undefined : { kind: 'signal', event, payload, ...ids(message.headers) };
+  const payload = decode(JsonObject, message.data);
+  return payload.ok ? { kind: 'signal', event, payload: payload.value, ...ids(message.headers) } : undefined;
 }
 
 function ids(headers: MsgHdrs | undefined): { commandId: string; correlationId: string | undefined } {
@@ -52,13 +54,4 @@ function ids(headers: MsgHdrs | undefined): { commandId: string; correlationId: 
     commandId: headers?.get(HEADERS.commandId) ?? '',
     correlationId: correlationId === '' ? undefined : correlationId,
   };
-}
-
-function parse(data: Uint8Array): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(data));
-    return typeof value === 'object' && value !== null ? (value as JsonObject) : undefined;
-  } catch {
-    return undefined;
-  }
 }

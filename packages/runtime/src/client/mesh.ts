@@ -11,6 +11,7 @@ import {
   type QueryKind,
 } from '@meshforge/protocol';
 import { nuid, type NatsConnection } from '@nats-io/nats-core';
+import type { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
@@ -105,8 +106,7 @@ export class Mesh {
     options: { minVersion?: number } = {},
   ): Promise<GetResult<StateOf<C>> | undefined> {
     const query = { entity_id: entityId, min_version: options.minVersion };
-    const result = await this.#query(contract, 'get', query);
-    return result === undefined ? undefined : (GetResult.parse(result) as GetResult<StateOf<C>>);
+    return (await this.#query(contract, 'get', query, GetResult)) as GetResult<StateOf<C>> | undefined;
   }
 
   /** The events of an entity, newest first; empty if it never was. */
@@ -116,8 +116,8 @@ export class Mesh {
     options: { limit?: number; beforeVersion?: number } = {},
   ): Promise<HistoryResult<StateOf<C>>> {
     const query = { entity_id: entityId, limit: options.limit, before_version: options.beforeVersion };
-    const result = await this.#query(contract, 'history', query);
-    return result === undefined ? { events: [] } : (HistoryResult.parse(result) as HistoryResult<StateOf<C>>);
+    const result = await this.#query(contract, 'history', query, HistoryResult);
+    return (result ?? { events: [] }) as HistoryResult<StateOf<C>>;
   }
 
   /** A page of live entities in the order of their ids; `next` of the page goes into `after` for the following. */
@@ -125,7 +125,8 @@ export class Mesh {
     contract: C,
     options: { limit?: number; after?: string; prefix?: string } = {},
   ): Promise<ListResult<StateOf<C>>> {
-    return ListResult.parse(await this.#query(contract, 'list', { ...options })) as ListResult<StateOf<C>>;
+    const result = await this.#query(contract, 'list', { ...options }, ListResult);
+    return (result ?? { entities: [] }) as ListResult<StateOf<C>>;
   }
 
   /** Live events of an agent, signals included; at most once. */
@@ -168,11 +169,16 @@ export class Mesh {
     await this.#connection.close();
   }
 
-  async #query(contract: AgentContract, kind: QueryKind, query: JsonObject): Promise<unknown> {
+  async #query<T>(
+    contract: AgentContract,
+    kind: QueryKind,
+    query: JsonObject,
+    schema: z.ZodType<T>,
+  ): Promise<T | undefined> {
     const subject = querySubject(contract.name, kind);
     const request = { subject, body: encode(query), timeoutMs: this.#timeoutMs, what: `query ${subject}` };
     const result = await requestPatiently(this.#requester, this.#clock, request, (message) => {
-      const read = queryResult(message);
+      const read = queryResult(message, schema);
       return !read.ok && read.refusal.code === 'unavailable'
         ? { done: false, why: read.refusal.reason }
         : { done: true, value: read };

@@ -1,5 +1,6 @@
 import { decode, HEADERS, readOutcome, ReplyBody, type Outcome, type RejectedPayload } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
+import type { z } from 'zod';
 import { MeshError } from '../errors.ts';
 
 /** The outcome that a reply tells of. @throws MeshError `protocol` */
@@ -15,8 +16,15 @@ export function outcomeOf(message: Msg): Outcome {
 }
 
 /** The result of a query, or the refusal that came instead. @throws MeshError `protocol` */
-export function queryResult(message: Msg): { ok: true; value: unknown } | { ok: false; refusal: RejectedPayload } {
-  if (message.headers?.has(HEADERS.errorCode) !== true) return { ok: true, value: message.json() };
+export function queryResult<T>(
+  message: Msg,
+  schema: z.ZodType<T>,
+): { ok: true; value: T } | { ok: false; refusal: RejectedPayload } {
+  if (message.headers?.has(HEADERS.errorCode) !== true) {
+    const result = decode(schema, message.data);
+    if (result.ok) return result;
+    throw new MeshError({ code: 'protocol', message: `the answer to a query is none of MeshForge: ${result.reason}` });
+  }
   const outcome = outcomeOf(message);
   if ('code' in outcome.payload && 'action' in outcome.payload) {
     return { ok: false, refusal: outcome.payload as RejectedPayload };

@@ -99,9 +99,20 @@ const ENTRY = /^([\w-]*)\.([\da-z]+)\.([\da-z]+)(?:\.(\{.+\}))?$/;
 export function readRecent(header: string): RecentCommits {
   if (header === '') return NO_COMMITS;
   const entries = header.split(' ');
-  const odd = entries.find((entry) => !ENTRY.test(entry));
+  const odd = entries.find((entry) => !isEntry(entry));
   if (odd !== undefined) throw new TypeError(`no entry of Mesh-Recent: ${odd.slice(0, 80)}`);
   return { text: header, bytes: bytesOf(header, false), count: entries.length };
+}
+
+function isEntry(entry: string): boolean {
+  if (!ENTRY.test(entry) || entry.search(UNSAFE) !== -1) return false;
+  try {
+    const { version, sequence, inline } = entryAt(entry, 0);
+    const isOutcome = inline === undefined || (typeof inline.event === 'string' && typeof inline.state === 'object');
+    return Number.isSafeInteger(version) && Number.isSafeInteger(sequence) && isOutcome;
+  } catch {
+    return false;
+  }
 }
 
 function entryAt(text: string, start: number): RecentCommit {

@@ -1,7 +1,7 @@
 import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
-import { MESSAGE_NOT_FOUND, type ApiResponse } from './jetstream-errors.ts';
+import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
 import { utf8 } from './utf8.ts';
@@ -109,7 +109,7 @@ export class EntityReader {
     const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, request);
     if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
     if (answer.message.data.length === 0) return { kind: 'unavailable', why: 'JetStream does not answer' };
-    const response = answer.message.json<ApiResponse & { message?: ApiMessage }>();
+    const response = apiResponse<{ message: ApiMessage }>(answer.message) ?? {};
     if (response.message !== undefined) return { kind: 'read', value: fromMessageGet(response.message) };
     if (response.error?.err_code === MESSAGE_NOT_FOUND) return { kind: 'read', value: undefined };
     return { kind: 'unavailable', why: response.error?.description ?? 'JetStream gave no message and no error' };

@@ -1,5 +1,6 @@
 /** The one place that knows JetStream's error codes. */
 import type { JetStreamApiError } from '@nats-io/jetstream';
+import type { Msg } from '@nats-io/nats-core';
 import type { Answer } from './requester.ts';
 
 /** What became of a publish to a stream. */
@@ -62,7 +63,7 @@ export function readMessageIdAck(answer: Answer): MessageIdResult {
   const ack = readPublishAck(answer);
   if (ack.kind === 'duplicate') return { kind: 'taken', sequence: ack.sequence };
   if (answer.kind !== 'answer' || answer.message.data.length === 0) return { kind: 'unknown' };
-  const errorCode = answer.message.json<ApiResponse>().error?.err_code;
+  const errorCode = apiResponse(answer.message)?.error?.err_code;
   const refused = errorCode === WRONG_LAST_SEQUENCE || errorCode === WRONG_LAST_MESSAGE_ID;
   return { kind: refused ? 'not_taken' : 'unknown' };
 }
@@ -76,10 +77,31 @@ export function readPublishAck(answer: Answer): PublishResult {
     const status = message.headers?.code ?? 0;
     return { kind: 'unknown', why: status === 503 ? 'no stream leader answers' : `status ${status}` };
   }
-  const ack = message.json<{ seq?: number; duplicate?: boolean } & ApiResponse>();
+  const ack = apiResponse<{ seq?: unknown; duplicate?: unknown }>(message);
+  if (ack === undefined) return { kind: 'unknown', why: 'the acknowledgement is none of JetStream' };
   if (ack.error !== undefined) return readError(ack.error);
-  if (typeof ack.seq !== 'number') return { kind: 'unknown', why: 'the acknowledgement has no sequence' };
-  return { kind: ack.duplicate === true ? 'duplicate' : 'stored', sequence: ack.seq };
+  const { seq: sequence, duplicate } = ack;
+  if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence) || sequence < 1) {
+    return { kind: 'unknown', why: 'the acknowledgement has no sequence' };
+  }
+  return { kind: duplicate === true ? 'duplicate' : 'stored', sequence };
+}
+
+/** An answer of JetStream's API; undefined for anything else. */
+export function apiResponse<T extends object>(message: Pick<Msg, 'json'>): (Partial<T> & ApiResponse) | undefined {
+  let response: unknown;
+  try {
+    response = message.json();
+  } catch {
+    return undefined;
+  }
+  if (typeof response !== 'object' || response === null) return undefined;
+  const { error, ...found } = response as Partial<T> & { error?: unknown };
+  if (error === undefined) return found as Partial<T>;
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, err_code: errorCode, description } = error as Partial<Record<keyof ApiError, unknown>>;
+  const read: ApiError = { code: Number(code), err_code: Number(errorCode), description: String(description) };
+  return { ...(found as Partial<T>), error: read };
 }
 
 function readError({ code, err_code: errorCode, description }: ApiError): PublishResult {

@@ -56,7 +56,9 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   const parsed = parseSubject(stored.subject);
   if (parsed?.kind !== 'entity') throw new TypeError(`message ${stored.sequence} is no commit: ${stored.subject}`);
   const body = JSON.parse(decoder.decode(data)) as LogMessage['body'];
-  if (!Number.isSafeInteger(body.entity_version)) throw new TypeError(`message ${stored.sequence} has no version`);
+  const { entity_version: version, state } = body;
+  if (!Number.isSafeInteger(version) || version < 1) throw new TypeError(`message ${stored.sequence} has no version`);
+  if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${stored.sequence} has no state`);
   const recent = headers.get(HEADERS.recent);
   const message: LogMessage = {
     entityId: parsed.entityId,
@@ -72,5 +74,8 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
     return { ...message, expiredEvent: scheduler?.kind === 'entity' ? scheduler.event : parsed.event };
   }
   const schedule = SCHEDULE.exec(headers.get('Nats-Schedule'))?.[1];
-  return schedule === undefined ? message : { ...message, leaseEndsAt: Date.parse(schedule) };
+  if (schedule === undefined) return message;
+  const leaseEndsAt = Date.parse(schedule);
+  if (Number.isNaN(leaseEndsAt)) throw new TypeError(`message ${stored.sequence} has a lease that ends at no time`);
+  return { ...message, leaseEndsAt };
 }

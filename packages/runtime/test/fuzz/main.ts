@@ -7,7 +7,7 @@ import { TARGETS } from './targets.ts';
 
 const TELL_EVERY_MS = 3_000;
 /** Bytes of an input that a line shows. */
-const SHOWN_BYTES = 2_000;
+const SHOWN_BYTES = 300;
 
 const out = (line: string): void => void process.stdout.write(`${line}\n`);
 const note = (line: string): void => void process.stderr.write(`${line}\n`);

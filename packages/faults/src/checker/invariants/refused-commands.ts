@@ -4,9 +4,9 @@
  * That holds of each copy of a command. A client that sends it again after losing an answer may be told the refusal of one
  * copy while another commits; only where the refused version had passed for good is that a breach.
  */
-import type { Answer, Heard } from '../../history.ts';
+import type { Answer, Heard, Told } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf } from '../records.ts';
+import { nameOf, type Command, type Message } from '../records.ts';
 import { isSignal } from './events-of-commits.ts';
 
 export const refusedCommands: Invariant = {
@@ -14,28 +14,38 @@ export const refusedCommands: Invariant = {
   create: ({ breach, ledger, limit, step }) => {
     /** What agents said of refusals, the first of each command. */
     const signals = new Map<string, Heard>();
+    const leases: { told: Told; message: Message; command: Command }[] = [];
+    const judge = (told: Told, { entity, entry, wipedBy }: Message, { sent }: Command): void => {
+      if (wipedBy !== undefined) return;
+      const what = `${sent.commandId} was told ${told.answer?.kind}, but is version ${entry.version} of ${nameOf(entity)}`;
+      breach(what, [sent, entry, told]);
+    };
     return {
       onHeard(heard) {
         if (isSignal(heard) && !signals.has(heard.commandId)) signals.set(heard.commandId, heard);
       },
 
-      onSettled(told, { entity, entry }, { sent }) {
+      onSettled(told, message, command) {
+        const { entity, entry } = message;
+        const { sent } = command;
         const { answer } = told;
         if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
         if (!told.single && !hasPassed(answer, sent.expectedVersion)) {
           limit('a copy of a command was refused and another one committed');
           return;
         }
-        const what = `${sent.commandId} was told ${answer.kind}, but is version ${entry.version} of ${nameOf(entity)}`;
-        breach(what, [sent, entry, told]);
+        // A refresh that an expiry takes out is refused as well, and the expiry may be yet to come.
+        if (entity.agent.leaseEvents.has(entry.event)) leases.push({ told, message, command });
+        else judge(told, message, command);
       },
 
       finish() {
+        for (const { told, message, command } of leases) judge(told, message, command);
         for (const [commandId, heard] of signals) {
           step();
           const command = ledger.command(commandId);
           const message = command?.messages[0];
-          if (command?.single !== true || message === undefined) continue;
+          if (command?.single !== true || message === undefined || message.wipedBy !== undefined) continue;
           const { entity, entry } = message;
           const what = `${heard.event} was said of ${commandId}, which is version ${entry.version} of ${nameOf(entity)}`;
           breach(what, [command.sent, entry, heard]);

@@ -1,3 +1,4 @@
+import { GetResult, HistoryResult, ListResult } from '@meshforge/protocol';
 import { outcomeOf, queryResult } from '../../../src/client/reply.ts';
 import { MeshError } from '../../../src/errors.ts';
 import { frame, messageOf, readFrame } from '../frames.ts';
@@ -35,8 +36,11 @@ export const answers: Target = {
     }
     const outcome = orProtocolError(() => outcomeOf(message));
     must(outcome === undefined || typeof outcome.payload === 'object', 'an outcome without a payload');
-    const result = orProtocolError(() => queryResult(message));
-    must(result?.ok !== false || typeof result.refusal.code === 'string', 'a refusal without a code');
+    for (const schema of [GetResult, HistoryResult, ListResult]) {
+      const result = orProtocolError(() => queryResult<unknown>(message, schema));
+      if (result?.ok === true) must(schema.safeParse(result.value).success, 'a result that is none');
+      must(result?.ok !== false || typeof result.refusal.code === 'string', 'a refusal without a code');
+    }
   },
 };
 
