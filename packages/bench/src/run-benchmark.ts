@@ -9,7 +9,7 @@ import type { LoadResult, RunResult } from './run/result.ts';
 import { SharedServers } from './run/shared-servers.ts';
 
 const SHORT = { rounds: 3, sliceMs: 500 };
-const FULL = { rounds: 5, sliceMs: 3_000 };
+const FULL = { rounds: 4, sliceMs: 1_000 };
 const warmUpMs = 300;
 
 export interface BenchmarkOptions extends Pick<CommandLine, 'full' | 'only' | 'rounds' | 'sliceMs'> {

@@ -79,6 +79,56 @@ describe('update', () => {
     expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(7);
   });
 
+  test('of one entity by one client take turns: none meets another, and only the first reads', async () => {
+    await open('queued');
+    const conflicts = (): number =>
+      agents.reduce((sum, agent) => sum + (agent.stats().actions['add']?.outcomes['conflict'] ?? 0), 0);
+    const before = conflicts();
+    const client = await connectMesh({ servers: server.url });
+    const get = client.get.bind(client);
+    let reads = 0;
+    client.get = async (...query) => {
+      reads++;
+      return await get(...query);
+    };
+    const seen: (number | undefined)[] = [];
+    await Promise.all(
+      Array.from({ length: 50 }, () =>
+        client.update(tallyContract, 'queued', (state) => {
+          seen.push(state?.n);
+          return { action: 'add', data: { by: 1 } };
+        }),
+      ),
+    );
+    await client.close();
+    expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => index));
+    expect({ conflicts: conflicts() - before, reads }).toEqual({ conflicts: 0, reads: 1 });
+    expect(await mesh.get(tallyContract, 'queued')).toMatchObject({ state: { n: 50 } });
+  });
+
+  test('does not wait for ever for one before it that hangs', async () => {
+    await open('stuck');
+    const client = await connectMesh({ servers: server.url });
+    const request = client.request.bind(client);
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let first = true;
+    client.request = async (...command) => {
+      const isFirst = first;
+      first = false;
+      if (isFirst) await held;
+      return await request(...command);
+    };
+    const increment = () => client.update(tallyContract, 'stuck', () => ({ action: 'add', data: { by: 1 } }));
+    const stuck = increment();
+    const next = await increment();
+    expect(next).toMatchObject({ kind: 'committed', payload: { state: { n: 1 } } });
+    release();
+    // Its version has passed: it begins anew, and nothing is lost.
+    expect(await stuck).toMatchObject({ kind: 'committed', payload: { state: { n: 2 } } });
+    await client.close();
+  });
+
   test('gives up after the tries it was given, and says so', async () => {
     await open('spoilt');
     const client = await connectMesh({ servers: server.url });
