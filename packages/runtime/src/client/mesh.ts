@@ -84,10 +84,11 @@ export class Mesh {
     const body = encode({ entity_id: entityId, expected_version: options.expectedVersion, data: options.data });
     const headers = rawHeaders(commandHeaders(commandId, options));
     const what = `command ${commandId} (${subject})`;
+    const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
     const outcome = await requestPatiently(
       this.#requester,
       this.#clock,
-      { subject, body, headers, timeoutMs, what },
+      { subject, body, headers, timeoutMs, what, doubt },
       (message) => {
         const read = outcomeOf(message);
         return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
@@ -176,7 +177,9 @@ export class Mesh {
     schema: z.ZodType<T>,
   ): Promise<T | undefined> {
     const subject = querySubject(contract.name, kind);
-    const request = { subject, body: encode(query), timeoutMs: this.#timeoutMs, what: `query ${subject}` };
+    const what = `query ${subject}`;
+    const doubt = 'Nothing changed; ask again, or give it more time';
+    const request = { subject, body: encode(query), timeoutMs: this.#timeoutMs, what, doubt };
     const result = await requestPatiently(this.#requester, this.#clock, request, (message) => {
       const read = queryResult(message, schema);
       return !read.ok && read.refusal.code === 'unavailable'

@@ -9,6 +9,18 @@ const NO_RESPONDERS = 503;
 
 export type Judgement<T> = { done: true; value: T } | { done: false; why: string };
 
+/** One message, and what to say of it when nothing comes back. */
+export interface PatientRequest {
+  subject: string;
+  body: Uint8Array;
+  headers?: MsgHdrs;
+  timeoutMs: number;
+  /** `query qry.inventory.get` */
+  what: string;
+  /** What may be so, and what to do, when it had no definite answer. */
+  doubt: string;
+}
+
 /**
  * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time: a command carries its
  * id, so it commits at most once however often it is sent.
@@ -19,7 +31,7 @@ export type Judgement<T> = { done: true; value: T } | { done: false; why: string
 export async function requestPatiently<T>(
   requester: Requester,
   clock: Clock,
-  request: { subject: string; body: Uint8Array; headers?: MsgHdrs; timeoutMs: number; what: string },
+  request: PatientRequest,
   judge: (message: Msg) => Judgement<T>,
 ): Promise<T> {
   const deadline = clock.monotonic() + request.timeoutMs;
@@ -51,8 +63,7 @@ export async function requestPatiently<T>(
   throw new MeshError({
     code: lost ? 'timeout' : 'unavailable',
     message: lost
-      ? `${request.what} had no definite answer ${within} (${why}). It may have been carried out; ` +
-        'send it again with the same command id to learn its outcome'
+      ? `${request.what} had no definite answer ${within} (${why}). ${request.doubt}`
       : `${request.what} could not be carried out ${within}: ${why}. Nothing changed`,
     details: { subject: request.subject, timeoutMs: request.timeoutMs },
   });
