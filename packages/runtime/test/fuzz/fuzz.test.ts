@@ -11,7 +11,8 @@ const INPUTS = 20_000;
 
 describe('nothing that comes over the wire', () => {
   test.each(TARGETS.map((target) => [target.name, target] as const))('I8: breaks %s', async (_, target) => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
+    // The same for everybody: `pnpm fuzz` draws others.
+    const seed = 14;
     const { findings } = await fuzz(target, { inputs: Math.ceil(INPUTS / TARGETS.length), seed });
     const fresh = findings.filter((finding) => !isKnown(finding));
     const shown = fresh.map(({ input, what }) => `${what}: ${JSON.stringify(Buffer.from(input).toString('latin1'))}`);
