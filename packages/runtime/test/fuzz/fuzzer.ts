@@ -42,6 +42,8 @@ const GUIDED_SHARE = 0.1;
 const MOST_FINDINGS = 10;
 /** An input that takes so long each time is one too many, in milliseconds. */
 const SLOW_MS = 500;
+/** What takes time in proportion to its length is no fault: the server lets a megabyte through, and a limit comes first. */
+const SLOW_MS_PER_BYTE = 0.005;
 const SLOW = `takes more than ${SLOW_MS} ms`;
 /** Bytes of an input that is worth being made smaller. */
 const MOST_TO_SHORTEN = 4_096;
@@ -170,7 +172,9 @@ class Fuzzer {
     } catch (error) {
       return faultOf(error);
     }
-    return performance.now() - started > SLOW_MS ? { key: SLOW, what: SLOW } : undefined;
+    return performance.now() - started > SLOW_MS + input.length * SLOW_MS_PER_BYTE
+      ? { key: SLOW, what: SLOW }
+      : undefined;
   }
 
   /** Takes out of an input what its fault does not need. */
