@@ -154,16 +154,6 @@ class Fuzzer {
 
   /** What is wrong with an input, if anything is. */
   async #execute(input: Uint8Array): Promise<Fault | undefined> {
-    let fault: Fault | undefined;
-    // Once may be the machine's doing.
-    for (let tries = 0; tries < 3; tries++) {
-      fault = await this.#executeOnce(input);
-      if (fault?.key !== SLOW) break;
-    }
-    return fault;
-  }
-
-  async #executeOnce(input: Uint8Array): Promise<Fault | undefined> {
     const started = performance.now();
     try {
       // Most are synchronous: a turn of the event loop for each would cost more than the rest.
