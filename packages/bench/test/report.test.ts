@@ -111,7 +111,7 @@ test('the chart draws each contender that was measured, and escapes what it writ
   const svg = svgChart(result([participant('meshforge', 6_000), participant('a<b', 3_000)]));
   expect(svg).toContain('Updates &lt;of things>, 64 at a time');
   expect(svg).toContain('A&lt;B');
-  const bars = [...svg.matchAll(/<rect x="230" y="\d+" width="([\d.]+)"/g)].map((match) => Number(match[1]));
+  const bars = [...svg.matchAll(/<rect x="260" y="\d+" width="([\d.]+)"/g)].map((match) => Number(match[1]));
   expect(bars).toHaveLength(2);
   expect((bars[0] as number) / (bars[1] as number)).toBeCloseTo(2);
 });

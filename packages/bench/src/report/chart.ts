@@ -1,13 +1,15 @@
 import type { LoadResult, RunResult } from '../run/result.ts';
 
 const width = 860;
-const labelWidth = 230;
+const labelWidth = 260;
+/** Shown is the highest measured concurrency that is not above it. */
+const shownConcurrency = 64;
 const rowHeight = 24;
 const headHeight = 46;
 const gap = 28;
 const COLOURS = { fsync: '#1b6e53', written: '#2f6fb0', memory: '#b0782f' } as const;
 
-/** Horizontal bars of throughput, one group for each load at the concurrency that shows most: the one next to the last. */
+/** Horizontal bars of throughput, one group for each load. */
 export function svgChart({ loads, machine, startedAt }: RunResult): string {
   let y = 40;
   const groups = loads.map((load) => {
@@ -29,7 +31,7 @@ export function svgChart({ loads, machine, startedAt }: RunResult): string {
 
 function loadGroup(load: LoadResult, top: number): { svg: string; bottom: number } {
   const all = [...new Set(load.participants.flatMap(({ measurements }) => measurements.map((m) => m.concurrency)))];
-  const concurrency = all.at(all.length > 2 ? -2 : -1) ?? 0;
+  const concurrency = Math.max(...all.filter((each) => each <= shownConcurrency));
   const rows = load.participants.flatMap(({ name, durability, measurements }) => {
     const measurement = measurements.find((each) => each.concurrency === concurrency);
     return measurement === undefined ? [] : [{ name, durability, perSecond: measurement.perSecond }];
