@@ -154,7 +154,7 @@ test('any sequence of commands keeps the books balanced and does what a plain mo
         if (rules.state !== null) expectBalanced(rules.state);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 1_000 },
   );
   // The property is worth something only if every row of the table came up.
   expect([...seen].sort()).toEqual([

@@ -1,4 +1,5 @@
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, errors, type NatsConnection } from '@nats-io/transport-node';
 import { onTestFinished } from 'vitest';
 
 /** A connection that is closed with the test. */
@@ -23,9 +24,26 @@ export async function ask(
   body: object | string = '',
 ): Promise<Record<string, unknown>> {
   const payload = typeof body === 'string' ? body : JSON.stringify(body);
-  const answer = (await connection.request(subject, payload, { timeout: 10_000 })).json<Record<string, unknown>>();
+  const answer = await requestPatiently(connection, subject, payload);
   if (answer['error'] !== undefined) throw new Error(`${subject}: ${JSON.stringify(answer['error'])}`);
   return answer;
+}
+
+/** The members of a cluster learn of a new stream's subjects one after the other. */
+async function requestPatiently(
+  connection: NatsConnection,
+  subject: string,
+  payload: string,
+): Promise<Record<string, unknown>> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return (await connection.request(subject, payload, { timeout: 10_000 })).json<Record<string, unknown>>();
+    } catch (error) {
+      const isNobody = error instanceof errors.RequestError && error.isNoResponders();
+      if (!isNobody || tries >= 50) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 /** Makes a file stream that takes `subject`. */
