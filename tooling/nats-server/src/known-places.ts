@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
+import { cacheHome } from '@meshforge/debian-packages';
 
 /** Where packages and Homebrew put servers; /usr/sbin is often not on a user's PATH. */
 export const SYSTEM_DIRECTORIES: readonly string[] = [
@@ -21,11 +21,4 @@ export function installedCandidates(path: string, systemDirectories: readonly st
 export function cachedServerPath(env: NodeJS.ProcessEnv): string {
   const name = `nats-server-${process.platform}-${process.arch}`;
   return join(cacheHome(env), 'meshforge', process.platform === 'win32' ? `${name}.exe` : name);
-}
-
-function cacheHome(env: NodeJS.ProcessEnv): string {
-  const configured = env['XDG_CACHE_HOME'];
-  // The XDG specification says that a relative path is to be ignored.
-  if (configured !== undefined && isAbsolute(configured)) return configured;
-  return join(env['HOME'] || homedir(), '.cache');
 }

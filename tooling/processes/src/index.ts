@@ -1,4 +1,5 @@
 export { ManagedProcess, ProcessFailed, type ProcessExit, type ProcessPlan } from './managed-process.ts';
+export { answersOk } from './answers-ok.ts';
 export { measureProcesses, type Usage } from './usage.ts';
 export { guardProcess, type ProcessGuard } from './process-guard.ts';
 export { LogTail } from './log-tail.ts';

@@ -15,6 +15,16 @@ export interface PreparedQuery {
   readonly values: readonly unknown[];
 }
 
+/** One statement over a connection of its own, such as the making of a table. */
+export async function runOnce(address: Address, text: string, values: readonly unknown[] = []): Promise<void> {
+  const postgres = await connectPostgres(address, { synchronousCommit: 'on', connections: 1 });
+  try {
+    await postgres.query({ name: 'once', text, values });
+  } finally {
+    await postgres.close();
+  }
+}
+
 export interface PostgresSettings {
   /** `on`: a commit is acknowledged once it is on disk. `off`: at once; it gets there within 0.6 s. */
   readonly synchronousCommit: 'on' | 'off';

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { ManagedProcess, pickFreePorts } from '@meshforge/processes';
+import { answersOk, ManagedProcess, pickFreePorts } from '@meshforge/processes';
 
 const { resolve: resolvePackage } = createRequire(import.meta.url);
 
@@ -31,14 +31,6 @@ export async function startAgentProcess({
       HEALTH_PORT: String(healthPort),
       LOG_LEVEL: 'warn',
     },
-    isReady: async () => await isReady(healthPort ?? 0),
+    isReady: async () => await answersOk(`http://127.0.0.1:${healthPort}/readyz`),
   });
-}
-
-async function isReady(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,5 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildIntoPlace, cacheHome } from '@meshforge/debian-packages';
+import { buildIntoPlace, cacheHome, firstExisting } from '@meshforge/debian-packages';
 import { runCommand, tellWhileSlow, type OnProgress } from '@meshforge/processes';
 
 export interface NpmPackage {
@@ -19,7 +18,7 @@ export async function fetchNpmPackage({ name, version }: NpmPackage, onProgress:
   const parent = join(cacheHome(process.env), 'meshforge', 'npm');
   const place = `${name.replace('/', '+')}@${version}`;
   const inPlace = join(parent, place, 'node_modules', name);
-  if (await exists(inPlace)) return inPlace;
+  if ((await firstExisting([inPlace])) !== undefined) return inPlace;
   const fetching = buildIntoPlace(parent, async (directory) => {
     const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
     const args = ['install', '--prefix', directory, '--ignore-scripts', ...quiet, `${name}@${version}`];
@@ -28,11 +27,4 @@ export async function fetchNpmPackage({ name, version }: NpmPackage, onProgress:
   });
   await tellWhileSlow(onProgress, `fetching ${name}@${version} with npm`, fetching);
   return inPlace;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

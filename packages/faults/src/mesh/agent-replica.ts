@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ManagedProcess, pickFreePorts } from '@meshforge/processes';
+import { answersOk, ManagedProcess, pickFreePorts } from '@meshforge/processes';
 import type { Link } from '../proxy/link.ts';
 import { controlArguments, type ControlMessage, type MemoryMessage } from './agent-control.ts';
 
@@ -29,7 +29,6 @@ export interface Death {
 
 /** Its own patience with a JetStream without leader is 30 s. */
 const readyTimeoutMs = 60_000;
-const probeTimeoutMs = 1_000;
 const reviveAttempts = 10;
 const revivePauseMs = 500;
 const measureTimeoutMs = 10_000;
@@ -66,7 +65,7 @@ export class AgentReplica {
       cwd: folder,
       env: environment(plan, healthPort ?? 0),
       readyTimeoutMs,
-      isReady: async () => await isReady(healthPort ?? 0),
+      isReady: async () => await answersOk(`http://127.0.0.1:${healthPort}/readyz`),
       onMessage,
     });
     const replica = new AgentReplica(plan, started);
@@ -167,12 +166,4 @@ function environment({ links, streamReplicas }: AgentPlan, healthPort: number): 
     STREAM_REPLICAS: String(streamReplicas),
     HEALTH_PORT: String(healthPort),
   };
-}
-
-async function isReady(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(probeTimeoutMs) })).ok;
-  } catch {
-    return false;
-  }
 }

@@ -51,22 +51,24 @@ export interface FaultReport extends Recovery {
   readonly injected: number;
 }
 
-export interface Findings {
-  readonly command: string;
-  readonly seed: number;
-  readonly replicas: number;
-  readonly agents: number;
+/** What the report says as the run found it. */
+type Carried =
+  | 'command'
+  | 'seed'
+  | 'replicas'
+  | 'agents'
+  | 'skipped'
+  | 'witness'
+  | 'failedStarts'
+  | 'knownLimits'
+  | 'breaches';
+
+export interface Findings extends Pick<Report, Carried> {
   readonly loadMs: number;
   readonly tally: Tally;
   readonly turns: ReadonlyMap<string, number>;
   readonly happened: readonly Happened[];
-  readonly skipped: readonly string[];
   readonly availability: Availability;
-  readonly witness: readonly WitnessReport[];
-  readonly failedStarts: number;
-  /** What may happen by design, though nobody wishes for it. */
-  readonly knownLimits: Readonly<Record<string, number>>;
-  readonly breaches: readonly Breach[];
 }
 
 export function toReport(findings: Findings): Report {

@@ -9,7 +9,7 @@ import { test } from 'vitest';
 import { ruling } from '../../src/checker/ruling.ts';
 import type { Sent } from '../../src/history.ts';
 import { anyWish } from './support/commands.ts';
-import { Random } from './support/random.ts';
+import { Random } from '../../src/random.ts';
 
 const NOON = Date.parse('2026-01-31T12:00:00.000Z');
 
@@ -25,10 +25,10 @@ test.each([
       let version = 0;
       let now = NOON;
       for (let i = 0; i < 40; i++) {
-        const wish = anyWish(random, random.of(['ann', 'bob']), 1);
+        const wish = anyWish(random, random.pick(['ann', 'bob']), 1);
         if (wish.agent !== token) continue;
         const sent: Sent = { type: 'sent', atMs: i, client: 'ann', commandId: `c${i}`, ...wish };
-        const ms = random.integer(0, 900);
+        const ms = random.int(0, 900);
         now += ms;
         const ruled = ruling(agent, state, version, sent, now);
         runtime.after(ms).when(sent.action, sent.data, { commandId: sent.commandId });

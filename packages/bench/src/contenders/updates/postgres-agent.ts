@@ -4,7 +4,7 @@ import { connect } from '@nats-io/transport-node';
 import type { Address, Contender, Host, Service, UpdateClient } from '../../contender.ts';
 import { moduleProcess } from '../../module-process.ts';
 import { sharedNatsServer } from '../../servers/nats.ts';
-import { connectPostgres } from '../postgres-connections.ts';
+import { runOnce } from '../postgres-connections.ts';
 import { startPostgresService } from '../postgres-service.ts';
 
 type SynchronousCommit = 'on' | 'off';
@@ -13,7 +13,8 @@ async function start(host: Host, synchronousCommit: SynchronousCommit): Promise<
   const subject = `postgres_agent_${synchronousCommit}`;
   const nats = await sharedNatsServer(host);
   const postgres = await startPostgresService(host, subject);
-  await createOutbox(postgres.address, `${subject}_outbox`);
+  const columns = 'command_id text PRIMARY KEY, entity_id text, version integer, state jsonb';
+  await runOnce(postgres.address, `CREATE TABLE IF NOT EXISTS ${subject}_outbox (${columns})`);
   const port = String(postgres.address['port']);
   const service = await ManagedProcess.start({
     name: 'the service on PostgreSQL',
@@ -32,22 +33,12 @@ async function start(host: Host, synchronousCommit: SynchronousCommit): Promise<
   };
 }
 
-async function createOutbox(address: Address, table: string): Promise<void> {
-  const postgres = await connectPostgres(address, { synchronousCommit: 'on', connections: 1 });
-  const columns = 'command_id text PRIMARY KEY, entity_id text, version integer, state jsonb';
-  await postgres.query({ name: 'outbox', text: `CREATE TABLE IF NOT EXISTS ${table} (${columns})`, values: [] });
-  await postgres.close();
-}
-
-async function open({ url, port, subject }: Address): Promise<UpdateClient> {
+async function open({ url, port = 0, subject }: Address): Promise<UpdateClient> {
   const connection = await connect({ servers: String(url) });
   return {
     async create(entities) {
-      const postgres = await connectPostgres({ port: Number(port) }, { synchronousCommit: 'on', connections: 1 });
       const text = `INSERT INTO ${subject} (id, version, state) SELECT unnest($1::text[]), 1, $2`;
-      const state = JSON.stringify({ name: 'bolt', quantity: 1_000 });
-      await postgres.query({ name: 'insert', text, values: [entities, state] });
-      await postgres.close();
+      await runOnce({ port }, text, [entities, JSON.stringify({ name: 'bolt', quantity: 1_000 })]);
       return entities.map(() => 1);
     },
     async update(entity, version) {

@@ -1,6 +1,6 @@
 /** What simulated clients ask for: enough of each for commits, conflicts and every refusal to come about. */
 import type { JsonObject } from '@meshforge/protocol';
-import type { Random } from './random.ts';
+import type { Random } from '../../../src/random.ts';
 
 export interface Wish {
   agent: string;
@@ -12,12 +12,12 @@ export interface Wish {
 const ORDERS = ['order-1', 'order-2', 'order-3'];
 
 export function anyWish(random: Random, client: string, entities: number): Wish {
-  const entityId = `thing-${random.integer(1, entities)}`;
+  const entityId = `thing-${random.int(1, entities)}`;
   return random.chance(0.55) ? stockWish(random, entityId) : lockWish(random, client, entityId);
 }
 
 function stockWish(random: Random, entityId: string): Wish {
-  const action = random.of([
+  const action = random.pick([
     'create',
     'update',
     'update',
@@ -30,12 +30,12 @@ function stockWish(random: Random, entityId: string): Wish {
     'fulfil',
     'delete',
   ]);
-  const order = random.of(ORDERS);
+  const order = random.pick(ORDERS);
   const data: Record<string, JsonObject> = {
-    create: { name: 'bolt', quantity: random.integer(0, 9) },
-    update: random.chance(0.5) ? { name: `bolt ${random.integer(1, 99)}` } : { quantity: random.integer(0, 12) },
-    adjust: { delta: random.integer(1, 6) * (random.chance(0.5) ? 1 : -1) },
-    reserve: { order_id: order, quantity: random.integer(1, 5) },
+    create: { name: 'bolt', quantity: random.int(0, 9) },
+    update: random.chance(0.5) ? { name: `bolt ${random.int(1, 99)}` } : { quantity: random.int(0, 12) },
+    adjust: { delta: random.int(1, 6) * (random.chance(0.5) ? 1 : -1) },
+    reserve: { order_id: order, quantity: random.int(1, 5) },
     release: { order_id: order },
     fulfil: { order_id: order },
     delete: {},
@@ -44,9 +44,9 @@ function stockWish(random: Random, entityId: string): Wish {
 }
 
 function lockWish(random: Random, client: string, entityId: string): Wish {
-  const action = random.of(['acquire', 'acquire', 'refresh', 'release', 'release']);
-  const ttl = { ttl_ms: random.integer(500, 3_000) };
-  const token = random.chance(0.15) ? { fencing_token: random.integer(1, 9) } : {};
+  const action = random.pick(['acquire', 'acquire', 'refresh', 'release', 'release']);
+  const ttl = { ttl_ms: random.int(500, 3_000) };
+  const token = random.chance(0.15) ? { fencing_token: random.int(1, 9) } : {};
   const data: Record<string, JsonObject> = {
     acquire: { owner_id: client, ...(random.chance(0.9) ? ttl : {}) },
     refresh: { owner_id: client, ...token, ...ttl },

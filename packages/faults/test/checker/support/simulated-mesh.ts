@@ -8,7 +8,7 @@ import { CHECKED_AGENTS } from '../../../src/checker/agents.ts';
 import { ruling } from '../../../src/checker/ruling.ts';
 import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts';
 import { anyWish } from './commands.ts';
-import { Random } from './random.ts';
+import { Random } from '../../../src/random.ts';
 import { SimulatedLog } from './simulated-log.ts';
 
 export interface Size {
@@ -63,7 +63,7 @@ class SimulatedMesh {
 
   run(): Entry[] {
     while (this.#commands < this.#size.commands || this.#underWay.length > 0) {
-      this.#now += this.#random.chance(0.05) ? this.#random.integer(100, 900) : this.#random.next() * 40;
+      this.#now += this.#random.chance(0.05) ? this.#random.int(100, 900) : this.#random.next() * 40;
       if (this.#random.chance(0.02)) this.#goToTheEndOfALease();
       this.#endLeases();
       this.#witness();
@@ -79,13 +79,13 @@ class SimulatedMesh {
   }
 
   #act(): void {
-    const index = this.#random.integer(0, this.#underWay.length - 1);
+    const index = this.#random.int(0, this.#underWay.length - 1);
     const [deed] = this.#underWay.splice(index, 1);
     deed?.();
   }
 
   #send(): void {
-    const client = this.#idle.splice(this.#random.integer(0, this.#idle.length - 1), 1)[0] as string;
+    const client = this.#idle.splice(this.#random.int(0, this.#idle.length - 1), 1)[0] as string;
     const wish = anyWish(this.#random, client, this.#size.entities);
     const sent: Sent = {
       type: 'sent',
@@ -103,7 +103,7 @@ class SimulatedMesh {
   #guard(agent: string, entityId: string): { expectedVersion?: number } {
     if (this.#random.chance(0.5)) return {};
     const seen = this.#seen.get(`${agent} ${entityId}`) ?? 0;
-    return { expectedVersion: this.#random.chance(0.8) ? seen : Math.max(0, seen + this.#random.integer(-1, 1)) };
+    return { expectedVersion: this.#random.chance(0.8) ? seen : Math.max(0, seen + this.#random.int(-1, 1)) };
   }
 
   #sendCopy(task: Task): void {
@@ -176,7 +176,7 @@ class SimulatedMesh {
   #refuse(task: Task, kind: 'conflict' | 'rejected' | 'denied', payload: JsonObject): void {
     const { agent, commandId } = task.sent;
     this.#underWay.push(() => {
-      const times = this.#random.of([0, 1, 1, 2]);
+      const times = this.#random.pick([0, 1, 1, 2]);
       const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event: kind, commandId, payload };
       for (let i = 0; i < times; i++) this.#entries.push({ ...heard, atMs: this.#now });
     });
@@ -219,7 +219,7 @@ class SimulatedMesh {
       ...(data === undefined ? {} : { data }),
     };
     for (let subscriber = 0; subscriber < 2; subscriber++) {
-      const times = this.#random.of([0, 1, 1, 1, 1, 2]);
+      const times = this.#random.pick([0, 1, 1, 1, 1, 2]);
       for (let i = 0; i < times; i++) {
         this.#underWay.push(() => {
           this.#entries.push({
@@ -239,7 +239,7 @@ class SimulatedMesh {
   #goToTheEndOfALease(): void {
     const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
     const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
-    if (ends.length > 0) this.#now = Math.max(this.#now, this.#random.of(ends) - this.#random.integer(0, GUARD_MS));
+    if (ends.length > 0) this.#now = Math.max(this.#now, this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
   }
 
   #endLeases(): void {
@@ -257,7 +257,7 @@ class SimulatedMesh {
     for (const witness of this.#witnesses) {
       if (this.#random.chance(0.02)) {
         // It connects again, and is given the last ones once more.
-        for (const entry of witness.delivered.slice(-this.#random.integer(1, 5))) this.#entries.push({ ...entry });
+        for (const entry of witness.delivered.slice(-this.#random.int(1, 5))) this.#entries.push({ ...entry });
       }
       if (this.#random.chance(0.4)) while (this.#random.chance(0.8) && this.#deliver(witness));
     }
