@@ -38,10 +38,10 @@ export interface AgentMessages {
 }
 
 export function agentMessages(contract: AgentContract): AgentMessages {
-  const { name, actions, state } = contract;
-  const results = resultSchemas(state);
+  const { name, actions, state, view } = contract;
+  const results = resultSchemas(state, view);
   return {
-    commands: Object.entries(actions).map(([action, { data, description = '', event }]) => ({
+    commands: commandsOf(actions).map(([action, { data, description = '', event }]) => ({
       action,
       event: eventSubject(name, event),
       subject: commandSubject(name, action),
@@ -56,6 +56,13 @@ export function agentMessages(contract: AgentContract): AgentMessages {
       result: results[kind],
     })),
   };
+}
+
+/** The actions that others may command. */
+export function commandsOf<Action extends { internal?: true }>(
+  actions: Readonly<Record<string, Action>>,
+): [name: string, action: Action][] {
+  return Object.entries(actions).filter(([, { internal }]) => internal !== true);
 }
 
 function eventMessages({ name, state, actions, expiryEvent, denied }: AgentContract): EventMessage[] {
@@ -94,8 +101,8 @@ const QUERIES: Readonly<Record<QueryKind, { description: string; schema: z.ZodTy
 };
 
 /** The answers to the queries, with the state that this agent's entities have. */
-function resultSchemas(state: z.ZodType): Record<QueryKind, z.ZodType> {
-  const entity = GetResult.extend({ state });
+function resultSchemas(state: z.ZodType, view: z.ZodObject | undefined): Record<QueryKind, z.ZodType> {
+  const entity = GetResult.extend({ ...view?.partial().shape, state });
   const event = HistoryEvent.extend({ state: state.nullable() });
   return {
     get: entity,

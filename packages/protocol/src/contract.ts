@@ -11,6 +11,8 @@ export interface ActionContract {
   event: string;
   /** Schema of the event's `data`, if the action adds any. */
   eventData?: z.ZodType;
+  /** The agent's own process decides it; as a command from anybody else it is unknown. */
+  internal?: true;
 }
 
 /** Everything that others need to know to talk to an agent; the agent is built on the same value. */
@@ -20,6 +22,8 @@ export interface AgentContract {
   description?: string;
   /** Schema of a live entity's state; JSON types only. */
   state: z.ZodType;
+  /** What `get` and `list` tell of an entity beside its state. */
+  view?: z.ZodObject;
   actions: Readonly<Record<string, ActionContract>>;
   /** Event that the NATS server itself commits when a lease of this agent ends unrefreshed. */
   expiryEvent?: string;

@@ -1,11 +1,23 @@
 // What users need first: the agents that ship with MeshForge, and the messages.
 export { inventoryContract, InventoryState } from './agents/inventory.ts';
-export { DeniedPayload, LOCK_DENIALS, LOCK_LIMITS, lockContract, LockState, type LockDenial } from './agents/lock.ts';
+export {
+  DeniedPayload,
+  LeaseTaken,
+  LOCK_DENIALS,
+  LOCK_LIMITS,
+  lockContract,
+  LockState,
+  LockView,
+  Queued,
+  WaitEnded,
+  type LockDenial,
+} from './agents/lock.ts';
 export { readOutcome, type Outcome } from './outcome.ts';
 export { CommandBody, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
 export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
 export { commandJsonSchema, jsonSchemas, type AgentJsonSchemas, type JsonSchema } from './json-schema.ts';
+export { commandsOf } from './agent-messages.ts';
 export { asyncApiDocument, PROTOCOL_VERSION } from './asyncapi.ts';
 export type { AsyncApiDocument } from './asyncapi-builder.ts';
 

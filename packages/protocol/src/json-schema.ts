@@ -3,7 +3,7 @@
  * a few rules cannot be said in JSON Schema: lone surrogates, and rules between several keys of a state.
  */
 import { z } from 'zod';
-import { agentMessages, type AgentMessages } from './agent-messages.ts';
+import { agentMessages, commandsOf, type AgentMessages } from './agent-messages.ts';
 import { commandSchema } from './command.ts';
 import type { ActionContract, AgentContract } from './contract.ts';
 import type { JsonObject } from './primitives.ts';
@@ -40,12 +40,13 @@ export function jsonSchemas(contract: AgentContract): AgentJsonSchemas {
  * @throws RangeError for an action that the contract does not have, TypeError for a type that JSON does not have.
  */
 export function commandJsonSchema(
-  contract: { actions: Readonly<Record<string, Pick<ActionContract, 'data'>>> },
+  contract: { actions: Readonly<Record<string, Pick<ActionContract, 'data' | 'internal'>>> },
   action: string,
 ): JsonSchema {
-  const known = Object.hasOwn(contract.actions, action) ? contract.actions[action] : undefined;
+  const commands = new Map(commandsOf(contract.actions));
+  const known = commands.get(action);
   if (known === undefined) {
-    throw new RangeError(`no action ${action}: expected one of ${Object.keys(contract.actions).join(', ')}`);
+    throw new RangeError(`no action ${action}: expected one of ${[...commands.keys()].join(', ')}`);
   }
   return inputSchema(commandSchema(known.data));
 }

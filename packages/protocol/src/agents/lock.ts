@@ -10,6 +10,12 @@ export const LOCK_LIMITS = {
   maxWaitMs: 600_000,
   /** A lease this close to its end cannot be refreshed: the expiry may already be on its way. */
   guardMs: 250,
+  /** Owners that wait for one lock; each adds some 20 bytes to every commit on it. */
+  maxWaiters: 1_000,
+  /** Locks that one `acquire` of the client takes together. */
+  maxResources: 32,
+  /** Characters of the reason for which a lease is broken: it rides on the event. */
+  reasonCharacters: 256,
 } as const;
 
 const OwnerId = boundedText(256);
@@ -27,34 +33,91 @@ export const LockState = z.strictObject({
 });
 export type LockState = z.output<typeof LockState>;
 
-export const LOCK_DENIALS = ['held', 'not_held', 'not_holder', 'too_late'] as const;
+export const LOCK_DENIALS = [
+  /** Somebody holds the lock, or others wait for it and came first. */
+  'held',
+  'not_held',
+  'not_holder',
+  'too_late',
+  /** As many wait for the lock as may. */
+  'queue_full',
+  'not_waiting',
+  /** The wait was ended by `cancel`, or by a later `acquire` of the same owner. */
+  'cancelled',
+] as const;
 export type LockDenial = (typeof LOCK_DENIALS)[number];
 
 /** Payload of `evt.lock.denied`. */
 export const DeniedPayload = z.object({
   entity_id: EntityId,
-  owner_id: OwnerId,
+  /** Whose command was denied; of `break`, which names no owner, that of the lock. */
+  owner_id: OwnerId.nullable(),
   code: z.enum(LOCK_DENIALS),
   reason: z.string(),
   current_owner_id: OwnerId.nullable(),
   expires_at: Timestamp.nullable(),
   /** When another try can succeed at the earliest, in milliseconds from now. */
   retry_after_ms: z.int().min(0).optional(),
+  /** How many wait for the lock, if any do. */
+  waiters: z.int().min(1).optional(),
 });
 export type DeniedPayload = z.output<typeof DeniedPayload>;
+
+/** What `evt.lock.released` adds where it was not the holder who released the lock. */
+export const LeaseTaken = z.object({
+  /** `broken` by an operator; `gone`: the owner could not be told of its grant. */
+  cause: z.enum(['broken', 'gone']),
+  /** Who held the lock. */
+  owner_id: OwnerId,
+  reason: z.string(),
+  /** Who broke it, if they said so. */
+  operator_id: OwnerId.optional(),
+});
+export type LeaseTaken = z.output<typeof LeaseTaken>;
+
+const WaiterCount = z.int().min(0);
+
+/** What `evt.lock.queued` adds. */
+export const Queued = z.object({
+  owner_id: OwnerId,
+  /** 1 = next. */
+  position: z.int().min(1),
+  waiters: z.int().min(1),
+  /** When the wait ends. */
+  until: Timestamp,
+});
+export type Queued = z.output<typeof Queued>;
+
+/** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. */
+export const WaitEnded = z.object({ owner_id: OwnerId, waiters: WaiterCount });
+export type WaitEnded = z.output<typeof WaitEnded>;
+
+/** What queries tell of a lock beside its state. */
+export const LockView = z.object({
+  /** Of the lease, in milliseconds; 0 when nobody holds the lock. */
+  remaining_ms: z.int().min(0),
+  waiters: WaiterCount,
+  /** Who waits, first come first; `get` alone tells. */
+  queue: z.array(z.object({ owner_id: OwnerId, position: z.int().min(1), until: Timestamp })).optional(),
+});
+export type LockView = z.output<typeof LockView>;
 
 /** The agent `sys_lock_manager`; it speaks under the token `lock`. */
 export const lockContract = defineContract({
   name: 'sys_lock_manager',
   description: 'Leases with fencing tokens, one entity per resource.',
   state: LockState,
+  view: LockView,
   actions: {
     acquire: {
       description: 'Takes the lock for an owner until the lease ends. For the holder it is a refresh.',
       data: z.strictObject({
         owner_id: OwnerId,
         ttl_ms: TtlMs,
+        /** How long the answer may be held back for the lock to come free. */
         wait_ms: z.int().min(0).max(LOCK_LIMITS.maxWaitMs).default(0),
+        /** A lease that was waited for lasts only so long, unless a refresh takes it up. */
+        take_up_ms: z.int().min(LOCK_LIMITS.minTtlMs).max(LOCK_LIMITS.maxTtlMs).optional(),
       }),
       event: 'acquired',
     },
@@ -67,6 +130,39 @@ export const lockContract = defineContract({
       description: 'Ends a lease that its owner holds.',
       data: z.strictObject({ owner_id: OwnerId, fencing_token: EntityVersion.optional() }),
       event: 'released',
+    },
+    cancel: {
+      description: 'Takes an owner who waits for the lock out of the queue.',
+      data: z.strictObject({ owner_id: OwnerId }),
+      event: 'cancelled',
+      eventData: WaitEnded,
+    },
+    break: {
+      description: 'Ends a lease whoever holds it; for operators.',
+      data: z.strictObject({ reason: boundedText(LOCK_LIMITS.reasonCharacters), operator_id: OwnerId.optional() }),
+      event: 'released',
+      eventData: LeaseTaken,
+    },
+    queue: {
+      description: 'An owner begins to wait.',
+      data: z.strictObject({ owner_id: OwnerId, wait_ms: z.int().min(1).max(LOCK_LIMITS.maxWaitMs) }),
+      event: 'queued',
+      eventData: Queued,
+      internal: true,
+    },
+    leave: {
+      description: 'The wait of an owner is over.',
+      data: z.strictObject({ owner_id: OwnerId }),
+      event: 'left',
+      eventData: WaitEnded,
+      internal: true,
+    },
+    withdraw: {
+      description: 'Takes back a grant of which its owner could not be told.',
+      data: z.strictObject({ owner_id: OwnerId, fencing_token: EntityVersion }),
+      event: 'released',
+      eventData: LeaseTaken,
+      internal: true,
     },
   },
   expiryEvent: 'expired',

@@ -73,6 +73,8 @@ interface ActionBase<Data extends z.ZodType> {
   event: string;
   /** Schema of what the rule adds to the event as `data`. */
   eventData?: z.ZodType;
+  /** Only the agent's own process may decide it; as a command from anybody else it is unknown. */
+  internal?: true;
 }
 
 /** An action that creates an entity; answered `already_exists` for a live one. */

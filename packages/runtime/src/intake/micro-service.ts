@@ -1,5 +1,6 @@
 /** The agent as a NATS micro service: discovery, schemas in the endpoints' metadata, statistics. */
 import {
+  commandsOf,
   commandSubject,
   commandWildcard,
   GetQuery,
@@ -59,7 +60,7 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     metadata: { meshforge: options.version },
     statsHandler: (endpoint) => Promise.resolve(stats.of(lastToken(endpoint.subject)) ?? null),
   });
-  for (const [action, { data, event, description, eventData }] of Object.entries(agent.actions)) {
+  for (const [action, { data, event, description, eventData }] of commandsOf(agent.actions)) {
     service.addEndpoint(action, {
       subject: commandSubject(agent.name, action),
       queue,

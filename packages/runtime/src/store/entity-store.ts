@@ -38,6 +38,8 @@ const MAX_RACES = 100;
 const MAX_RACE_PAUSE_MS = 20;
 /** Tries to reach the server before a command that was never published is answered `unavailable`. */
 const MAX_UNREACHED = 4;
+/** And at least so long, in milliseconds: a stream without a leader says so at once, and mostly has one soon. */
+const PATIENCE_MS = 1_000;
 /** How often, and how often at most, the log is asked whether a lease in its last moments has ended: for five seconds. */
 const LEASE_POLL_MS = 50;
 const MAX_LEASE_POLLS = 100;
@@ -104,6 +106,8 @@ export class EntityStore {
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
+    const startedAt = clock.monotonic();
+    const isHopeless = (): boolean => ++unreached >= MAX_UNREACHED && clock.monotonic() - startedAt >= PATIENCE_MS;
     let polls = 0;
 
     for (;;) {
@@ -111,7 +115,7 @@ export class EntityStore {
       if (sighting === undefined) {
         const look = await this.#look(entityId, mustAskLeader);
         if (look.kind === 'unavailable') {
-          if (++unreached >= MAX_UNREACHED && doubtful === undefined) return unreachable(command, look.why);
+          if (isHopeless() && doubtful === undefined) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
@@ -134,8 +138,7 @@ export class EntityStore {
           const forgotten = await this.#forgottenCommit(command, entity);
           if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
           if (forgotten.kind === 'taken') return this.#recall(command, forgotten.sequence);
-          if (++unreached >= MAX_UNREACHED)
-            return unreachable(command, 'the stream did not say which commands it holds');
+          if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }

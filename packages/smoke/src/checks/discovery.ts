@@ -1,5 +1,12 @@
 /** A stranger can find the agents and learn what they take. */
-import { commandSubject, decode, inventoryContract, lockContract, type AgentContract } from '@meshforge/protocol';
+import {
+  commandsOf,
+  commandSubject,
+  decode,
+  inventoryContract,
+  lockContract,
+  type AgentContract,
+} from '@meshforge/protocol';
 import { z } from 'zod';
 import { ask } from '../ask.ts';
 import { CheckFailed, fact, type Check } from '../check.ts';
@@ -28,7 +35,7 @@ function describesItself(contract: AgentContract): Check {
     const { name, endpoints } = info.value;
     expectEqual('name of the service', name, contract.name);
     const subjects = endpoints.map((endpoint) => endpoint.subject);
-    for (const action of Object.keys(contract.actions)) {
+    for (const [action] of commandsOf(contract.actions)) {
       const wanted = commandSubject(contract.name, action);
       const endpoint = endpoints.find((each) => each.subject === wanted);
       if (endpoint === undefined)
