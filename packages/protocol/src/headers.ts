@@ -7,6 +7,10 @@ export const HEADERS = {
   replayed: 'Mesh-Replayed',
   /** The commits that came before, as the agent needs them to recognise a retry; private to the agent. */
   recent: 'Mesh-Recent',
+  /** What an agent's rules keep of the entity beside its state; private to the agent. */
+  notes: 'Mesh-Notes',
+  /** The lease that stood before a commit and still stands; private to the agent. */
+  lease: 'Mesh-Lease',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   baggage: 'baggage',

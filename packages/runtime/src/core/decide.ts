@@ -8,6 +8,7 @@
 import {
   agentToken,
   check,
+  LIMITS,
   printable,
   type ConflictPayload,
   type JsonObject,
@@ -55,6 +56,9 @@ export interface CommitPlan {
   data: JsonObject | undefined;
   /** Milliseconds since the epoch at which the server shall end the lease. */
   expiresAt: number | undefined;
+  /** Whether the lease that stands goes on. */
+  keepLease: boolean;
+  notes: string;
 }
 
 export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
@@ -77,7 +81,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   }
 
   const version = entity.version + 1;
-  const context = { ...commandContext(command), now, nextVersion: version };
+  const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes };
   let result: RuleResult<JsonObject>;
   try {
     // The definition's types tie state and data to the action; here they are known only by their schemas.
@@ -90,7 +94,8 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
     return defect(command, 'threw', cause);
   }
   if (result instanceof Refusal) return refused(agent, command, result);
-  const { state, data, expiresAt } = result instanceof Commit ? result : new Commit(result, undefined, undefined);
+  const accepted = result instanceof Commit ? result : new Commit(result);
+  const { state, data, expiresAt, keepLease, notes = entity.notes } = accepted;
   if (state !== null) {
     const valid = check(agent.state, state);
     if (!valid.ok) return defect(command, `made an invalid state: ${valid.reason}`, undefined);
@@ -101,8 +106,15 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
     return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
   }
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt };
+  if (!NOTES.test(notes)) {
+    const reason = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
+    return defect(command, reason, undefined);
+  }
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt, keepLease, notes };
 }
+
+/** One header line; NATS trims white space at its ends. */
+const NOTES = new RegExp(`^(?:[!-~][ -~]{0,${LIMITS.noteBytes - 1}})?$`);
 
 function commandContext({ entityId, action, commandId }: Command): {
   entityId: string;

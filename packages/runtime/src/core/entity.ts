@@ -1,11 +1,13 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
-import { NO_COMMITS, readRecent, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
+import { NO_COMMITS, readRecent, RECENT_BYTES, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
 export interface StandingLease {
   endsAt: number;
   event: string;
+  /** Of the commit that set it. */
+  version: number;
 }
 
 /**
@@ -15,7 +17,7 @@ export interface StandingLease {
  */
 const LEASE_GUARD_MS = 250;
 /** The server ends what is overdue within seconds of an outage; what is overdue by so much, it must have lost. */
-const LEASE_LOST_MS = 600_000;
+const LEASE_LOST_MS = 10_000;
 
 /**
  * Whether the expiry of a lease may be on its way.
@@ -23,7 +25,12 @@ const LEASE_LOST_MS = 600_000;
  * @param delayMs how long a commit may take from now on
  */
 export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): boolean {
-  return now + delayMs >= endsAt - LEASE_GUARD_MS && now <= endsAt + LEASE_LOST_MS;
+  return now + delayMs >= endsAt - LEASE_GUARD_MS;
+}
+
+/** Whether the server must have lost the schedule that was to end a lease. */
+export function isLost({ endsAt }: StandingLease, now: number): boolean {
+  return now > endsAt + LEASE_LOST_MS;
 }
 
 /** An entity as its log says; what the next command on it is decided against. */
@@ -35,12 +42,21 @@ export interface Entity {
   /** Null when there is no live entity. */
   state: JsonObject | null;
   lease?: StandingLease;
+  /** What its last rule left for the next. */
+  notes: string;
   recent: RecentCommits;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
 }
 
-export const NO_ENTITY: Entity = Object.freeze({ sequence: 0, version: 0, state: null, recent: NO_COMMITS, bytes: 0 });
+export const NO_ENTITY: Entity = Object.freeze({
+  sequence: 0,
+  version: 0,
+  state: null,
+  notes: '',
+  recent: NO_COMMITS,
+  bytes: 0,
+});
 
 /** The version that a command may expect: 0 = no live entity. */
 export function currentVersion(entity: Entity): number {
@@ -57,6 +73,10 @@ export interface LogMessage {
   bytes: number;
   /** Value of `Mesh-Recent`, empty if there is none. */
   recent: string;
+  /** Value of `Mesh-Notes`, empty if there is none. */
+  notes: string;
+  /** The lease that it left as it was. */
+  keptLease?: StandingLease;
   /** Digest of its command's id. */
   digest: string;
   /** Milliseconds since the epoch at which its schedule is due. */
@@ -67,14 +87,14 @@ export interface LogMessage {
 
 /** What a log message says of its entity. An expiry repeats the version of the lease that ended, and ends its state. */
 export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
-  const { sequence, body, bytes, digest, event } = message;
+  const { sequence, body, bytes, digest, event, notes } = message;
   const version = body.entity_version;
   const earlier = readRecent(message.recent);
   if (message.expiredEvent !== undefined) {
     const inline = inlineOutcome(message.expiredEvent, body);
     const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, recent: leased, bytes };
+    return { sequence, version, state, notes, recent: leased, bytes };
   }
   const leased = message.leaseEndsAt !== undefined;
   const inline = leased ? inlineOutcome(event, body) : undefined;
@@ -82,10 +102,30 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     sequence,
     version,
     state: body.state,
-    recent: remember(earlier, { digest, version, sequence, inline }),
+    notes,
+    recent: remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
     bytes,
-    ...(message.leaseEndsAt === undefined ? {} : { lease: { endsAt: message.leaseEndsAt, event } }),
+    ...leaseOf(message),
   };
+}
+
+function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?: StandingLease } {
+  if (leaseEndsAt !== undefined) return { lease: { endsAt: leaseEndsAt, event, version: body.entity_version } };
+  return keptLease === undefined ? {} : { lease: keptLease };
+}
+
+/**
+ * An entity whose newest message is an expiry. The server writes an expiry without a look at what came meanwhile, so the
+ * commit of the highest version is the truth: if it left the very lease alone that has ended, it ends now; if it had
+ * ended the lease itself, the expiry only moves the sequence.
+ */
+export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
+  if (newest.version <= expired.version) return expired;
+  const { lease, ...rest } = newest;
+  const { sequence } = expired;
+  if (lease?.version !== expired.version) return { ...newest, sequence };
+  const { state } = rest;
+  return { ...rest, sequence, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
 }
 
 export function inlineOutcome(
