@@ -79,5 +79,10 @@ test('500', async () => {
   const t = performance.now();
   success(await release(mesh.connection, 'many', 'a'), 'released');
   await Promise.all(all);
-  console.log('served', performance.now() - t, Math.max(...order.map((n, i) => Math.abs(n - i))), order.slice(0, 60).join(' '));
+  console.log(
+    'served',
+    performance.now() - t,
+    Math.max(...order.map((n, i) => Math.abs(n - i))),
+    order.slice(0, 60).join(' '),
+  );
 }, 20_000);

@@ -11,6 +11,7 @@ import type { EntityReader } from './nats/entity-reader.ts';
 import type { StoredHeldCommands } from './nats/held-commands.ts';
 import { rawHeaders } from './nats/raw-headers.ts';
 import type { Requester } from './nats/requester.ts';
+import { untilAnswered } from './nats/server-requirements.ts';
 import { utf8 } from './nats/utf8.ts';
 import type { EntityStore } from './store/entity-store.ts';
 
@@ -37,9 +38,10 @@ const NO_RESPONDERS = 503;
 export async function startCompanion(
   options: CompanionHostOptions & { connection: NatsConnection; held: StoredHeldCommands },
 ): Promise<Companion | undefined> {
-  const { agent, connection, held, onFault } = options;
+  const { agent, clock, connection, held, onFault } = options;
   if (agent.companion === undefined) return undefined;
-  await held.start();
+  held.listen();
+  await untilAnswered(clock, () => held.load());
   const companion = agent.companion(companionHost(options));
   const expiryEvent = agent.lease?.expiryEvent;
   if (expiryEvent === undefined) return companion;

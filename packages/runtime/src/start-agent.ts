@@ -5,6 +5,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { systemClock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
+import { LEASE_LOST_MS } from './core/entity.ts';
 import type { Companion, RefusedCommand } from './core/companion.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
@@ -89,7 +90,14 @@ async function serve(
   const clock = systemClock;
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
-  const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
+  let leader: string | undefined;
+  const serverClock: ServerClock = new ServerClock(clock, async () => {
+    const { cluster, ts = '' } = await manager.streams.info(stream);
+    if (cluster?.leader !== leader) serverClock.unsettle();
+    leader = cluster?.leader;
+    return ts;
+  });
+  const lostBefore = (): number => serverClock.doneBefore(LEASE_LOST_MS);
   await untilAnswered(clock, () => serverClock.start());
 
   const onFault = (err: unknown): void => logger.error({ err }, 'a message could not be handled');
@@ -101,6 +109,7 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
+    lostBefore,
     measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,
@@ -111,6 +120,7 @@ async function serve(
   const voice = new Voice(connection, agent.name);
   const held = new StoredHeldCommands(connection, requester, agent.name, () => serverClock.now());
   const connected = watchConnection(connection, logger, async () => {
+    serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
   const companion = await startCompanion({
@@ -138,7 +148,16 @@ async function serve(
       ? undefined
       : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
   const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
-  const sweep = new LeaseSweep({ agent, clock, reader, store, subjects, serverNow: () => serverClock.now(), onFault });
+  const sweep = new LeaseSweep({
+    agent,
+    clock,
+    reader,
+    store,
+    subjects,
+    serverNow: () => serverClock.now(),
+    lostBefore,
+    onFault,
+  });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,

@@ -92,6 +92,7 @@ function newStore(stream: SimulatedStream, cacheEntities: number): EntityStore {
     requester: stream,
     clock,
     serverNow: () => now++,
+    lostBefore: () => Number.NEGATIVE_INFINITY,
     measureServerTime: () => Promise.resolve(),
     cache: { entities: cacheEntities, bytes: 1_000_000 },
     maxPayload: () => 1_048_576,

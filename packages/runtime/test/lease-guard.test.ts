@@ -48,6 +48,7 @@ async function burningLamp() {
     requester: stream,
     clock,
     serverNow: () => time.now,
+    lostBefore: () => Number.NEGATIVE_INFINITY,
     measureServerTime: () => Promise.resolve(),
     cache: { entities: 10, bytes: 100_000 },
     maxPayload: () => 1_048_576,

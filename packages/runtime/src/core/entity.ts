@@ -16,8 +16,8 @@ export interface StandingLease {
  * finds by then: measured, it would wipe acknowledged refreshes, and grants that came after a release.
  */
 const LEASE_GUARD_MS = 250;
-/** The server ends what is overdue within seconds of an outage; what is overdue by so much, it must have lost. */
-const LEASE_LOST_MS = 10_000;
+/** A server that is up ends what is overdue within seconds; what is overdue by so much, it must have lost. */
+export const LEASE_LOST_MS = 10_000;
 
 /**
  * Whether the expiry of a lease may be on its way.
@@ -26,11 +26,6 @@ const LEASE_LOST_MS = 10_000;
  */
 export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): boolean {
   return now + delayMs >= endsAt - LEASE_GUARD_MS;
-}
-
-/** Whether the server must have lost the schedule that was to end a lease. */
-export function isLost({ endsAt }: StandingLease, now: number): boolean {
-  return now > endsAt + LEASE_LOST_MS;
 }
 
 /** An entity as its log says; what the next command on it is decided against. */

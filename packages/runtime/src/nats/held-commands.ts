@@ -3,7 +3,7 @@ import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { z } from 'zod';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
-import { apiResponse, MESSAGE_NOT_FOUND, readPublishAck } from './jetstream-errors.ts';
+import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, readPublishAck } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
 import { utf8 } from './utf8.ts';
@@ -35,21 +35,20 @@ export class StoredHeldCommands implements HeldCommands {
     this.#serverNow = serverNow;
   }
 
-  /** Begins to listen, and reads what is there. @throws Error when the stream does not answer */
-  async start(): Promise<void> {
+  /** Begins to hear of new and of answered commands. */
+  listen(): void {
     this.#subscription = this.#connection.subscribe(heldWildcard(this.#agent), {
       callback: (error, message) => {
         if (error === null) this.#see(message.subject, message.data);
       },
     });
-    await this.load();
   }
 
   stop(): void {
     this.#subscription?.unsubscribe();
   }
 
-  /** Reads what is there: after a time without a connection. @throws Error when the stream does not answer */
+  /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
   load(): Promise<void> {
     return this.#read(heldWildcard(this.#agent));
   }
@@ -125,7 +124,7 @@ export class StoredHeldCommands implements HeldCommands {
     for (let sequence = 1; ;) {
       const request = utf8(JSON.stringify({ seq: sequence, next_by_subj: filter }));
       const answer = await this.#requester.request(subject, request);
-      if (answer.kind !== 'answer') throw new Error(`${heldStream(this.#agent)} does not answer: ${answer.why}`);
+      if (answer.kind !== 'answer') throw new NoAnswerError(heldStream(this.#agent), answer.why);
       const { message, error } =
         apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
       if (message === undefined) {

@@ -18,7 +18,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
-import { isEnding, isLost, type Entity } from '../core/entity.ts';
+import { isEnding, type Entity } from '../core/entity.ts';
 import { findCommit, remembersAll, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
@@ -58,6 +58,8 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
+  /** Of leases that ended before this moment, the server must have lost the schedules; milliseconds since the epoch. */
+  lostBefore: () => number;
   /** Asks the server for its time anew; rejects when it does not answer. */
   measureServerTime: () => Promise<void>;
   cache: CacheLimits;
@@ -104,7 +106,7 @@ export class EntityStore {
   }
 
   async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
-    const { agent, clock, onCommit, requester, serverNow } = this.#options;
+    const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
@@ -133,7 +135,7 @@ export class EntityStore {
       sighting = undefined;
 
       const { lease } = entity;
-      if (lease !== undefined && isLost(lease, serverNow())) {
+      if (lease !== undefined && lease.endsAt < lostBefore()) {
         doubtful = undefined;
         const why = await endLostLease(this.#options, entityId, { ...entity, lease });
         this.#cache.delete(entityId);
@@ -209,7 +211,7 @@ export class EntityStore {
       if (look.kind === 'unavailable') return;
       const { entity } = look.value;
       const { lease } = entity;
-      if (lease === undefined || !isLost(lease, this.#options.serverNow())) return;
+      if (lease === undefined || lease.endsAt >= this.#options.lostBefore()) return;
       await endLostLease(this.#options, entityId, { ...entity, lease });
       this.#cache.delete(entityId);
     });

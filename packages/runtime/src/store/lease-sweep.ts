@@ -1,7 +1,6 @@
 import { entityEventFilter, parseSubject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
-import { isLost } from '../core/entity.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import type { ListSubjects } from './entity-list.ts';
 import type { EntityStore } from './entity-store.ts';
@@ -17,6 +16,7 @@ export interface LeaseSweepOptions {
   store: Pick<EntityStore, 'endLostLease'>;
   subjects: ListSubjects;
   serverNow: () => number;
+  lostBefore: () => number;
   onFault: (error: unknown) => void;
 }
 
@@ -71,12 +71,12 @@ export class LeaseSweep {
   }
 
   async #look(entityId: string): Promise<void> {
-    const { reader, serverNow, store } = this.#options;
+    const { lostBefore, reader, store } = this.#options;
     const read = await reader.entity(entityId, false);
     if (read.kind === 'unavailable') return;
     const { lease } = read.value;
     if (lease === undefined) this.#ends.delete(entityId);
-    else if (isLost(lease, serverNow())) await store.endLostLease(entityId);
+    else if (lease.endsAt < lostBefore()) await store.endLostLease(entityId);
     else this.#ends.set(entityId, lease.endsAt);
   }
 }

@@ -1,5 +1,5 @@
 import type { AnyAgent, LeaseDefinition } from '../core/agent.ts';
-import { isLost, type Entity, type StandingLease } from '../core/entity.ts';
+import type { Entity, StandingLease } from '../core/entity.ts';
 import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
 import { digestOf } from '../nats/digest.ts';
 import type { RequestPort } from '../nats/requester.ts';
@@ -17,13 +17,13 @@ export async function endLostLease(
   options: {
     agent: AnyAgent;
     requester: RequestPort;
-    serverNow: () => number;
+    lostBefore: () => number;
     measureServerTime: () => Promise<void>;
   },
   entityId: string,
   entity: Leased,
 ): Promise<string | undefined> {
-  const { agent, measureServerTime, requester, serverNow } = options;
+  const { agent, lostBefore, measureServerTime, requester } = options;
   const { lease: definition, name } = agent;
   if (definition === undefined) return 'the agent defines no lease';
   try {
@@ -32,7 +32,7 @@ export async function endLostLease(
   } catch {
     return 'the server does not tell its time';
   }
-  if (isLost(entity.lease, serverNow())) await publishCommit(requester, name, expiryOf(definition, entityId, entity));
+  if (entity.lease.endsAt < lostBefore()) await publishCommit(requester, name, expiryOf(definition, entityId, entity));
   return undefined;
 }
 

@@ -115,6 +115,7 @@ class Service {
       requester: this.stream,
       clock: systemClock,
       serverNow: () => 1_000_000,
+      lostBefore: () => Number.NEGATIVE_INFINITY,
       measureServerTime: () => Promise.resolve(),
       cache: DEFAULT_CACHE,
       maxPayload: () => 1_048_576,
