@@ -29,13 +29,17 @@ describe('an agent', () => {
       async () => {
         const lasting = headers();
         lasting.set('Nats-TTL', '60s');
-        const stored = await lockManager.request('held.lock.resource.command', 'held', { headers: lasting });
+        const stored = await lockManager.request('held.lock.resource.command', 'held', {
+          headers: lasting,
+          timeout: 5_000,
+        });
         expect(stored.json()).toMatchObject({ stream: heldLocks.name });
       },
       1,
     );
     expect(heard).toEqual(['held.lock.resource.command']);
-    const read = await manager.streams.getMessage(heldLocks.name, { seq: 1, next_by_subj: 'held.lock.resource.*' });
+    const query = { seq: 1, next_by_subj: 'held.lock.resource.*' };
+    const read = await manager.streams.getMessage(heldLocks.name, query);
     expect(read?.string()).toBe('held');
     expect((await contents(operator))[heldLocks.name]).toBe(1);
   });

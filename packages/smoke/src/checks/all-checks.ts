@@ -8,6 +8,7 @@ import { entityIdChecks } from './entity-ids.ts';
 import { entityVersionChecks } from './entity-versions.ts';
 import { lockHoldingChecks } from './lock-holding.ts';
 import { lockLeaseChecks } from './lock-leases.ts';
+import { lockWaitingChecks } from './lock-waiting.ts';
 import { messageHeaderChecks } from './message-headers.ts';
 import { privateLogChecks } from './private-log.ts';
 import { queryChecks } from './queries.ts';
@@ -32,4 +33,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...signalChecks,
   ...lockHoldingChecks,
   ...lockLeaseChecks,
+  ...lockWaitingChecks,
 ];
