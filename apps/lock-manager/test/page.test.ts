@@ -45,7 +45,7 @@ const readPage = (): Promise<string> => readFile(new URL('../../../docs/locks.md
 
 test('the limits are those of the protocol', async () => {
   const limits = /^## Limits\n([^]*?)^## /m.exec(await readPage())?.[1] ?? '';
-  const numbers = new Set(limits.match(/\d[\d,]*/g));
+  const numbers = new Set(limits.match(/\d+(?:,\d{3})*/g));
   for (const [name, value] of Object.entries(LOCK_LIMITS)) {
     expect(numbers, `${name} stands in the table`).toContain(value.toLocaleString('en'));
   }

@@ -28,7 +28,6 @@ export const ASKERS = {
 export type Asker = (typeof ASKERS)[State][number] | 'an operator';
 
 const TOKENS = ['no token', 'right token', 'older token', 'future token'] as const;
-export type Token = (typeof TOKENS)[number];
 
 /** What can be asked in the name of an owner, as the page heads its columns. */
 export const ACTIONS = [
