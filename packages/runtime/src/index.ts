@@ -1,5 +1,6 @@
 // What users need first: define an agent, start it, talk to it.
 export {
+  annotate,
   commit,
   defineAgent,
   reject,

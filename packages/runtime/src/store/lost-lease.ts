@@ -52,7 +52,6 @@ function expiryOf(
     recent: recent.text,
     headers: [],
     standing: lease,
-    keepLease: false,
     notes,
   };
 }
