@@ -85,8 +85,10 @@ export class Locks {
       lease.throwIfLost();
       return lease;
     } catch (error) {
+      // Who gave up is told at once, everybody else when nothing is held any more.
+      const gaveUp = waiting.signal.aborted;
       const released = lease.release();
-      if (!waiting.signal.aborted) await released;
+      if (!gaveUp) await released;
       throw error;
     } finally {
       for (const signal of signals) signal.removeEventListener('abort', abort);
