@@ -197,7 +197,7 @@ describe('a held lease', () => {
   test('is lost the moment an operator breaks it, and not when another lease of the lock ends', async () => {
     play({});
     const lease = await mesh.acquire('r', { ttlMs: 60_000 });
-    manager.announce('expired', 'r', 0);
+    manager.announce('expired', 'r', 2);
     manager.announce('released', 'other', 1);
     await sleep(100);
     expect(lease.signal.aborted).toBe(false);
@@ -208,6 +208,14 @@ describe('a held lease', () => {
     await lease.release();
     // Somebody else may have it by now.
     expect(asked('release')).toEqual([]);
+  });
+
+  test('is lost when the log says that it has expired, however long its holder would have counted', async () => {
+    play({});
+    const lease = await mesh.acquire('r', { ttlMs: 60_000 });
+    manager.announce('expired', 'r', 1);
+    await until('it is lost', () => lease.signal.aborted, 5_000);
+    expect(lease.signal.reason).toMatchObject({ code: 'lease_lost', details: { cause: 'expired' } });
   });
 
   test('is lost when its client is closed', async () => {
