@@ -4,13 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer } from '@meshforge/nats-server';
+import { lockContract } from '@meshforge/protocol';
 import { connectMesh, type Lease, type Mesh as Client } from '@meshforge/runtime';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { flawsOf } from './support/lease-history.ts';
 import { startLockManagerProcess, startMesh, type Mesh } from './support/lock-manager.ts';
-import { acquire, followEvents, readLock, release, type Announced } from './support/locks.ts';
+import { acquire, followEvents, release, type Announced } from './support/locks.ts';
 
 // For machines that are slow and shared; nothing is measured.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -32,7 +33,7 @@ afterAll(async () => {
 
 const newClient = async (url = mesh.server.url): Promise<Client> => endWithTest(await connectMesh({ servers: url }));
 const ownerOf = async (resource: string): Promise<string | null> =>
-  (await readLock(mesh.connection, resource)).state.owner_id;
+  (await client.get(lockContract, resource))?.state.owner_id ?? null;
 const lossOf = async (lease: Lease): Promise<unknown> => {
   await until('the lease is lost', () => lease.signal.aborted, 30_000);
   return lease.signal.reason;
