@@ -9,7 +9,6 @@ import { connectMesh, type Lease, type Mesh as Client } from '@meshforge/runtime
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
-import { flawsOf } from './support/lease-history.ts';
 import { startLockManagerProcess, startMesh, type Mesh } from './support/lock-manager.ts';
 import { acquire, followEvents, release, type Announced } from './support/locks.ts';
 
@@ -38,6 +37,21 @@ const lossOf = async (lease: Lease): Promise<unknown> => {
   await until('the lease is lost', () => lease.signal.aborted, 30_000);
   return lease.signal.reason;
 };
+/** How many grants the events of a lock tell of. Fails for one that came before the former was given back. */
+function grantsOf(resource: string): number {
+  let grants = 0;
+  let holder: string | null = null;
+  for (const { event, payload } of announced.changes(resource)) {
+    expect(event).not.toBe('expired');
+    if (event === 'acquired' && payload.state.fencing_token === payload.entity_version) {
+      expect(holder).toBe(null);
+      grants++;
+    }
+    holder = event === 'released' ? null : payload.state.owner_id;
+  }
+  return grants;
+}
+
 /** Nothing else of this process runs meanwhile. */
 const block = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
@@ -197,8 +211,7 @@ describe('several locks', () => {
     await until('the last release is announced', () =>
       names.every((name) => announced.changes(name).at(-1)?.event === 'released'),
     );
-    expect(flawsOf(names.flatMap((name) => announced.changes(name)))).toEqual([]);
-    expect(names.flatMap((name) => announced.changes(name)).filter(({ event }) => event === 'expired')).toEqual([]);
+    for (const name of names) expect(grantsOf(name)).toBeGreaterThan(0);
   });
 });
 
