@@ -28,5 +28,6 @@ export type {
   SignalEvent,
   SubscribeOptions,
 } from './client/types.ts';
+export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';
