@@ -19,6 +19,7 @@ export type {
   ChangeEvent,
   CommandOutcome,
   EventSubscription,
+  LeaseProof,
   MeshEvent,
   RequestOptions,
   SignalEvent,

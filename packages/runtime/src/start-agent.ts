@@ -51,6 +51,7 @@ export interface AgentStats {
  * replicas may run; the server's compare-and-set decides between them.
  *
  * @throws MeshError `connection`, `invalid_options`, `server_unsuitable`, `stream_mismatch`
+ * @throws TypeError where the agent's schemas use a type that JSON does not have
  */
 export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
   const resolved = resolveAgentOptions(agent.name, options);

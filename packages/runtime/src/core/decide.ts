@@ -2,19 +2,17 @@
  * The decision: agent, entity and command in, a plan out. Pure, so that it can be made again whenever the
  * compare-and-set shows that somebody else was first.
  *
- * Order of precedence (a malformed message never gets here): already decided → replay; another version than expected →
- * conflict; absent or present against the action → rejected; the action's rule → rejected or denied; else commit.
+ * Order of precedence (a malformed message never gets here): already decided → replay; a lease that is over, or not the
+ * one that the action requires → rejected; another version than expected → conflict; absent or present against the action →
+ * rejected; the action's rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it
+ * must not be told to read and try again.
  */
-import {
-  agentToken,
-  check,
-  printable,
-  type ConflictPayload,
-  type JsonObject,
-  type RejectedPayload,
-} from '@meshforge/protocol';
+import { agentToken, check, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
 import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Entity } from './entity.ts';
+import type { Fences } from './fences.ts';
+import { checkLease, type CommandLease } from './lease-check.ts';
+import { quoted } from './quoted.ts';
 import { findCommit, type RecentCommit } from './recent.ts';
 
 /** Mesh and trace headers, checked: what travels from a command to its event and its reply. */
@@ -25,6 +23,8 @@ export interface Command {
   entityId: string;
   action: string;
   expectedVersion: number | undefined;
+  /** The lease under which it is sent. */
+  lease?: CommandLease | undefined;
   data: JsonObject;
   commandId: string;
   /** Short digest of the id. */
@@ -55,19 +55,25 @@ export interface CommitPlan {
   data: JsonObject | undefined;
   /** Milliseconds since the epoch at which the server shall end the lease. */
   expiresAt: number | undefined;
+  /** What the entity remembers of fencing tokens. */
+  fences: Fences;
 }
 
 export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
   const earlier = findCommit(entity.recent, command.digest);
   if (earlier !== undefined) return { kind: 'replay', commit: earlier };
 
+  const action = agent.actions[command.action];
+  if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
+  const lease = checkLease(action, entity.fences, command);
+  if (lease.kind === 'refused') return rejected(command, lease.code, lease.reason);
+  if (lease.kind === 'defective') return defect(command, lease.what, lease.cause);
+
   const current = currentVersion(entity);
   if (command.expectedVersion !== undefined && command.expectedVersion !== current) {
     return conflict(command, command.expectedVersion, current);
   }
 
-  const action = agent.actions[command.action];
-  if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
   if (action.entity === 'present' && entity.state === null) {
     return rejected(command, 'not_found', `${agentToken(agent.name)} has no entity ${quoted(command.entityId)}`);
   }
@@ -101,7 +107,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
     return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
   }
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt };
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt, fences: lease.fences };
 }
 
 function commandContext({ entityId, action, commandId }: Command): {
@@ -147,11 +153,4 @@ function refused(agent: AnyAgent, command: Command, refusal: Refusal): Plan {
 export function defect(command: Command, what: string, cause: unknown): DefectPlan {
   const reason = `the rule of action ${command.action} is defective: it ${what}`;
   return { kind: 'defect', payload: rejected(command, 'unavailable', reason).payload, cause };
-}
-
-/** Characters of an entity's id that a sentence shows. */
-const SHOWN_CHARACTERS = 80;
-
-function quoted(text: string): string {
-  return `"${printable(text, SHOWN_CHARACTERS)}"`;
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
+import { NO_FENCES, readFences, type Fences } from './fences.ts';
 import { NO_COMMITS, readRecent, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
@@ -36,11 +37,20 @@ export interface Entity {
   state: JsonObject | null;
   lease?: StandingLease;
   recent: RecentCommits;
+  /** The highest fencing token that it has seen of each resource. */
+  fences: Fences;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
 }
 
-export const NO_ENTITY: Entity = Object.freeze({ sequence: 0, version: 0, state: null, recent: NO_COMMITS, bytes: 0 });
+export const NO_ENTITY: Entity = Object.freeze({
+  sequence: 0,
+  version: 0,
+  state: null,
+  recent: NO_COMMITS,
+  fences: NO_FENCES,
+  bytes: 0,
+});
 
 /** The version that a command may expect: 0 = no live entity. */
 export function currentVersion(entity: Entity): number {
@@ -57,6 +67,8 @@ export interface LogMessage {
   bytes: number;
   /** Value of `Mesh-Recent`, empty if there is none. */
   recent: string;
+  /** Value of `Mesh-Fences`, empty if there is none. */
+  fences: string;
   /** Digest of its command's id. */
   digest: string;
   /** Milliseconds since the epoch at which its schedule is due. */
@@ -70,11 +82,12 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
   const { sequence, body, bytes, digest, event } = message;
   const version = body.entity_version;
   const earlier = readRecent(message.recent);
+  const fences = readFences(message.fences);
   if (message.expiredEvent !== undefined) {
     const inline = inlineOutcome(message.expiredEvent, body);
     const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, recent: leased, bytes };
+    return { sequence, version, state, recent: leased, fences, bytes };
   }
   const leased = message.leaseEndsAt !== undefined;
   const inline = leased ? inlineOutcome(event, body) : undefined;
@@ -83,6 +96,7 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     version,
     state: body.state,
     recent: remember(earlier, { digest, version, sequence, inline }),
+    fences,
     bytes,
     ...(message.leaseEndsAt === undefined ? {} : { lease: { endsAt: message.leaseEndsAt, event } }),
   };

@@ -5,6 +5,7 @@
 import {
   check,
   CommandBody,
+  commandsOf,
   CONFLICT_STATUS,
   decodeJson,
   EntityId,
@@ -73,7 +74,7 @@ export class CommandIntake {
   async execute(action: string, bytes: Uint8Array, headers: ReadHeaders): Promise<StoreOutcome> {
     const started = performance.now();
     const decide = async (): Promise<StoreOutcome> => {
-      const outcome = await this.#admit(action, bytes, headers);
+      const outcome = await this.#admit(action, bytes, headers, false);
       this.#tell(action, headers.lines, outcome, started);
       return outcome;
     };
@@ -86,7 +87,7 @@ export class CommandIntake {
     const started = performance.now();
     const headers = readCommandHeaders(message);
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
-    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers);
+    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, true);
     if (!(decided instanceof Promise)) {
       this.#conclude(action, message, headers.lines, decided, started);
       return;
@@ -104,15 +105,23 @@ export class CommandIntake {
     return malformed(action, null, { code: 'invalid_command', reason });
   }
 
-  #admit(action: string, bytes: Uint8Array, headers: ReadHeaders): StoreOutcome | Promise<StoreOutcome> {
+  /** @param fromOutside whether it came over the wire, on which actions of the agent's own are unknown */
+  #admit(
+    action: string,
+    bytes: Uint8Array,
+    headers: ReadHeaders,
+    fromOutside: boolean,
+  ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, maxInFlight, store } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
     }
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined) {
-      const known = Object.keys(agent.actions).join(', ');
+    if (definition === undefined || (fromOutside && definition.internal === true)) {
+      const known = commandsOf(agent.actions)
+        .map(([name]) => name)
+        .join(', ');
       const reason = `unknown action: expected one of ${known}`;
       return malformed(action, null, { code: 'unknown_action', reason });
     }
@@ -127,10 +136,12 @@ export class CommandIntake {
     if (!body.ok) return malformed(action, entityId, body);
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
+    const { lease } = body.value;
     const command: Command = {
       entityId: body.value.entity_id,
       action,
       expectedVersion: body.value.expected_version,
+      lease: lease && { resource: lease.resource, fencingToken: lease.fencing_token },
       data: data.value as JsonObject,
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),

@@ -27,7 +27,7 @@ export function prepareAttempt(
   maxPayload: number,
 ): Attempt | StoreOutcome {
   const { entityId, commandId, digest, headers } = command;
-  const { event, version, state, data, expiresAt } = plan;
+  const { event, version, state, data, expiresAt, fences } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
@@ -44,6 +44,7 @@ export function prepareAttempt(
       body,
       commandId,
       recent,
+      fences,
       headers,
       lease,
       standing: entity.lease,
@@ -54,7 +55,8 @@ export function prepareAttempt(
         sequence,
         version,
         state,
-        bytes: body.length + recent.length,
+        bytes: body.length + recent.length + fences.length,
+        fences,
         recent: remember(entity.recent, { digest, version, sequence, inline }),
         ...(lease === undefined ? {} : { lease: { endsAt: lease.endsAt, event } }),
       };
