@@ -184,8 +184,8 @@ describe('a decision', () => {
   });
 
   test('about a lease says what was sent, what was seen and what is asked for', () => {
-    const decided = (action: string, lease?: Lease): unknown => {
-      return decide(agent, { ...NO_ENTITY, fences: 'a%2Eb.5' }, { ...command, action, lease }, 0);
+    const decided = (name: string, lease?: Lease): unknown => {
+      return decide(agent, { ...NO_ENTITY, fences: 'a%2Eb.5' }, { ...command, action: name, lease }, 0);
     };
     expect(decided('put', { resource: 'a.b', fencingToken: 4 })).toEqual({
       kind: 'rejected',
