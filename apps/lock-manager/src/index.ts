@@ -1,16 +1,23 @@
 import { lockContract } from '@meshforge/protocol';
 import { defineAgent } from '@meshforge/runtime';
-import { acquire, expire, refresh, release } from './rules.ts';
+import { acquire, breakLease, cancel, expire, leave, queue, refresh, release, withdraw } from './rules.ts';
+import { WaitingRoom } from './waiting/waiting-room.ts';
 
 const { actions, expiryEvent } = lockContract;
 
-/** The agent `sys_lock_manager`: leases with fencing tokens, one entity per resource. */
+/** The agent `sys_lock_manager`: leases with fencing tokens, one entity per resource, and a queue for each. */
 export const lockManager = defineAgent({
   ...lockContract,
   actions: {
     acquire: { ...actions.acquire, entity: 'any', rule: acquire },
     refresh: { ...actions.refresh, entity: 'any', rule: refresh },
     release: { ...actions.release, entity: 'any', rule: release },
+    cancel: { ...actions.cancel, entity: 'any', rule: cancel },
+    break: { ...actions.break, entity: 'any', rule: breakLease },
+    queue: { ...actions.queue, entity: 'any', rule: queue },
+    leave: { ...actions.leave, entity: 'any', rule: leave },
+    withdraw: { ...actions.withdraw, entity: 'any', rule: withdraw },
   },
-  lease: { expiryEvent, expire },
+  lease: { expiryEvent, events: [actions.acquire.event], expire },
+  companion: (host) => new WaitingRoom(host),
 });

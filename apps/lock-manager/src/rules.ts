@@ -1,32 +1,42 @@
 /**
  * The rules of leases: pure functions of a lock, a command's data and the time.
  *
- * A lease ends when the log says so, that is when the NATS server has committed its expiry, and not when some clock
- * passes `expires_at`: so no two grants of one lock are ever unexpired in the log (I7).
+ * A lease ends when the log says so, that is when its expiry is committed, and not when some clock passes `expires_at`: so no
+ * two grants of one lock are ever unexpired in the log (I7). A free lock goes to whoever waits first, and to nobody who comes
+ * later.
  *
  * A lease in its last 250 ms cannot be refreshed, for its expiry may be on its way; the runtime lets everything else wait
- * until the log says that it has ended. After an outage the server ends what is overdue within seconds; only a lease that
- * is overdue by 10 minutes, whose expiry it must have lost, may be taken over.
+ * until the log says that it has ended.
  */
-import { LIMITS, LOCK_LIMITS, printable, type LockDenial, type LockState } from '@meshforge/protocol';
-import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
+import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
+import { commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
+import { denied, isHeld, quoted, type Held } from './denied.ts';
+import { dequeue, enqueue, isFull, keyOf, positionOf, readQueue, writeQueue, type Queue } from './waiting/queue.ts';
 
 type Result = RuleResult<LockState>;
-type Held = LockState & { owner_id: string };
-
-const OVERDUE_MS = 600_000;
+type Denial = ReturnType<typeof denied>;
 
 export function acquire(
   lock: LockState | null,
-  { owner_id: owner, ttl_ms: ttlMs }: { owner_id: string; ttl_ms: number },
+  data: { owner_id: string; ttl_ms: number; take_up_ms?: number | undefined },
   context: RuleContext,
 ): Result {
-  if (!isHeld(lock) || isOverdue(lock, context.now)) {
-    return lease(owner, context.nextVersion, iso(context.now), context.now + ttlMs);
+  const { owner_id: owner, ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs } = data;
+  const { now, nextVersion } = context;
+  const queue = readQueue(context.notes, now);
+  if (isHeld(lock)) {
+    if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
+    const left = Math.max(0, Date.parse(lock.expires_at) - now);
+    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
+    return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: queue.length });
   }
-  if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
-  const left = Math.max(0, Date.parse(lock.expires_at) - context.now);
-  return denied('held', owner, lock, `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}`, left);
+  const first = queue[0];
+  if (first !== undefined && first.key !== keyOf(owner)) {
+    return denied('held', owner, null, `nobody holds the lock${others(queue)}`, { waiters: queue.length });
+  }
+  const waited = first !== undefined;
+  const rest = waited ? dequeue(queue, owner) : queue;
+  return lease(owner, nextVersion, iso(now), now + (waited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
 }
 
 export function refresh(
@@ -44,7 +54,71 @@ export function release(
   context: RuleContext,
 ): Result {
   const held = requireHolder(lock, data);
-  return 'code' in held ? held : commit({ ...held, owner_id: null, expires_at: iso(context.now) });
+  return 'code' in held ? held : commit(ended(held, context));
+}
+
+/** Ends a lease whoever holds it. */
+export function breakLease(
+  lock: LockState | null,
+  { reason, operator_id: operator }: { reason: string; operator_id?: string | undefined },
+  context: RuleContext,
+): Result {
+  if (!isHeld(lock)) return denied('not_held', null, null, 'nobody holds the lock');
+  const taken = { cause: 'broken', owner_id: lock.owner_id, reason };
+  return commit(ended(lock, context), { data: operator === undefined ? taken : { ...taken, operator_id: operator } });
+}
+
+/** Takes back a grant of which its owner could not be told. */
+export function withdraw(
+  lock: LockState | null,
+  data: { owner_id: string; fencing_token: number },
+  context: RuleContext,
+): Result {
+  const held = requireHolder(lock, data);
+  if ('code' in held) return held;
+  const reason = 'the owner is gone: nobody takes answers at its inbox any more';
+  return commit(ended(held, context), { data: { cause: 'gone', owner_id: held.owner_id, reason } });
+}
+
+/** An owner begins to wait, or waits until another time; the lease that stands goes on. */
+export function queue(
+  lock: LockState | null,
+  { owner_id: owner, since, until }: { owner_id: string; since: number; until: number },
+  { notes, now }: RuleContext,
+): Result {
+  const before = readQueue(notes, now);
+  const isFree = !isHeld(lock) && (before.length === 0 || positionOf(before, owner) === 1);
+  if (lock === null || isFree) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
+  if (isHeld(lock) && lock.owner_id === owner)
+    return denied('held', owner, lock, 'the owner holds the lock: refresh it');
+  if (isFull(before) && positionOf(before, owner) === 0) {
+    const reason = `${before.length} owners wait for the lock, as many as may: try again later`;
+    return denied('queue_full', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
+  }
+  const after = enqueue(before, owner, { since, until });
+  const position = positionOf(after, owner);
+  const data = { owner_id: owner, position, waiters: after.length, until: iso(until) };
+  return commit(lock, { data, keepLease: true, notes: writeQueue(after) });
+}
+
+/** A place in the queue is taken away; the lease that stands goes on. */
+export function leave(
+  lock: LockState | null,
+  { key, owner_id: owner }: { key: string; owner_id?: string | undefined },
+  { notes, now }: RuleContext,
+): Result {
+  // A wait that is over ends by itself, but a clock elsewhere may not have come so far.
+  if (lock === null || readQueue(notes, 0).every((place) => place.key !== key)) {
+    const waiters = readQueue(notes, now).length;
+    return denied('not_waiting', owner ?? null, null, 'the owner does not wait for the lock', { waiters });
+  }
+  const after = readQueue(notes, now).filter((place) => place.key !== key);
+  const data = { ...(owner === undefined ? {} : { owner_id: owner }), waiters: after.length };
+  return commit(lock, { data, keepLease: true, notes: writeQueue(after) });
+}
+
+export function cancel(lock: LockState | null, data: { owner_id: string }, context: RuleContext): Result {
+  return leave(lock, { ...data, key: keyOf(data.owner_id) }, context);
 }
 
 /** The state after a lease has ended: nobody's, and everything else as it was. */
@@ -52,24 +126,28 @@ export function expire(lock: LockState): LockState {
   return { ...lock, owner_id: null };
 }
 
-function extend(lock: Held, owner: string, ttlMs: number, { now }: RuleContext): Result {
+function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleContext): Result {
   const left = Date.parse(lock.expires_at) - now;
   if (left <= LOCK_LIMITS.guardMs) {
     const reason = `the lease ends at ${lock.expires_at}, too soon to refresh it: acquire the lock anew after that`;
-    return denied('too_late', owner, lock, reason, Math.max(0, left));
+    return denied('too_late', owner, lock, reason, { retryAfterMs: Math.max(0, left) });
   }
-  return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs);
+  return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs, readQueue(notes, now));
 }
 
-function lease(owner: string, token: number, acquiredAt: string, expiresAt: number): Result {
+function lease(owner: string, token: number, acquiredAt: string, expiresAt: number, waiting: Queue): Result {
   const state = { owner_id: owner, fencing_token: token, acquired_at: acquiredAt, expires_at: iso(expiresAt) };
-  return commit(state, { expiresAt });
+  return commit(state, { expiresAt, notes: writeQueue(waiting) });
+}
+
+function ended(lock: Held, { now }: RuleContext): LockState {
+  return { ...lock, owner_id: null, expires_at: iso(now) };
 }
 
 function requireHolder(
   lock: LockState | null,
   { owner_id: owner, fencing_token: token }: { owner_id: string; fencing_token?: number | undefined },
-): Held | ReturnType<typeof reject> {
+): Held | Denial {
   if (!isHeld(lock)) return denied('not_held', owner, null, 'nobody holds the lock');
   if (lock.owner_id !== owner) {
     return denied('not_holder', owner, lock, `${quoted(lock.owner_id)} holds the lock, not ${quoted(owner)}`);
@@ -81,34 +159,11 @@ function requireHolder(
   return lock;
 }
 
-function denied(
-  code: LockDenial,
-  owner: string,
-  lock: Held | null,
-  reason: string,
-  retryAfterMs?: number,
-): ReturnType<typeof reject> {
-  return reject(code, reason, {
-    owner_id: owner,
-    current_owner_id: lock?.owner_id ?? null,
-    expires_at: lock?.expires_at ?? null,
-    ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
-  });
-}
-
-function isHeld(lock: LockState | null): lock is Held {
-  return lock !== null && lock.owner_id !== null;
-}
-
-function isOverdue(lock: Held, now: number): boolean {
-  return now - Date.parse(lock.expires_at) > OVERDUE_MS;
+function others(waiting: Queue): string {
+  if (waiting.length === 0) return '';
+  return waiting.length === 1 ? ', and another owner waits for it' : `, and ${waiting.length} owners wait for it`;
 }
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/** An owner in a sentence; `current_owner_id` has it in full. */
-function quoted(owner: string): string {
-  return `"${printable(owner, LIMITS.keyCharacters)}"`;
 }

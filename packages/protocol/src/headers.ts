@@ -9,6 +9,10 @@ export const HEADERS = {
   recent: 'Mesh-Recent',
   /** The highest fencing token that the entity has seen of each resource; private to the agent. */
   fences: 'Mesh-Fences',
+  /** What an agent's rules keep of the entity beside its state; private to the agent. */
+  notes: 'Mesh-Notes',
+  /** The lease that stood before a commit and still stands; private to the agent. */
+  lease: 'Mesh-Lease',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   baggage: 'baggage',

@@ -19,6 +19,8 @@ export const LIMITS = {
   fencesBytes: 3_168,
   /** Bytes of an entity's state as JSON: half of the server's default 1 MiB payload; the rest holds data and headers. */
   stateBytes: 524_288,
+  /** Bytes of what an agent's rules keep beside the state: the server allows 64 KiB of headers. */
+  noteBytes: 16_384,
   /** Bytes of a command or query body: the server's default payload limit. */
   commandBytes: 1_048_576,
   /** Levels of arrays and objects in what a caller sends: deeper ones serve nobody and overflow recursive readers. */

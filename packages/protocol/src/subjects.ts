@@ -113,6 +113,35 @@ export function entityStream(agent: string): string {
   return `ENTITIES_${agentToken(agent)}`;
 }
 
+/** `held.<agent>.<entity>.<key>`: a command whose answer is held back. Only the agent's own processes may publish to it. */
+export function heldSubject(agent: string, entityId: string, key: string): string {
+  return `held.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
+}
+
+/** `held.<agent>.*.*`: all commands whose answer an agent holds back. */
+export function heldWildcard(agent: string): string {
+  return `held.${agentToken(agent)}.*.*`;
+}
+
+/** Undefined for any subject that {@link heldSubject} does not build. */
+export function parseHeldSubject(subject: string): { agent: string; entityId: string; key: string } | undefined {
+  const [prefix, agent = '', entity = '', keyToken = '', ...rest] = subject.split('.');
+  const entityId = decodeToken(entity);
+  const key = decodeToken(keyToken);
+  if (prefix !== 'held' || rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
+  return entityId === undefined || key === undefined ? undefined : { agent, entityId, key };
+}
+
+/** `held.<agent>.<entity>.*`: all held commands of one entity. */
+export function heldFilter(agent: string, entityId: string): string {
+  return `held.${agentToken(agent)}.${encodeToken(entityId)}.*`;
+}
+
+/** `HELD_<agent>` */
+export function heldStream(agent: string): string {
+  return `HELD_${agentToken(agent)}`;
+}
+
 /** What a subject says; `agent` is the token under which the agent speaks. */
 export type ParsedSubject =
   | { kind: 'command'; agent: string; action: string }

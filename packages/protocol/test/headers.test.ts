@@ -110,7 +110,7 @@ describe('the numbers of the wire', () => {
       defaultTtlMs: 30_000,
       maxWaitMs: 600_000,
       guardMs: 250,
-      maxWaiters: 1_000,
+      maxWaiters: 512,
       maxResources: 32,
       reasonCharacters: 256,
     });

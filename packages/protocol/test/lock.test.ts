@@ -184,7 +184,9 @@ describe('the end of a lease or of a wait', () => {
 
   it.each([
     [WaitEnded, { owner_id: 'me', waiters: 0 }, true],
+    [WaitEnded, { waiters: 3 }, true],
     [WaitEnded, { owner_id: 'me' }, false],
+    [WaitEnded, { owner_id: null, waiters: 0 }, false],
     [Queued, { owner_id: 'me', position: 1, waiters: 1, until: NOON }, true],
     [Queued, { owner_id: 'me', position: 0, waiters: 1, until: NOON }, false],
     [Queued, { owner_id: 'me', position: 1, waiters: 0, until: NOON }, false],

@@ -144,7 +144,7 @@ const locks: typeof inventory = {
     ['evt.lock.denied', { ...denial, code: 'not_holder' }],
     ['evt.lock.denied', { ...denial, code: 'too_late' }],
     ['evt.lock.denied', { ...denial, code: 'held', waiters: 3, retry_after_ms: 1_250 }],
-    ['evt.lock.denied', { ...denial, code: 'queue_full', waiters: 1_000 }],
+    ['evt.lock.denied', { ...denial, code: 'queue_full', waiters: 512 }],
     ['evt.lock.denied', { ...denial, code: 'not_waiting' }],
     ['evt.lock.denied', { ...denial, code: 'cancelled' }],
     ['evt.lock.denied', { ...denial, owner_id: null, code: 'not_held', current_owner_id: null, expires_at: null }],

@@ -3,7 +3,10 @@ import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol'
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { systemClock } from './clock.ts';
+import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
+import { LEASE_LOST_MS } from './core/entity.ts';
+import type { Companion, RefusedCommand } from './core/companion.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
@@ -12,12 +15,15 @@ import { Voice } from './intake/reply.ts';
 import { CommandStats, type ActionStats } from './intake/stats.ts';
 import { connectNats } from './nats/connect.ts';
 import { EntityReader } from './nats/entity-reader.ts';
+import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import { ensureStream, entityStreamSettings, signalsStreamSettings } from './nats/streams.ts';
+import { ensureStream, entityStreamSettings, heldStreamSettings, signalsStreamSettings } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
+import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
+import { LeaseSweep } from './store/lease-sweep.ts';
 import { VERSION } from './version.ts';
 
 /** An agent that serves. */
@@ -60,9 +66,11 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
   );
   try {
     const manager = await requireServer(connection, systemClock);
+    const replicas = resolved.streamReplicas;
     for (const settings of [
-      entityStreamSettings(agent, resolved.streamReplicas),
-      signalsStreamSettings(resolved.streamReplicas),
+      entityStreamSettings(agent, replicas),
+      signalsStreamSettings(replicas),
+      ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
     ]) {
       await untilAnswered(systemClock, () => ensureStream(manager, settings));
     }
@@ -83,10 +91,17 @@ async function serve(
   const clock = systemClock;
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
-  const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
+  let leader: string | undefined;
+  const serverClock: ServerClock = new ServerClock(clock, async () => {
+    const { cluster, ts = '' } = await manager.streams.info(stream);
+    if (cluster?.leader !== leader) serverClock.unsettle();
+    leader = cluster?.leader;
+    return ts;
+  });
+  const lostBefore = (): number => serverClock.doneBefore(LEASE_LOST_MS);
   await untilAnswered(clock, () => serverClock.start());
-  const connected = watchConnection(connection, logger, () => serverClock.measure());
 
+  const onFault = (err: unknown): void => logger.error({ err }, 'a message could not be handled');
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
   const reader = new EntityReader(agent, requester, options.streamReplicas);
   const store = new EntityStore({
@@ -95,21 +110,56 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
+    lostBefore,
+    measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,
     onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
+    onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
   });
   const stats = new CommandStats(Object.keys(agent.actions));
   const voice = new Voice(connection, agent.name);
-  const onFault = (err: unknown): void => logger.error({ err }, 'a message could not be handled');
-  const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
-  const commands = new CommandIntake({ ...shared, store, stats });
-  const queries = new QueryIntake({
-    ...shared,
-    reader,
-    maxPayload,
-    subjects: async (filter) => (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {},
+  const held = new StoredHeldCommands(connection, requester, agent.name, () => serverClock.now());
+  const connected = watchConnection(connection, logger, async () => {
+    serverClock.unsettle();
+    await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
+  const companion = await startCompanion({
+    agent,
+    connection,
+    store,
+    reader,
+    requester,
+    held,
+    voice,
+    stats,
+    clock,
+    serverNow: () => serverClock.now(),
+    inboxPrefix: options.replyPrefix,
+    onFault,
+  });
+  const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
+  const holdsBack =
+    companion === undefined ? undefined : (command: RefusedCommand, code: string) => companion.holdsBack(command, code);
+  const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
+  const subjects: ListSubjects = async (filter) =>
+    (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
+  const view =
+    companion === undefined
+      ? undefined
+      : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
+  const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
+  const sweep = new LeaseSweep({
+    agent,
+    clock,
+    reader,
+    store,
+    subjects,
+    serverNow: () => serverClock.now(),
+    lostBefore,
+    onFault,
+  });
+  if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,
     connection,
@@ -127,13 +177,15 @@ async function serve(
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
       await service.stop();
-      await Promise.all([commands.drained(), queries.drained()]);
+      await Promise.all([commands.drained(), queries.drained(), companion?.stop()]);
       await connection.flush();
     };
     const timeout = new AbortController();
     await Promise.race([drain().catch(() => {}), clock.sleep(options.drainTimeoutMs, timeout.signal)]);
     timeout.abort();
     store.stop();
+    sweep.stop();
+    held.stop();
     serverClock.stop();
     requester.close();
     await connection.close();

@@ -29,7 +29,7 @@ describe('an agent is refused', () => {
   });
 
   test('when an action uses the expiry event', () => {
-    const lease = { expiryEvent: 'created', expire: () => null };
+    const lease = { expiryEvent: 'created', events: ['created'], expire: () => null };
     expect(() => defineAgent({ name: 'counter', state, actions: { create }, lease })).toThrow(/expiry event/);
   });
 });

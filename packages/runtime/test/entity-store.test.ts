@@ -11,7 +11,7 @@ import { commit, defineAgent, reject } from '../src/core/agent.ts';
 import { digestOf } from '../src/nats/digest.ts';
 import { EntityReader } from '../src/nats/entity-reader.ts';
 import { EntityStore } from '../src/store/entity-store.ts';
-import type { StoreOutcome } from '../src/store/outcome.ts';
+import type { StoreOutcome } from '../src/core/outcome.ts';
 import { SimulatedStream, type Fault } from './simulated-stream.ts';
 
 const counter = defineAgent({
@@ -92,6 +92,8 @@ function newStore(stream: SimulatedStream, cacheEntities: number): EntityStore {
     requester: stream,
     clock,
     serverNow: () => now++,
+    lostBefore: () => Number.NEGATIVE_INFINITY,
+    measureServerTime: () => Promise.resolve(),
     cache: { entities: cacheEntities, bytes: 1_000_000 },
     maxPayload: () => 1_048_576,
     onDefect: (_action, reason) => expect.unreachable(reason),

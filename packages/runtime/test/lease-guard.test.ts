@@ -8,7 +8,7 @@ import { commit, defineAgent } from '../src/core/agent.ts';
 import { digestOf } from '../src/nats/digest.ts';
 import { EntityReader } from '../src/nats/entity-reader.ts';
 import { EntityStore } from '../src/store/entity-store.ts';
-import type { StoreOutcome } from '../src/store/outcome.ts';
+import type { StoreOutcome } from '../src/core/outcome.ts';
 import { SimulatedStream } from './simulated-stream.ts';
 
 const END = 10_000;
@@ -25,7 +25,7 @@ const lamp = defineAgent({
     },
     quench: { data: z.object({}), event: 'quenched', entity: 'present', rule: () => ({ on: false }) },
   },
-  lease: { expiryEvent: 'burnt', expire: () => ({ on: false }) },
+  lease: { expiryEvent: 'burnt', events: ['acquired'], expire: () => ({ on: false }) },
 });
 
 /** A stream with a lamp that burns until END, a store on it, and the hands of the clock. */
@@ -48,6 +48,8 @@ async function burningLamp() {
     requester: stream,
     clock,
     serverNow: () => time.now,
+    lostBefore: () => Number.NEGATIVE_INFINITY,
+    measureServerTime: () => Promise.resolve(),
     cache: { entities: 10, bytes: 100_000 },
     maxPayload: () => 1_048_576,
     onDefect: (_action, reason) => expect.unreachable(reason),

@@ -7,6 +7,7 @@ import {
   HEADERS,
   lockContract,
   LockState,
+  LockView,
   SuccessPayload,
 } from '@meshforge/protocol';
 import { expect } from 'vitest';
@@ -73,11 +74,19 @@ export function denial(reply: RawReply): DeniedPayload {
   return StrictDenied.parse(reply.payload);
 }
 
+const LockResult = LeasePayload.extend(LockView.shape).strict();
+
 /** The lock as `get` shows it. */
-export async function readLock(connection: Connection, resource: string): Promise<LeasePayload> {
+export async function viewLock(connection: Connection, resource: string): Promise<ReturnType<typeof LockResult.parse>> {
   const { body, errorCode } = await sendQuery(connection, LOCKS, 'get', { entity_id: resource });
   expect({ errorCode, body }).toMatchObject({ errorCode: 0 });
-  return LeasePayload.parse(body);
+  return LockResult.parse(body);
+}
+
+/** The lock as `get` shows it, without what depends on the moment. */
+export async function readLock(connection: Connection, resource: string): Promise<LeasePayload> {
+  const { remaining_ms: _remaining, waiters: _waiters, queue: _queue, ...lock } = await viewLock(connection, resource);
+  return lock;
 }
 
 export function endOf({ state }: LeasePayload): number {

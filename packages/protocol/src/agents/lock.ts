@@ -10,8 +10,8 @@ export const LOCK_LIMITS = {
   maxWaitMs: 600_000,
   /** A lease this close to its end cannot be refreshed: the expiry may already be on its way. */
   guardMs: 250,
-  /** Owners that wait for one lock; each adds some 20 bytes to every commit on it. */
-  maxWaiters: 1_000,
+  /** Owners that wait for one lock; each adds 31 bytes to every commit on it. */
+  maxWaiters: 512,
   /** Locks that one `acquire` of the client takes together. */
   maxResources: 32,
   /** Characters of the reason for which a lease is broken: it rides on the event. */
@@ -89,7 +89,7 @@ export const Queued = z.object({
 export type Queued = z.output<typeof Queued>;
 
 /** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. */
-export const WaitEnded = z.object({ owner_id: OwnerId, waiters: WaiterCount });
+export const WaitEnded = z.object({ owner_id: OwnerId.optional(), waiters: WaiterCount });
 export type WaitEnded = z.output<typeof WaitEnded>;
 
 /** What queries tell of a lock beside its state. */
@@ -145,14 +145,14 @@ export const lockContract = defineContract({
     },
     queue: {
       description: 'An owner begins to wait.',
-      data: z.strictObject({ owner_id: OwnerId, wait_ms: z.int().min(1).max(LOCK_LIMITS.maxWaitMs) }),
+      data: z.strictObject({ owner_id: OwnerId, since: z.int().min(0), until: z.int().min(0) }),
       event: 'queued',
       eventData: Queued,
       internal: true,
     },
     leave: {
       description: 'The wait of an owner is over.',
-      data: z.strictObject({ owner_id: OwnerId }),
+      data: z.strictObject({ key: z.string(), owner_id: OwnerId.optional() }),
       event: 'left',
       eventData: WaitEnded,
       internal: true,

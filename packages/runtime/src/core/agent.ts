@@ -1,5 +1,6 @@
 import { assertEventName, isName, type JsonObject } from '@meshforge/protocol';
 import type { z } from 'zod';
+import type { AgentHost, Companion } from './companion.ts';
 
 /** What a rule knows besides state and data. It has no clock of its own: time is given. */
 export interface RuleContext {
@@ -10,6 +11,8 @@ export interface RuleContext {
   now: number;
   /** The version that the entity will have if the command commits. */
   nextVersion: number;
+  /** What the last commit's rule left for the next; empty if nothing. */
+  notes: string;
 }
 
 /** A rule's acceptance with more than the new state. */
@@ -17,12 +20,34 @@ export class Commit<State> {
   readonly state: State | null;
   readonly data: JsonObject | undefined;
   readonly expiresAt: number | undefined;
+  readonly keepLease: boolean;
+  readonly notes: string | undefined;
 
-  constructor(state: State | null, data: JsonObject | undefined, expiresAt: number | undefined) {
+  constructor(state: State | null, { data, expiresAt, keepLease = false, notes }: CommitOptions = {}) {
     this.state = state;
     this.data = data;
     this.expiresAt = expiresAt;
+    this.keepLease = keepLease;
+    this.notes = notes;
   }
+}
+
+/** What a commit can have beside the new state. */
+export interface CommitOptions {
+  /** Added to the event. */
+  data?: JsonObject;
+  /**
+   * Milliseconds since the epoch, server clock, at least 250 ms ahead: makes the commit a lease that the NATS server itself
+   * ends; the agent must define `lease`.
+   */
+  expiresAt?: number;
+  /** Leaves the lease that stands, if one does, as it is; any other commit without `expiresAt` ends it. */
+  keepLease?: boolean;
+  /**
+   * Printable ASCII of at most 16 KiB that rides with the entity, seen by its rules and nobody else, until another commit
+   * brings its own. Left out, those of before stay.
+   */
+  notes?: string;
 }
 
 /** A rule's refusal. */
@@ -38,17 +63,9 @@ export class Refusal {
   }
 }
 
-/**
- * Accepts a command.
- * @param state the entity after it; null deletes the entity.
- * @param more `data` is added to the event. `expiresAt` (ms since the epoch, server clock, at least 250 ms ahead) makes
- * the commit a lease that the NATS server itself ends; the agent must define `lease`.
- */
-export function commit<State>(
-  state: State | null,
-  more: { data?: JsonObject; expiresAt?: number } = {},
-): Commit<State> {
-  return new Commit(state, more.data, more.expiresAt);
+/** Accepts a command. @param state the entity after it; null deletes the entity. */
+export function commit<State>(state: State | null, options: CommitOptions = {}): Commit<State> {
+  return new Commit(state, options);
 }
 
 /**
@@ -109,6 +126,8 @@ export type Action<State, Data extends z.ZodType> =
 export interface LeaseDefinition<State> {
   /** Name of the event that the NATS server commits when a lease ends unrefreshed. */
   expiryEvent: string;
+  /** Names of the events that grant or move leases. */
+  events: readonly string[];
   /** The state after a lease has ended; pure. */
   expire: (state: State) => State | null;
 }
@@ -122,6 +141,8 @@ export interface Agent<State = never, Data extends Record<string, z.ZodType> = R
   readonly lease?: LeaseDefinition<State>;
   /** Payload schema of `evt.<agent>.denied`; with it, refusals of the agent's own rules are answered so. */
   readonly denied?: z.ZodType;
+  /** Begins what each replica does beside deciding. */
+  readonly companion?: (host: AgentHost) => Companion;
 }
 
 /**
@@ -137,6 +158,7 @@ export function defineAgent<StateSchema extends z.ZodType, Data extends Record<s
   actions: { [Name in keyof Data]: Action<z.output<StateSchema>, Data[Name]> };
   lease?: LeaseDefinition<z.output<StateSchema>>;
   denied?: z.ZodType;
+  companion?: (host: AgentHost) => Companion;
 }): Agent<z.output<StateSchema>, Data> {
   const { name } = definition;
   requireName('agent', name);

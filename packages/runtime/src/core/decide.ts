@@ -7,7 +7,14 @@
  * rejected; the action's rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it
  * must not be told to read and try again.
  */
-import { agentToken, check, type ConflictPayload, type JsonObject, type RejectedPayload } from '@meshforge/protocol';
+import {
+  agentToken,
+  check,
+  LIMITS,
+  type ConflictPayload,
+  type JsonObject,
+  type RejectedPayload,
+} from '@meshforge/protocol';
 import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Entity } from './entity.ts';
 import type { Fences } from './fences.ts';
@@ -57,6 +64,9 @@ export interface CommitPlan {
   expiresAt: number | undefined;
   /** What the entity remembers of fencing tokens. */
   fences: Fences;
+  /** Whether the lease that stands goes on. */
+  keepLease: boolean;
+  notes: string;
 }
 
 export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
@@ -83,7 +93,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   }
 
   const version = entity.version + 1;
-  const context = { ...commandContext(command), now, nextVersion: version };
+  const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes };
   let result: RuleResult<JsonObject>;
   try {
     // The definition's types tie state and data to the action; here they are known only by their schemas.
@@ -96,7 +106,8 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
     return defect(command, 'threw', cause);
   }
   if (result instanceof Refusal) return refused(agent, command, result);
-  const { state, data, expiresAt } = result instanceof Commit ? result : new Commit(result, undefined, undefined);
+  const accepted = result instanceof Commit ? result : new Commit(result);
+  const { state, data, expiresAt, keepLease, notes = entity.notes } = accepted;
   if (state !== null) {
     const valid = check(agent.state, state);
     if (!valid.ok) return defect(command, `made an invalid state: ${valid.reason}`, undefined);
@@ -107,8 +118,16 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
     return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
   }
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt, fences: lease.fences };
+  if (!NOTES.test(notes)) {
+    const reason = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
+    return defect(command, reason, undefined);
+  }
+  const { fences } = lease;
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt, keepLease, notes, fences };
 }
+
+/** One header line; NATS trims white space at its ends. */
+const NOTES = new RegExp(`^(?:[!-~][ -~]{0,${LIMITS.noteBytes - 1}})?$`);
 
 function commandContext({ entityId, action, commandId }: Command): {
   entityId: string;

@@ -1,12 +1,14 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
 import { NO_FENCES, readFences, type Fences } from './fences.ts';
-import { NO_COMMITS, readRecent, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
+import { NO_COMMITS, readRecent, RECENT_BYTES, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
 export interface StandingLease {
   endsAt: number;
   event: string;
+  /** Of the commit that set it. */
+  version: number;
 }
 
 /**
@@ -15,8 +17,8 @@ export interface StandingLease {
  * finds by then: measured, it would wipe acknowledged refreshes, and grants that came after a release.
  */
 const LEASE_GUARD_MS = 250;
-/** The server ends what is overdue within seconds of an outage; what is overdue by so much, it must have lost. */
-const LEASE_LOST_MS = 600_000;
+/** A server that is up ends what is overdue within seconds; what is overdue by so much, it must have lost. */
+export const LEASE_LOST_MS = 10_000;
 
 /**
  * Whether the expiry of a lease may be on its way.
@@ -24,7 +26,7 @@ const LEASE_LOST_MS = 600_000;
  * @param delayMs how long a commit may take from now on
  */
 export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): boolean {
-  return now + delayMs >= endsAt - LEASE_GUARD_MS && now <= endsAt + LEASE_LOST_MS;
+  return now + delayMs >= endsAt - LEASE_GUARD_MS;
 }
 
 /** An entity as its log says; what the next command on it is decided against. */
@@ -36,6 +38,8 @@ export interface Entity {
   /** Null when there is no live entity. */
   state: JsonObject | null;
   lease?: StandingLease;
+  /** What its last rule left for the next. */
+  notes: string;
   recent: RecentCommits;
   /** The highest fencing token that it has seen of each resource. */
   fences: Fences;
@@ -47,6 +51,7 @@ export const NO_ENTITY: Entity = Object.freeze({
   sequence: 0,
   version: 0,
   state: null,
+  notes: '',
   recent: NO_COMMITS,
   fences: NO_FENCES,
   bytes: 0,
@@ -69,6 +74,10 @@ export interface LogMessage {
   recent: string;
   /** Value of `Mesh-Fences`, empty if there is none. */
   fences: string;
+  /** Value of `Mesh-Notes`, empty if there is none. */
+  notes: string;
+  /** The lease that it left as it was. */
+  keptLease?: StandingLease;
   /** Digest of its command's id. */
   digest: string;
   /** Milliseconds since the epoch at which its schedule is due. */
@@ -79,7 +88,7 @@ export interface LogMessage {
 
 /** What a log message says of its entity. An expiry repeats the version of the lease that ended, and ends its state. */
 export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
-  const { sequence, body, bytes, digest, event } = message;
+  const { sequence, body, bytes, digest, event, notes } = message;
   const version = body.entity_version;
   const earlier = readRecent(message.recent);
   const fences = readFences(message.fences);
@@ -87,7 +96,7 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     const inline = inlineOutcome(message.expiredEvent, body);
     const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, recent: leased, fences, bytes };
+    return { sequence, version, state, notes, recent: leased, fences, bytes };
   }
   const leased = message.leaseEndsAt !== undefined;
   const inline = leased ? inlineOutcome(event, body) : undefined;
@@ -95,11 +104,31 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     sequence,
     version,
     state: body.state,
-    recent: remember(earlier, { digest, version, sequence, inline }),
+    notes,
+    recent: remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
     fences,
     bytes,
-    ...(message.leaseEndsAt === undefined ? {} : { lease: { endsAt: message.leaseEndsAt, event } }),
+    ...leaseOf(message),
   };
+}
+
+function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?: StandingLease } {
+  if (leaseEndsAt !== undefined) return { lease: { endsAt: leaseEndsAt, event, version: body.entity_version } };
+  return keptLease === undefined ? {} : { lease: keptLease };
+}
+
+/**
+ * An entity whose newest message is an expiry. The server writes an expiry without a look at what came meanwhile, so the
+ * commit of the highest version is the truth: if it left the very lease alone that has ended, it ends now; if it had
+ * ended the lease itself, the expiry only moves the sequence.
+ */
+export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
+  if (newest.version <= expired.version) return expired;
+  const { lease, ...rest } = newest;
+  const { sequence } = expired;
+  if (lease?.version !== expired.version) return { ...newest, sequence };
+  const { state } = rest;
+  return { ...rest, sequence, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
 }
 
 export function inlineOutcome(

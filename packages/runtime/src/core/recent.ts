@@ -15,7 +15,7 @@ const encoder = new TextEncoder();
 /** Retries are recognised among this many last commands of an entity; the server's dedupe window (10 min) is a second net. */
 export const RECENT_COMMANDS = 32;
 /** Bytes of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
-const RECENT_BYTES = 40_960;
+export const RECENT_BYTES = 40_960;
 
 /** The outcome of a lease commit, kept inline since the next one on its subject rolls its message up. */
 export interface InlineOutcome {
@@ -43,12 +43,12 @@ export interface RecentCommits {
 
 export const NO_COMMITS: RecentCommits = Object.freeze({ text: '', bytes: 0, count: 0 });
 
-/** The list with one more entry, trimmed to its bounds. */
-export function remember(recent: RecentCommits, commit: RecentCommit): RecentCommits {
+/** The list with one more entry, trimmed to its bounds. @param maxBytes less where other headers are long */
+export function remember(recent: RecentCommits, commit: RecentCommit, maxBytes = RECENT_BYTES): RecentCommits {
   const entry = entryOf(commit);
   const entryBytes = bytesOf(entry, commit.inline === undefined);
   let { text, bytes, count } = recent;
-  while (count >= RECENT_COMMANDS || (count > 0 && bytes + entryBytes >= RECENT_BYTES)) {
+  while (count >= RECENT_COMMANDS || (count > 0 && bytes + entryBytes >= maxBytes)) {
     const end = text.indexOf(' ');
     const oldest = end === -1 ? text : text.slice(0, end + 1);
     bytes -= bytesOf(oldest, bytes === text.length);

@@ -6,25 +6,23 @@ import {
   check,
   CommandBody,
   commandsOf,
-  CONFLICT_STATUS,
   decodeJson,
   EntityId,
-  HEADERS,
   LIMITS,
   printable,
-  statusOfCode,
   type Issue,
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
+import type { RefusedCommand } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
 import { digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
-import { refusal, type StoreOutcome } from '../store/outcome.ts';
+import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
-import { answerable, type Voice } from './reply.ts';
+import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
 
 export interface CommandIntakeOptions {
@@ -35,6 +33,10 @@ export interface CommandIntakeOptions {
   /** Commands decided at once; more are answered `unavailable`. */
   maxInFlight: number;
   inboxPrefix: string;
+  /** Whether the answer to a command that was refused will be given later. */
+  holdsBack?: ((command: RefusedCommand, code: string) => boolean) | undefined;
+  /** Milliseconds since the epoch, by the server's clock. */
+  serverNow: () => number;
   onFault: (error: unknown) => void;
 }
 
@@ -74,7 +76,7 @@ export class CommandIntake {
   async execute(action: string, bytes: Uint8Array, headers: ReadHeaders): Promise<StoreOutcome> {
     const started = performance.now();
     const decide = async (): Promise<StoreOutcome> => {
-      const outcome = await this.#admit(action, bytes, headers, false);
+      const outcome = await this.#admit(action, bytes, headers);
       this.#tell(action, headers.lines, outcome, started);
       return outcome;
     };
@@ -87,7 +89,7 @@ export class CommandIntake {
     const started = performance.now();
     const headers = readCommandHeaders(message);
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
-    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, true);
+    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, message);
     if (!(decided instanceof Promise)) {
       this.#conclude(action, message, headers.lines, decided, started);
       return;
@@ -105,20 +107,15 @@ export class CommandIntake {
     return malformed(action, null, { code: 'invalid_command', reason });
   }
 
-  /** @param fromOutside whether it came over the wire, on which actions of the agent's own are unknown */
-  #admit(
-    action: string,
-    bytes: Uint8Array,
-    headers: ReadHeaders,
-    fromOutside: boolean,
-  ): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, maxInFlight, store } = this.#options;
+  /** @param message as which it came over the wire, where the agent's own actions are unknown; none = from this process */
+  #admit(action: string, bytes: Uint8Array, headers: ReadHeaders, message?: Msg): StoreOutcome | Promise<StoreOutcome> {
+    const { agent, holdsBack, maxInFlight, serverNow, store } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
     }
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined || (fromOutside && definition.internal === true)) {
+    if (definition === undefined || (message !== undefined && definition.internal === true)) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
         .join(', ');
@@ -147,29 +144,35 @@ export class CommandIntake {
       digest: digestOf(headers.commandId),
       headers: headers.lines,
     };
-    return store.execute(command);
+    const since = serverNow();
+    const decided = store.execute(command);
+    // Without an inbox there is nobody to answer later.
+    const reply = message?.reply ?? '';
+    if (holdsBack === undefined || reply === '') return decided;
+    const refused = { ...command, reply, since };
+    return decided.then((outcome) =>
+      outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
+    );
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
   #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
     const { stats, voice } = this.#options;
     stats.count(action, outcome.kind, performance.now() - started);
-    if ('code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
+    if (isTold(outcome) && 'code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
   }
 
   #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, lines, outcome, started);
-    if (outcome.kind === 'abandoned') return;
-    if (answerable(message, inboxPrefix) !== 'yes') return;
-    const body = `{"event":"${voice.subject(outcome.event)}","payload":${outcome.payload}}`;
-    if ('code' in outcome) {
-      const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
-      voice.answer(message, body, lines, { status, reason: outcome.reason });
-    } else {
-      voice.answer(message, body, outcome.kind === 'replayed' ? [...lines, [HEADERS.replayed, 'true']] : lines);
-    }
+    if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
+    const answer = voice.answerTo(outcome, lines);
+    voice.answer(message.reply as string, answer.body, answer.lines);
   }
+}
+
+function isTold(outcome: StoreOutcome): outcome is Told {
+  return outcome.kind !== 'abandoned' && outcome.kind !== 'held';
 }
 
 function malformed(

@@ -12,17 +12,19 @@ import {
   statusOfCode,
   type Decoded,
   type Issue,
+  type JsonObject,
   type QueryKind,
   type RejectedPayload,
 } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
+import type { SeenEntity } from '../core/companion.ts';
 import type { Entity } from '../core/entity.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import { entityHistory } from '../store/entity-history.ts';
 import { listEntities, type ListSubjects } from '../store/entity-list.ts';
 import { headersOf } from './command-headers.ts';
-import { answerable, type Voice } from './reply.ts';
+import { answerable, withError, type Voice } from './reply.ts';
 
 export interface QueryIntakeOptions {
   agent: AnyAgent;
@@ -33,6 +35,8 @@ export interface QueryIntakeOptions {
   maxInFlight: number;
   inboxPrefix: string;
   maxPayload: () => number;
+  /** What is told of an entity beside its state. */
+  view?: ((entityId: string, entity: SeenEntity, query: 'get' | 'list') => JsonObject) | undefined;
   onFault: (error: unknown) => void;
 }
 
@@ -104,7 +108,7 @@ export class QueryIntake {
   }
 
   async #get({ entity_id: id, min_version: minVersion = 0 }: GetQuery): Promise<Answered> {
-    const { reader } = this.#options;
+    const { reader, view } = this.#options;
     let read: ReadResult<Entity> = await reader.entity(id, false);
     if (read.kind === 'read' && read.value.version < minVersion) read = await reader.entity(id, true);
     if (read.kind === 'unavailable') return unavailable(id, read.why);
@@ -114,7 +118,7 @@ export class QueryIntake {
       return version === 0 ? notFound(id) : { ok: false, entityId: id, code: 'unavailable', reason };
     }
     if (state === null) return notFound(id);
-    return { ok: true, result: { entity_id: id, entity_version: version, state } };
+    return { ok: true, result: { entity_id: id, entity_version: version, state, ...view?.(id, read.value, 'get') } };
   }
 
   async #history({ entity_id: id, limit, before_version: before }: HistoryQuery): Promise<Answered> {
@@ -125,9 +129,9 @@ export class QueryIntake {
   }
 
   async #list(query: ListQuery): Promise<Answered> {
-    const { agent, reader, subjects, maxPayload } = this.#options;
+    const { agent, reader, subjects, maxPayload, view } = this.#options;
     // Half: a state grows a little as it is wrapped into the answer.
-    const read = await listEntities(agent, reader, subjects, query, maxPayload() / 2);
+    const read = await listEntities(agent, reader, subjects, query, maxPayload() / 2, view);
     return read.kind === 'unavailable' ? unavailable(null, read.why) : { ok: true, result: read.value };
   }
 
@@ -139,7 +143,7 @@ export class QueryIntake {
     if (answered.ok) {
       const body = encode(answered.result);
       if (body.length <= maxPayload()) {
-        voice.answer(message, new TextDecoder().decode(body), lines);
+        voice.answer(message.reply as string, new TextDecoder().decode(body), lines);
         return;
       }
       const reason = `the answer has ${body.length} bytes, more than the server takes: ask with a smaller limit`;
@@ -151,7 +155,7 @@ export class QueryIntake {
     const payload: RejectedPayload = { entity_id: entityId, action, code, reason };
     if (issues.length > 0) payload.issues = issues.slice(0, LIMITS.issues);
     const body = JSON.stringify({ event: voice.subject('rejected'), payload });
-    voice.answer(message, body, lines, { status: statusOfCode(code), reason });
+    voice.answer(message.reply as string, body, withError(lines, { status: statusOfCode(code), reason }));
   }
 }
 

@@ -1,4 +1,5 @@
-import { eventSubject, HEADERS } from '@meshforge/protocol';
+import { CONFLICT_STATUS, eventSubject, HEADERS, statusOfCode } from '@meshforge/protocol';
+import type { StoreOutcome } from '../core/outcome.ts';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { INBOX_PREFIX } from '../nats/connect.ts';
 import { headerText, rawHeaders } from '../nats/raw-headers.ts';
@@ -19,8 +20,10 @@ const INBOX = /^[!-)+-=?-~]{1,1024}$/;
  * Whether a message may be answered: it asks for an answer, and to an inbox. A caller who names another subject would
  * make the agent publish there with its own rights, even into its own log.
  */
-export function answerable(message: Msg, inboxPrefix: string = INBOX_PREFIX): 'yes' | 'no_reply' | 'forged' {
-  const reply = message.reply;
+export function answerable(
+  { reply }: Pick<Msg, 'reply'>,
+  inboxPrefix: string = INBOX_PREFIX,
+): 'yes' | 'no_reply' | 'forged' {
   if (reply === undefined || reply === '') return 'no_reply';
   return reply.startsWith(inboxPrefix) && INBOX.test(reply) ? 'yes' : 'forged';
 }
@@ -45,18 +48,26 @@ export class Voice {
     this.#connection.publish(this.subject(event), utf8(payload), { headers: rawHeaders(headers) });
   }
 
+  /** The answer to a command. */
+  answerTo(outcome: Told, headers: HeaderLines): { body: string; lines: HeaderLines } {
+    const body = `{"event":"${this.subject(outcome.event)}","payload":${outcome.payload}}`;
+    if (!('code' in outcome)) {
+      return { body, lines: outcome.kind === 'replayed' ? [...headers, [HEADERS.replayed, 'true']] : headers };
+    }
+    const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
+    return { body, lines: withError(headers, { status, reason: outcome.reason }) };
+  }
+
   /** Answers whoever asked. @param body JSON text */
-  answer(message: Msg, body: string, headers: HeaderLines, error?: ServiceErrorStatus): void {
-    const lines =
-      error === undefined
-        ? headers
-        : [
-            ...headers,
-            [HEADERS.errorCode, String(error.status)] as const,
-            [HEADERS.error, headerText(error.reason)] as const,
-          ];
-    const reply = message.reply as string;
+  answer(reply: string, body: string, lines: HeaderLines): void {
     if (lines.length === 0) this.#connection.publish(reply, utf8(body));
     else this.#connection.publish(reply, utf8(body), { headers: rawHeaders(lines) });
   }
+}
+
+/** An outcome that somebody is told of. */
+export type Told = Exclude<StoreOutcome, { kind: 'held' | 'abandoned' }>;
+
+export function withError(headers: HeaderLines, { status, reason }: ServiceErrorStatus): HeaderLines {
+  return [...headers, [HEADERS.errorCode, String(status)], [HEADERS.error, headerText(reason)]];
 }

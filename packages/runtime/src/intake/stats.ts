@@ -1,4 +1,4 @@
-import type { StoreOutcome } from '../store/outcome.ts';
+import type { StoreOutcome } from '../core/outcome.ts';
 
 type Kind = StoreOutcome['kind'];
 

@@ -25,10 +25,13 @@ export interface CommitMessage {
   lease?: { endsAt: number; expiryEvent: string } | undefined;
   /** The lease that stands now. */
   standing?: StandingLease | undefined;
+  /** Whether the standing lease goes on. */
+  keepLease: boolean;
+  notes: string;
 }
 
 export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
-  const { entityId, event, lease, standing } = message;
+  const { entityId, event, lease, standing, notes } = message;
   const lines: (readonly [string, string])[] = [
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
     ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
@@ -37,16 +40,32 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
   ];
   if (message.recent !== '') lines.push([HEADERS.recent, message.recent]);
   if (message.fences !== '') lines.push([HEADERS.fences, message.fences]);
+  if (notes !== '') lines.push([HEADERS.notes, notes]);
   if (lease !== undefined) {
     // A schedule on the same subject replaces the one that stands.
     lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);
     lines.push(['Nats-Schedule-Target', entitySubject(agent, entityId, lease.expiryEvent)]);
+  } else if (standing !== undefined && message.keepLease) {
+    lines.push([HEADERS.lease, leaseText(standing)]);
   } else if (standing !== undefined) {
     // The commit ends the lease: the same publish takes its schedule out.
     lines.push(['Nats-Schedule-Next', 'purge']);
     lines.push(['Nats-Scheduler', entitySubject(agent, entityId, standing.event)]);
   }
   return requester.request(entitySubject(agent, entityId, event), message.body, rawHeaders(lines)).then(readPublishAck);
+}
+
+/** Value of `Mesh-Lease`: what {@link readLease} reads. */
+export function leaseText({ event, version, endsAt }: StandingLease): string {
+  return `${event} ${version} ${endsAt}`;
+}
+
+const LEASE = /^([a-z][a-z0-9_]*) (\d{1,16}) (\d{1,16})$/;
+
+/** Undefined for a text that is none of {@link leaseText}. */
+export function readLease(text: string): StandingLease | undefined {
+  const [, event, version, endsAt] = LEASE.exec(text) ?? [];
+  return event === undefined ? undefined : { event, version: Number(version), endsAt: Number(endsAt) };
 }
 
 /** No stream gets this far, and no command's id is this long: a publish that expects one of them is always refused. */

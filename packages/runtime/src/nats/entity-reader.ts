@@ -1,6 +1,6 @@
 import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import { entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
+import { afterExpiry, entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
@@ -55,7 +55,7 @@ export class EntityReader {
     const entity = entityOf(this.#agent, message);
     return message.expiredEvent === undefined
       ? { kind: 'read', value: entity }
-      : this.#withoutStrayExpiry(entityId, entity, authoritative);
+      : this.#afterExpiry(entityId, entity, authoritative);
   }
 
   /** The newest message of an entity; undefined if it never had one. */
@@ -81,10 +81,10 @@ export class EntityReader {
   }
 
   /**
-   * The server writes an expiry without a compare-and-set, so one already on its way can land behind a commit that
-   * ended the lease in the same milliseconds. The higher version is the truth; the expiry only moves the sequence.
+   * The server writes an expiry without a compare-and-set, so it can land behind a commit that ended the lease in the same
+   * milliseconds, and it knows nothing of commits that left the lease as it was.
    */
-  async #withoutStrayExpiry(entityId: string, expired: Entity, authoritative: boolean): Promise<ReadResult<Entity>> {
+  async #afterExpiry(entityId: string, expired: Entity, authoritative: boolean): Promise<ReadResult<Entity>> {
     const reads = await Promise.all(
       this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), authoritative)),
     );
@@ -93,9 +93,9 @@ export class EntityReader {
       if (read.kind === 'unavailable') return read;
       if (read.value === undefined) continue;
       const committed = entityOf(this.#agent, logMessage(this.#agent, read.value));
-      if (committed.version > newest.version) newest = { ...committed, sequence: expired.sequence };
+      if (committed.version > newest.version) newest = committed;
     }
-    return { kind: 'read', value: newest };
+    return { kind: 'read', value: afterExpiry(this.#agent, expired, newest) };
   }
 
   async #last(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {

@@ -111,3 +111,11 @@ function readError({ code, err_code: errorCode, description }: ApiError): Publis
   if (errorCode === SAME_MESSAGE_ID_IN_PROCESS || TRANSIENT_STATUS.has(code)) return { kind: 'unknown', why };
   return { kind: 'refused', why };
 }
+
+/** A stream did not answer a request: nobody leads it for the moment, or the connection broke. */
+export class NoAnswerError extends Error {
+  constructor(stream: string, why: string) {
+    super(`${stream} does not answer: ${why}`);
+    this.name = 'NoAnswerError';
+  }
+}

@@ -3,7 +3,7 @@ import { errors, type NatsConnection } from '@nats-io/nats-core';
 import semver from 'semver';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import { isTransient } from './jetstream-errors.ts';
+import { isTransient, NoAnswerError } from './jetstream-errors.ts';
 
 /** The first server with message schedules as MeshForge uses them. */
 const MINIMUM_SERVER = '2.14.0';
@@ -59,7 +59,7 @@ export async function untilAnswered<T>(clock: Clock, ask: () => Promise<T>): Pro
 function patienceFor(error: unknown): number {
   if (error instanceof JetStreamApiError) return isTransient(error) ? PATIENCE_MS : 0;
   // The client connects again by itself, and what was asked meanwhile is asked again.
-  if (error instanceof errors.TimeoutError || isBroken(error)) return PATIENCE_MS;
+  if (error instanceof errors.TimeoutError || error instanceof NoAnswerError || isBroken(error)) return PATIENCE_MS;
   return hasNoResponders(error) ? NO_RESPONDERS_PATIENCE_MS : 0;
 }
 

@@ -3,6 +3,7 @@ import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import type { AnyAgent } from '../core/agent.ts';
 import type { LogMessage } from '../core/entity.ts';
+import { readLease } from './commit-publisher.ts';
 import { digestOf } from './digest.ts';
 
 /** A message as a stream keeps it. */
@@ -61,13 +62,15 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${stored.sequence} has no state`);
   const recent = headers.get(HEADERS.recent);
   const fences = headers.get(HEADERS.fences);
+  const notes = headers.get(HEADERS.notes);
   const message: LogMessage = {
     entityId: parsed.entityId,
     sequence: stored.sequence,
     event: parsed.event,
     body,
-    bytes: data.length + recent.length + fences.length,
+    bytes: data.length + recent.length + notes.length + fences.length,
     recent,
+    notes,
     fences,
     digest: digestOf(headers.get(HEADERS.commandId)),
   };
@@ -76,7 +79,13 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
     return { ...message, expiredEvent: scheduler?.kind === 'entity' ? scheduler.event : parsed.event };
   }
   const schedule = SCHEDULE.exec(headers.get('Nats-Schedule'))?.[1];
-  if (schedule === undefined) return message;
+  if (schedule === undefined) {
+    const kept = headers.get(HEADERS.lease);
+    if (kept === '') return message;
+    const keptLease = readLease(kept);
+    if (keptLease === undefined) throw new TypeError(`message ${stored.sequence} keeps a lease that is none`);
+    return { ...message, keptLease };
+  }
   const leaseEndsAt = Date.parse(schedule);
   if (Number.isNaN(leaseEndsAt)) throw new TypeError(`message ${stored.sequence} has a lease that ends at no time`);
   return { ...message, leaseEndsAt };

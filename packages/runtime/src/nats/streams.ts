@@ -1,6 +1,14 @@
 /** The streams of MeshForge as data, and how they come into being. */
 import { isDeepStrictEqual } from 'node:util';
-import { entityStream, entityWildcard, REPUBLISH, SIGNALS_STREAM, SIGNALS_SUBJECTS } from '@meshforge/protocol';
+import {
+  entityStream,
+  entityWildcard,
+  heldStream,
+  heldWildcard,
+  REPUBLISH,
+  SIGNALS_STREAM,
+  SIGNALS_SUBJECTS,
+} from '@meshforge/protocol';
 import { JetStreamApiError, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import type { AnyAgent } from '../core/agent.ts';
 import { MeshError } from '../errors.ts';
@@ -12,7 +20,7 @@ const DEDUPE_WINDOW_NS = 10 * 60 * SECOND_NS;
 const SIGNALS_AGE_NS = 7 * 24 * 60 * 60 * SECOND_NS;
 
 /** Settings that the client's types do not know yet. */
-type StreamSettings = Partial<StreamConfig> & { name: string; allow_msg_schedules?: boolean };
+type StreamSettings = Partial<StreamConfig> & { name: string; allow_msg_schedules?: boolean; allow_msg_ttl?: boolean };
 
 /** The log of an agent's entities. */
 export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
@@ -37,6 +45,22 @@ export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamS
     max_age: 0,
     max_msgs_per_subject: -1,
     ...(leased ? { max_msgs: -1, max_bytes: -1, allow_msg_schedules: true } : {}),
+  };
+}
+
+/** Commands whose answers an agent holds back; each leaves by its own time to live. */
+export function heldStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
+  return {
+    name: heldStream(agent.name),
+    description: `MeshForge: commands whose answers the agent ${agent.name} holds back`,
+    subjects: [heldWildcard(agent.name)],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    max_msgs_per_subject: 1,
+    allow_msg_ttl: true,
+    discard: 'old',
+    allow_direct: true,
   };
 }
 

@@ -3,15 +3,17 @@ import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
 import { inlineOutcome, type Entity } from '../core/entity.ts';
-import { remember } from '../core/recent.ts';
+import { RECENT_BYTES, remember } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { refusal, type StoreOutcome } from './outcome.ts';
+import { refusal, type StoreOutcome } from '../core/outcome.ts';
 
 export interface Attempt {
   message: CommitMessage;
   /** The event's payload as JSON text. */
   payload: string;
+  /** What the event adds to the state. */
+  data: JsonObject | undefined;
   entityAt: (sequence: number) => Entity;
 }
 
@@ -27,7 +29,7 @@ export function prepareAttempt(
   maxPayload: number,
 ): Attempt | StoreOutcome {
   const { entityId, commandId, digest, headers } = command;
-  const { event, version, state, data, expiresAt, fences } = plan;
+  const { event, version, state, data, expiresAt, keepLease, notes, fences } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
@@ -37,6 +39,7 @@ export function prepareAttempt(
   const recent = entity.recent.text;
   return {
     payload,
+    data,
     message: {
       entityId,
       event,
@@ -48,6 +51,8 @@ export function prepareAttempt(
       headers,
       lease,
       standing: entity.lease,
+      keepLease,
+      notes,
     },
     entityAt: (sequence) => {
       const inline = lease === undefined ? undefined : inlineOutcome(event, { state, data });
@@ -55,10 +60,15 @@ export function prepareAttempt(
         sequence,
         version,
         state,
-        bytes: body.length + recent.length + fences.length,
+        notes,
         fences,
-        recent: remember(entity.recent, { digest, version, sequence, inline }),
-        ...(lease === undefined ? {} : { lease: { endsAt: lease.endsAt, event } }),
+        bytes: body.length + recent.length + notes.length + fences.length,
+        recent: remember(entity.recent, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+        ...(lease !== undefined
+          ? { lease: { endsAt: lease.endsAt, event, version } }
+          : keepLease && entity.lease !== undefined
+            ? { lease: entity.lease }
+            : {}),
       };
     },
   };

@@ -1,5 +1,6 @@
-import { entityEventFilter, parseSubject, type GetResult } from '@meshforge/protocol';
+import { entityEventFilter, parseSubject, type GetResult, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
+import type { SeenEntity } from '../core/companion.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 
 /** Subjects of a stream that match a filter, with the number of messages on each. */
@@ -26,6 +27,7 @@ export async function listEntities(
   subjects: ListSubjects,
   request: ListRequest,
   maxBytes: number,
+  view?: (entityId: string, entity: SeenEntity, query: 'list') => JsonObject,
 ): Promise<ReadResult<{ entities: GetResult[]; next?: string }>> {
   const ids = await entityIds(agent, subjects, request);
   const entities: GetResult[] = [];
@@ -40,7 +42,8 @@ export async function listEntities(
         return { kind: 'read', value: { entities, next: (entities.at(-1) as GetResult).entity_id } };
       }
       bytes += read.value.bytes;
-      entities.push({ entity_id: ids[at + i] as string, entity_version: version, state });
+      const id = ids[at + i] as string;
+      entities.push({ entity_id: id, entity_version: version, state, ...view?.(id, read.value, 'list') });
     }
   }
   return { kind: 'read', value: { entities } };

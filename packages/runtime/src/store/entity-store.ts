@@ -14,6 +14,7 @@
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
  *   it: another replica may have changed it since.
  */
+import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
@@ -26,7 +27,8 @@ import type { RequestPort } from '../nats/requester.ts';
 import { prepareAttempt, type Attempt } from './attempt.ts';
 import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
 import { firstOutcome } from './first-outcome.ts';
-import { refusal, success, type StoreOutcome } from './outcome.ts';
+import { endLostLease } from './lost-lease.ts';
+import { refusal, success, type StoreOutcome } from '../core/outcome.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
 import { Underway } from './underway.ts';
@@ -56,10 +58,16 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
+  /** Of leases that ended before this moment, the server must have lost the schedules; milliseconds since the epoch. */
+  lostBefore: () => number;
+  /** Asks the server for its time anew; rejects when it does not answer. */
+  measureServerTime: () => Promise<void>;
   cache: CacheLimits;
   /** Bytes that the server takes in one message. */
   maxPayload: () => number;
   onDefect: (action: string, reason: string, cause: unknown) => void;
+  /** Called for each commit of this process, with the entity as it stands then. */
+  onCommit?: (entityId: string, event: string, entity: Entity, data: JsonObject | undefined) => void;
 }
 
 type Decision =
@@ -98,7 +106,7 @@ export class EntityStore {
   }
 
   async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
-    const { agent, clock, requester, serverNow } = this.#options;
+    const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
@@ -125,6 +133,17 @@ export class EntityStore {
       mustAskLeader = true;
       const { entity, asOf } = sighting;
       sighting = undefined;
+
+      const { lease } = entity;
+      if (lease !== undefined && lease.endsAt < lostBefore()) {
+        doubtful = undefined;
+        const why = await endLostLease(this.#options, entityId, { ...entity, lease });
+        this.#cache.delete(entityId);
+        if (why === undefined) continue;
+        if (isHopeless()) return unreachable(command, why);
+        await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+        continue;
+      }
 
       let attempt: Attempt;
       if (doubtful?.message.expectedSequence === entity.sequence) {
@@ -156,7 +175,9 @@ export class EntityStore {
       // Acknowledged so late that the expiry may have wiped it: only another look can tell.
       const overtaken = standing !== undefined && isEnding(standing, serverNow());
       if (result.kind === 'stored' && !overtaken) {
-        this.#cache.set(entityId, { entity: attempt.entityAt(result.sequence), asOf: sentAt });
+        const committed = attempt.entityAt(result.sequence);
+        this.#cache.set(entityId, { entity: committed, asOf: sentAt });
+        onCommit?.(entityId, attempt.message.event, committed, attempt.data);
         return success('committed', attempt.message.event, attempt.payload);
       }
       this.#cache.delete(entityId);
@@ -181,6 +202,19 @@ export class EntityStore {
           break;
       }
     }
+  }
+
+  /** Ends the lease of an entity if the server must have lost its schedule. Never rejects. */
+  endLostLease(entityId: string): Promise<void> {
+    return this.#turns.take(entityId, async () => {
+      const look = await this.#look(entityId, true);
+      if (look.kind === 'unavailable') return;
+      const { entity } = look.value;
+      const { lease } = entity;
+      if (lease === undefined || lease.endsAt >= this.#options.lostBefore()) return;
+      await endLostLease(this.#options, entityId, { ...entity, lease });
+      this.#cache.delete(entityId);
+    });
   }
 
   /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */

@@ -4,7 +4,7 @@ import type { LogMessage } from '../core/entity.ts';
 import type { RecentCommit } from '../core/recent.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
-import { refusal, success, type StoreOutcome } from './outcome.ts';
+import { refusal, success, type StoreOutcome } from '../core/outcome.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 
 const decoder = new TextDecoder();

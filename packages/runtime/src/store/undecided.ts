@@ -1,6 +1,6 @@
 /** Answers to commands that could not be decided now; each changed nothing, and may be sent again. */
 import { rejected, type Command } from '../core/decide.ts';
-import { refusal, type StoreOutcome } from './outcome.ts';
+import { refusal, type StoreOutcome } from '../core/outcome.ts';
 
 export function contended(command: Command, races: number): StoreOutcome {
   const reason = `other writers were first ${races} times: send it again`;

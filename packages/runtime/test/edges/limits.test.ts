@@ -135,7 +135,7 @@ const leases = defineAgent({
       rule: (_state, _data, { now }) => commit({ held: true }, { expiresAt: now + 60_000 }),
     },
   },
-  lease: { expiryEvent: 'expired', expire: () => null },
+  lease: { expiryEvent: 'expired', events: ['acquired'], expire: () => null },
 });
 
 let server: NatsServer;

@@ -33,7 +33,7 @@ export const leases = defineAgent({
     refresh: { ...locks.refresh, entity: 'any', rule: () => reject('not_held', 'nobody holds it') },
     release: { ...locks.release, entity: 'any', rule: (_, { owner_id: owner }, { now }) => lease(owner, now).state },
   },
-  lease: { expiryEvent, expire: (state) => ({ ...state, owner_id: null }) },
+  lease: { expiryEvent, events: ['acquired'], expire: (state) => ({ ...state, owner_id: null }) },
 });
 
 function lease(owner: string, now: number): ReturnType<typeof commit<LockState>> {

@@ -16,6 +16,7 @@ export const guardedContract = defineContract({
     add: { data: z.strictObject({ by: z.int() }), event: 'added' },
     close: { data: none, event: 'closed' },
     keep: { data: z.strictObject({ ms: z.int(), note: z.string().default('') }), event: 'kept' },
+    count: { data: none, event: 'counted' },
     sign: { data: none, event: 'signed', requiresLease: true },
     seal: { data: z.strictObject({ seal: z.string() }), event: 'sealed', requiresLease: true },
     tidy: { data: none, event: 'tidied', internal: true },
@@ -39,6 +40,11 @@ export const guarded = defineAgent({
       entity: 'any',
       rule: (state, { ms, note }, { now }) => commit({ n: state?.n ?? 0, kept: true, note }, { expiresAt: now + ms }),
     },
+    count: {
+      ...actions.count,
+      entity: 'present',
+      rule: (state) => commit({ ...state, n: state.n + 1 }, { keepLease: true }),
+    },
     sign: { ...actions.sign, entity: 'present', rule: signed },
     seal: {
       ...actions.seal,
@@ -48,7 +54,7 @@ export const guarded = defineAgent({
     },
     tidy: { ...actions.tidy, entity: 'present', rule: (state) => ({ ...state, n: 0 }) },
   },
-  lease: { expiryEvent, expire: (state) => ({ ...state, kept: false }) },
+  lease: { events: ['kept'], expiryEvent, expire: (state) => ({ ...state, kept: false }) },
 });
 
 export type More = Partial<RawCommand> & { token?: number; resource?: string };

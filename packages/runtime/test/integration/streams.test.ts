@@ -64,7 +64,7 @@ test('an agent does not start on a SIGNALS stream that another wrote, and says s
 });
 
 test('an agent with leases does not start on a stream that drops its oldest messages when it is full', async () => {
-  const leased = { ...tally, lease: { expiryEvent: 'expired', expire: () => null } };
+  const leased = { ...tally, lease: { expiryEvent: 'expired', events: ['acquired'], expire: () => null } };
   const startLeased = () => startAgent(leased, { nats: { servers: server.url } });
   for (const bound of [{ max_msgs: 1_000 }, { max_bytes: 1_000_000 }]) {
     await spoil('ENTITIES_tally', bound, startLeased);

@@ -115,6 +115,8 @@ class Service {
       requester: this.stream,
       clock: systemClock,
       serverNow: () => 1_000_000,
+      lostBefore: () => Number.NEGATIVE_INFINITY,
+      measureServerTime: () => Promise.resolve(),
       cache: DEFAULT_CACHE,
       maxPayload: () => 1_048_576,
       onDefect: (_action, reason, cause) => this.#faults.push(cause ?? reason),
@@ -130,7 +132,12 @@ class Service {
       inboxPrefix: '_INBOX',
       onFault: (error: unknown) => this.#faults.push(error),
     };
-    this.#commands = new CommandIntake({ ...shared, store, stats: new CommandStats(Object.keys(items.actions)) });
+    this.#commands = new CommandIntake({
+      ...shared,
+      store,
+      stats: new CommandStats(Object.keys(items.actions)),
+      serverNow: () => 1_000_000,
+    });
     this.#queries = new QueryIntake({
       ...shared,
       reader,

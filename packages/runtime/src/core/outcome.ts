@@ -10,6 +10,8 @@ export type StoreOutcome =
       code: string;
       reason: string;
     }
+  /** Its answer is held back; the agent's companion sees to it. */
+  | { kind: 'held' }
   /** The agent stopped while the fate of a publish was unknown: no answer would be true. */
   | { kind: 'abandoned' };
 

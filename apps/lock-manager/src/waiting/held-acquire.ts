@@ -1,0 +1,53 @@
+/** What the waiting room reads of held commands, and what it says in their name. */
+import { HEADERS, type JsonObject, type LockDenial, type LockState } from '@meshforge/protocol';
+import type { HeldCommand, StoreOutcome } from '@meshforge/runtime';
+
+/** How long a command may wait, in milliseconds; 0 = not at all. */
+export function waitMsOf(action: string, data: JsonObject): number {
+  return action === 'acquire' ? Number(data['wait_ms'] ?? 0) : 0;
+}
+
+export function ownerOf({ data }: Pick<HeldCommand, 'data'>): string {
+  return data['owner_id'] as string;
+}
+
+let sent = 0;
+
+/** A command of the lock manager itself, for the sake of one that waits. */
+export function internally(
+  replica: string,
+  { commandId, entityId, headers }: Pick<HeldCommand, 'commandId' | 'entityId' | 'headers'>,
+  action: 'queue' | 'leave' | 'withdraw',
+  data: JsonObject,
+): Pick<HeldCommand, 'entityId' | 'action' | 'data' | 'commandId' | 'headers'> {
+  const id = `${replica}.${++sent}`;
+  const own: [string, string][] = [[HEADERS.commandId, id]];
+  if (commandId !== '') own.push([HEADERS.causationId, commandId]);
+  const others = headers.filter(([name]) => name !== HEADERS.commandId && name !== HEADERS.causationId);
+  return { entityId, action, data, commandId: id, headers: [...own, ...others] };
+}
+
+/** A refusal that no rule has made. */
+export function refused(
+  { action, data, entityId }: HeldCommand,
+  code: (LockDenial & 'cancelled') | 'unavailable',
+  reason: string,
+): StoreOutcome {
+  if (code === 'unavailable') {
+    const payload = JSON.stringify({ entity_id: entityId, action, code, reason });
+    return { kind: 'unavailable', event: 'rejected', payload, code, reason };
+  }
+  const denial = { entity_id: entityId, owner_id: data['owner_id'], current_owner_id: null, expires_at: null };
+  return { kind: 'denied', event: 'denied', payload: JSON.stringify({ ...denial, code, reason }), code, reason };
+}
+
+/** The lease that an outcome has just granted; undefined for any other, as for one that extends a lease. */
+export function takenNow(outcome: StoreOutcome): { owner_id: string; fencing_token: number } | undefined {
+  if (outcome.kind !== 'committed' || outcome.event !== 'acquired') return undefined;
+  const { entity_version: version, state } = JSON.parse(outcome.payload) as {
+    entity_version: number;
+    state: LockState;
+  };
+  const { fencing_token: token, owner_id: owner } = state;
+  return owner === null || token !== version ? undefined : { owner_id: owner, fencing_token: token };
+}

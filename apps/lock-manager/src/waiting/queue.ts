@@ -1,0 +1,60 @@
+/**
+ * The owners who wait for a lock, as they stand in the notes of its entity: so the compare-and-set of the lock decides who
+ * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its end>`, first come first: by the
+ * server's clock, as each replica knows it, and not by who won a race to the log.
+ */
+import { LOCK_LIMITS } from '@meshforge/protocol';
+import { digestOf } from '@meshforge/runtime';
+
+export interface Place {
+  /** Short digest of the owner: owners can be long, and every commit on the lock carries all places. */
+  key: string;
+  /** When the wait began and when it ends, in milliseconds since the epoch. */
+  since: number;
+  until: number;
+}
+
+export type Queue = readonly Place[];
+
+export const keyOf: (ownerId: string) => string = digestOf;
+
+/** Those who still wait. A wait that is over ends by itself: it never holds up the next. */
+export function readQueue(notes: string, now: number): Queue {
+  if (notes === '') return [];
+  return notes
+    .split(' ')
+    .map((word) => {
+      const [key = '', since = '', until = ''] = word.split('.');
+      return { key, since: parseInt(since, 36), until: parseInt(until, 36) };
+    })
+    .filter(({ until }) => until > now);
+}
+
+export function writeQueue(queue: Queue): string {
+  return queue.map(({ key, since, until }) => `${key}.${since.toString(36)}.${until.toString(36)}`).join(' ');
+}
+
+/** 1 = next, 0 = does not wait. */
+export function positionOf(queue: Queue, ownerId: string): number {
+  const key = keyOf(ownerId);
+  return queue.findIndex((place) => place.key === key) + 1;
+}
+
+/** With an owner behind all who came before; one who waits already keeps the place, with a new end of the wait. */
+export function enqueue(queue: Queue, ownerId: string, { since, until }: Pick<Place, 'since' | 'until'>): Queue {
+  const key = keyOf(ownerId);
+  const before = queue.find((place) => place.key === key);
+  const others = queue.filter((place) => place.key !== key);
+  const mine = { key, since: Math.min(since, before?.since ?? since), until };
+  const at = others.findIndex((place) => place.since > mine.since);
+  return at === -1 ? [...others, mine] : [...others.slice(0, at), mine, ...others.slice(at)];
+}
+
+export function dequeue(queue: Queue, ownerId: string): Queue {
+  const key = keyOf(ownerId);
+  return queue.filter((place) => place.key !== key);
+}
+
+export function isFull(queue: Queue): boolean {
+  return queue.length >= LOCK_LIMITS.maxWaiters;
+}
