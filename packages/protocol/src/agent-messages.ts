@@ -41,12 +41,12 @@ export function agentMessages(contract: AgentContract): AgentMessages {
   const { name, actions, state, view } = contract;
   const results = resultSchemas(state, view);
   return {
-    commands: commandsOf(actions).map(([action, { data, description = '', event }]) => ({
+    commands: commandsOf(actions).map(([action, { data, description = '', event, requiresLease }]) => ({
       action,
       event: eventSubject(name, event),
       subject: commandSubject(name, action),
       description,
-      schema: commandSchema(data),
+      schema: commandSchema(data, requiresLease !== undefined),
     })),
     events: eventMessages(contract),
     queries: QUERY_KINDS.map((kind) => ({

@@ -12,7 +12,7 @@ import type { JsonObject } from './primitives.ts';
 import { agentToken, eventSubject } from './subjects.ts';
 
 /** Version of the wire; the packages have versions of their own. */
-export const PROTOCOL_VERSION = '0.14';
+export const PROTOCOL_VERSION = '0.15';
 
 /**
  * Describes agents; those that ship with MeshForge unless others are given. The same contracts give the same document.

@@ -11,6 +11,11 @@ export interface ActionContract {
   event: string;
   /** Schema of the event's `data`, if the action adds any. */
   eventData?: z.ZodType;
+  /**
+   * A command must name the lease under which it is sent: any lease, or one on the resource that the function names. The
+   * agent knows the function; on the wire it says only that there must be a lease.
+   */
+  requiresLease?: true | ((command: never) => string);
   /** The agent's own process decides it; as a command from anybody else it is unknown. */
   internal?: true;
 }

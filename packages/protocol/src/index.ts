@@ -13,7 +13,7 @@ export {
   type LockDenial,
 } from './agents/lock.ts';
 export { readOutcome, type Outcome } from './outcome.ts';
-export { CommandBody, commandSchema } from './command.ts';
+export { CommandBody, CommandLease, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
 export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
 export { commandJsonSchema, jsonSchemas, type AgentJsonSchemas, type JsonSchema } from './json-schema.ts';

@@ -63,13 +63,14 @@ function companionHost(options: CompanionHostOptions): AgentHost {
     held,
     serverNow,
     sleep: (ms, signal) => clock.sleep(ms, signal),
-    execute: ({ entityId, action, data, commandId, headers }) => {
+    execute: ({ entityId, action, lease, data, commandId, headers }) => {
       const schema = agent.actions[action]?.data;
       const valid = schema === undefined ? undefined : check(schema, data, 'data');
       if (valid?.ok !== true) throw new TypeError(`${action}: ${valid?.reason ?? 'no such action'}`);
       const checked = valid.value as JsonObject;
       const digest = digestOf(commandId);
-      return store.execute({ entityId, action, expectedVersion: undefined, data: checked, commandId, digest, headers });
+      const expectedVersion = undefined;
+      return store.execute({ entityId, action, expectedVersion, lease, data: checked, commandId, digest, headers });
     },
     look: async (entityId): Promise<SeenEntity | undefined> => {
       const read = await reader.entity(entityId, true);

@@ -53,9 +53,9 @@ export class WaitingRoom implements Companion {
     // Whoever expects a version cannot mean the one after the wait.
     if (code !== 'held' || waitMs === 0 || expectedVersion !== undefined || this.#isStopping) return false;
     if (this.#host.held.size >= MAX_HELD) return false;
-    const { commandId, entityId, headers, reply, since } = command;
+    const { commandId, entityId, headers, lease, reply, since } = command;
     const keeper = this.#host.replica;
-    const held = { entityId, action, data, commandId, headers, reply, since, until: since + waitMs, keeper };
+    const held = { entityId, action, lease, data, commandId, headers, reply, since, until: since + waitMs, keeper };
     this.#do(() => this.#admit(held));
     return true;
   }

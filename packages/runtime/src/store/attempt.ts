@@ -29,7 +29,7 @@ export function prepareAttempt(
   maxPayload: number,
 ): Attempt | StoreOutcome {
   const { entityId, commandId, digest, headers } = command;
-  const { event, version, state, data, expiresAt, aside, notes } = plan;
+  const { event, version, state, data, expiresAt, aside, notes, fences } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
@@ -47,6 +47,7 @@ export function prepareAttempt(
       body,
       commandId,
       recent,
+      fences,
       headers,
       lease,
       standing: entity.lease,
@@ -60,7 +61,8 @@ export function prepareAttempt(
         version,
         state,
         notes,
-        bytes: body.length + recent.length + notes.length,
+        fences,
+        bytes: body.length + recent.length + notes.length + fences.length,
         recent:
           aside === 'forgotten'
             ? entity.recent
