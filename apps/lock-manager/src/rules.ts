@@ -9,7 +9,7 @@
  * until the log says that it has ended.
  */
 import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
-import { commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
+import { annotate, commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
 import { denied, isHeld, quoted, type Held } from './denied.ts';
 import { dequeue, enqueue, isFull, keyOf, positionOf, readQueue, writeQueue, type Queue } from './waiting/queue.ts';
 
@@ -98,7 +98,7 @@ export function queue(
   const after = enqueue(before, owner, { since, until });
   const position = positionOf(after, owner);
   const data = { owner_id: owner, position, waiters: after.length, until: iso(until) };
-  return commit(lock, { data, keepLease: true, notes: writeQueue(after) });
+  return annotate(writeQueue(after), data);
 }
 
 /** A place in the queue is taken away; the lease that stands goes on. */
@@ -114,7 +114,7 @@ export function leave(
   }
   const after = readQueue(notes, now).filter((place) => place.key !== key);
   const data = { ...(owner === undefined ? {} : { owner_id: owner }), waiters: after.length };
-  return commit(lock, { data, keepLease: true, notes: writeQueue(after) });
+  return annotate(writeQueue(after), data);
 }
 
 export function cancel(lock: LockState | null, data: { owner_id: string }, context: RuleContext): Result {

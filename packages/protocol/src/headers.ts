@@ -11,7 +11,9 @@ export const HEADERS = {
   fences: 'Mesh-Fences',
   /** What an agent's rules keep of the entity beside its state; private to the agent. */
   notes: 'Mesh-Notes',
-  /** The lease that stood before a commit and still stands; private to the agent. */
+  /** On a commit that changed nothing but the notes; private to the agent. */
+  aside: 'Mesh-Aside',
+  /** The lease that stood before such a commit and still stands; private to the agent. */
   lease: 'Mesh-Lease',
   traceparent: 'traceparent',
   tracestate: 'tracestate',

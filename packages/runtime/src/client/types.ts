@@ -42,6 +42,8 @@ export interface RequestOptions<Data> {
   trace?: { traceparent?: string; tracestate?: string; baggage?: string };
   /** For all tries together, in milliseconds; default 10,000. */
   timeoutMs?: number;
+  /** For one try, in milliseconds; default that of the client. For commands whose answer may be held back. */
+  tryTimeoutMs?: number;
 }
 
 /** A committed change. */

@@ -15,8 +15,8 @@ import {
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
-import { Commit, Refusal, type AnyAgent, type RuleResult } from './agent.ts';
-import { currentVersion, type Entity } from './entity.ts';
+import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
+import { currentVersion, type Aside, type Entity } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
 import { quoted } from './quoted.ts';
@@ -64,8 +64,8 @@ export interface CommitPlan {
   expiresAt: number | undefined;
   /** What the entity remembers of fencing tokens. */
   fences: Fences;
-  /** Whether the lease that stands goes on. */
-  keepLease: boolean;
+  /** Set where nothing but the notes changes: version, state and lease stay. */
+  aside: Aside | undefined;
   notes: string;
 }
 
@@ -106,8 +106,9 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
     return defect(command, 'threw', cause);
   }
   if (result instanceof Refusal) return refused(agent, command, result);
+  if (result instanceof Annotation) return annotated(action, entity, command, result, lease.fences);
   const accepted = result instanceof Commit ? result : new Commit(result);
-  const { state, data, expiresAt, keepLease, notes = entity.notes } = accepted;
+  const { state, data, expiresAt, notes = entity.notes } = accepted;
   if (state !== null) {
     const valid = check(agent.state, state);
     if (!valid.ok) return defect(command, `made an invalid state: ${valid.reason}`, undefined);
@@ -118,14 +119,34 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
     return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
   }
-  if (!NOTES.test(notes)) {
-    const reason = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
-    return defect(command, reason, undefined);
-  }
-  const { fences } = lease;
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt, keepLease, notes, fences };
+  if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
+  return {
+    kind: 'commit',
+    event: action.event,
+    version,
+    state,
+    data,
+    expiresAt,
+    aside: undefined,
+    notes,
+    fences: lease.fences,
+  };
 }
 
+function annotated(
+  { event, internal }: Pick<Action<never, never>, 'event' | 'internal'>,
+  { state, version }: Entity,
+  command: Command,
+  { data, notes }: Annotation,
+  fences: Fences,
+): Plan {
+  if (state === null) return defect(command, 'left notes to an entity that is not there', undefined);
+  if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
+  const aside = internal === true ? 'forgotten' : 'remembered';
+  return { kind: 'commit', event, version, state, data, expiresAt: undefined, aside, notes, fences };
+}
+
+const ODD_NOTES = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
 /** One header line; NATS trims white space at its ends. */
 const NOTES = new RegExp(`^(?:[!-~][ -~]{0,${LIMITS.noteBytes - 1}})?$`);
 

@@ -29,6 +29,12 @@ export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): b
   return now + delayMs >= endsAt - LEASE_GUARD_MS;
 }
 
+/**
+ * A commit that changed nothing but the notes: `remembered` for retries as any other, or `forgotten`, where its command is
+ * the agent's own and does no harm when it is decided again.
+ */
+export type Aside = 'remembered' | 'forgotten';
+
 /** An entity as its log says; what the next command on it is decided against. */
 export interface Entity {
   /** Stream sequence of its last message; 0 = it has none. */
@@ -76,6 +82,8 @@ export interface LogMessage {
   fences: string;
   /** Value of `Mesh-Notes`, empty if there is none. */
   notes: string;
+  /** Set where it changed nothing but the notes. */
+  aside?: Aside;
   /** The lease that it left as it was. */
   keptLease?: StandingLease;
   /** Digest of its command's id. */
@@ -105,7 +113,10 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     version,
     state: body.state,
     notes,
-    recent: remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+    recent:
+      message.aside === 'forgotten'
+        ? earlier
+        : remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
     fences,
     bytes,
     ...leaseOf(message),
@@ -119,16 +130,23 @@ function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?:
 
 /**
  * An entity whose newest message is an expiry. The server writes an expiry without a look at what came meanwhile, so the
- * commit of the highest version is the truth: if it left the very lease alone that has ended, it ends now; if it had
- * ended the lease itself, the expiry only moves the sequence.
+ * newest commit is the truth: if it left the very lease alone that has ended, it ends now; if it had ended the lease itself,
+ * the expiry only moves the sequence.
+ *
+ * @param newest of the highest version, and the last one of that
  */
 export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
-  if (newest.version <= expired.version) return expired;
+  if (newest.version < expired.version) return expired;
   const { lease, ...rest } = newest;
   const { sequence } = expired;
   if (lease?.version !== expired.version) return { ...newest, sequence };
   const { state } = rest;
   return { ...rest, sequence, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
+}
+
+/** Whether one commit of an entity came after another. */
+export function isNewer(commit: Entity, other: Entity): boolean {
+  return commit.version === other.version ? commit.sequence > other.sequence : commit.version > other.version;
 }
 
 export function inlineOutcome(

@@ -3,7 +3,7 @@
  * its entity; without it the server's guard could be bypassed.
  */
 import { entityFilter, entitySubject, HEADERS, LIMITS } from '@meshforge/protocol';
-import type { StandingLease } from '../core/entity.ts';
+import type { Aside, StandingLease } from '../core/entity.ts';
 import { readMessageIdAck, readPublishAck, type MessageIdResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
@@ -25,13 +25,13 @@ export interface CommitMessage {
   lease?: { endsAt: number; expiryEvent: string } | undefined;
   /** The lease that stands now. */
   standing?: StandingLease | undefined;
-  /** Whether the standing lease goes on. */
-  keepLease: boolean;
+  /** Set where nothing but the notes changes; the standing lease goes on. */
+  aside?: Aside | undefined;
   notes: string;
 }
 
 export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
-  const { entityId, event, lease, standing, notes } = message;
+  const { aside, entityId, event, lease, standing, notes } = message;
   const lines: (readonly [string, string])[] = [
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
     ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
@@ -45,8 +45,9 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
     // A schedule on the same subject replaces the one that stands.
     lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);
     lines.push(['Nats-Schedule-Target', entitySubject(agent, entityId, lease.expiryEvent)]);
-  } else if (standing !== undefined && message.keepLease) {
-    lines.push([HEADERS.lease, leaseText(standing)]);
+  } else if (aside !== undefined) {
+    lines.push([HEADERS.aside, aside]);
+    if (standing !== undefined) lines.push([HEADERS.lease, leaseText(standing)]);
   } else if (standing !== undefined) {
     // The commit ends the lease: the same publish takes its schedule out.
     lines.push(['Nats-Schedule-Next', 'purge']);

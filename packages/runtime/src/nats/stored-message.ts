@@ -80,11 +80,14 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   }
   const schedule = SCHEDULE.exec(headers.get('Nats-Schedule'))?.[1];
   if (schedule === undefined) {
+    const aside = headers.get(HEADERS.aside);
+    if (aside === '') return message;
     const kept = headers.get(HEADERS.lease);
-    if (kept === '') return message;
     const keptLease = readLease(kept);
-    if (keptLease === undefined) throw new TypeError(`message ${stored.sequence} keeps a lease that is none`);
-    return { ...message, keptLease };
+    if ((aside !== 'remembered' && aside !== 'forgotten') || (kept !== '' && keptLease === undefined)) {
+      throw new TypeError(`message ${stored.sequence} leaves a lease alone that is none`);
+    }
+    return keptLease === undefined ? { ...message, aside } : { ...message, aside, keptLease };
   }
   const leaseEndsAt = Date.parse(schedule);
   if (Number.isNaN(leaseEndsAt)) throw new TypeError(`message ${stored.sequence} has a lease that ends at no time`);

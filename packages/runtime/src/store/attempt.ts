@@ -29,7 +29,7 @@ export function prepareAttempt(
   maxPayload: number,
 ): Attempt | StoreOutcome {
   const { entityId, commandId, digest, headers } = command;
-  const { event, version, state, data, expiresAt, keepLease, notes, fences } = plan;
+  const { event, version, state, data, expiresAt, aside, notes, fences } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
@@ -51,7 +51,7 @@ export function prepareAttempt(
       headers,
       lease,
       standing: entity.lease,
-      keepLease,
+      aside,
       notes,
     },
     entityAt: (sequence) => {
@@ -63,10 +63,13 @@ export function prepareAttempt(
         notes,
         fences,
         bytes: body.length + recent.length + notes.length + fences.length,
-        recent: remember(entity.recent, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+        recent:
+          aside === 'forgotten'
+            ? entity.recent
+            : remember(entity.recent, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
         ...(lease !== undefined
           ? { lease: { endsAt: lease.endsAt, event, version } }
-          : keepLease && entity.lease !== undefined
+          : aside !== undefined && entity.lease !== undefined
             ? { lease: entity.lease }
             : {}),
       };

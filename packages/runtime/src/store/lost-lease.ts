@@ -53,7 +53,6 @@ function expiryOf(
     fences,
     headers: [],
     standing: lease,
-    keepLease: false,
     notes,
   };
 }

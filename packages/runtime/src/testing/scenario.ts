@@ -168,9 +168,9 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
     return fail(`expected ${expected}, got ${JSON.stringify(this.#last)}`);
   }
 
-  #apply({ event, version, state, expiresAt, keepLease, notes, fences }: CommitPlan, digest: string): void {
+  #apply({ event, version, state, expiresAt, aside, notes, fences }: CommitPlan, digest: string): void {
     const sequence = this.#entity.sequence + 1;
-    const kept = keepLease ? this.#entity.lease : undefined;
+    const kept = aside !== undefined ? this.#entity.lease : undefined;
     const lease = expiresAt === undefined ? kept : { endsAt: expiresAt, event, version };
     this.#entity = {
       sequence,
