@@ -77,6 +77,7 @@ function companionHost(options: CompanionHostOptions): AgentHost {
       return read.kind === 'read' ? read.value : undefined;
     },
     answer: (command, outcome) => answerHeld(options, command, outcome),
+    notify: (event, payload) => options.voice.signal(event, JSON.stringify(payload), []),
     onFault,
   };
 }

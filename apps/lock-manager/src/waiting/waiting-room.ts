@@ -60,7 +60,16 @@ export class WaitingRoom implements Companion {
     return true;
   }
 
-  committed(entityId: string, event: string, entity: SeenEntity, data: { owner_id?: string } = {}): void {
+  committed(
+    entityId: string,
+    event: string,
+    entity: SeenEntity,
+    data: { owner_id?: string; cause?: string } = {},
+  ): void {
+    if (event === 'released' && data.cause !== undefined) {
+      const { fencing_token: token } = entity.state as LockState;
+      this.#host.notify('lost', { entity_id: entityId, fencing_token: token, ...data });
+    }
     if (event === 'cancelled') {
       this.#do(async () => {
         const command = this.#waiter(entityId, keyOf(data.owner_id ?? ''));
