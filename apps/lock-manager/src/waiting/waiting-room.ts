@@ -10,7 +10,6 @@
  * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import { setMaxListeners } from 'node:events';
 import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
@@ -38,8 +37,6 @@ export class WaitingRoom implements Companion {
 
   constructor(host: AgentHost) {
     this.#host = host;
-    // Each wait listens to it.
-    setMaxListeners(0, this.#stopping.signal);
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
