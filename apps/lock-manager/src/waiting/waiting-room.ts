@@ -10,7 +10,7 @@
  * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import type { LockState } from '@meshforge/protocol';
+import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
@@ -234,17 +234,16 @@ export class WaitingRoom implements Companion {
     const taken = host.answer(command, outcome);
     host.held.drop(command);
     const grant = takenNow(outcome);
-    // Nobody waits for it: an inbox that somebody listens to says nothing.
-    if (grant !== undefined) taken.then((isTaken) => this.#takeBackUnless(isTaken, command, grant)).catch(host.onFault);
+    // Not waited for: an inbox that somebody listens to says nothing.
+    if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
   }
 
-  async #takeBackUnless(
-    isTaken: boolean,
-    command: HeldCommand,
-    grant: { owner_id: string; fencing_token: number },
-  ): Promise<void> {
-    if (isTaken) return;
-    await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+  async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {
+    try {
+      if (!(await taken)) await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+    } catch (error) {
+      this.#host.onFault(error);
+    }
   }
 
   /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */
