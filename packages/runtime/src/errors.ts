@@ -14,6 +14,10 @@ export type MeshErrorCode =
   | 'connection'
   /** The bounded tries of an optimistic update were used up by conflicts. */
   | 'contended'
+  /** A lock was not acquired; `details` say who holds it, until when, and when another try can succeed. */
+  | 'lock_denied'
+  /** A lease ended, or can no longer be known to be held, while it was in use; `details.cause` says why. */
+  | 'lease_lost'
   /** A query found no such entity, or was malformed; `details` holds the answer. */
   | 'not_found'
   | 'rejected'

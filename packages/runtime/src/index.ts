@@ -1,5 +1,6 @@
 // What users need first: define an agent, start it, talk to it.
 export {
+  annotate,
   commit,
   defineAgent,
   reject,
@@ -22,10 +23,12 @@ export type {
   ChangeEvent,
   CommandOutcome,
   EventSubscription,
+  LeaseProof,
   MeshEvent,
   RequestOptions,
   SignalEvent,
   SubscribeOptions,
 } from './client/types.ts';
+export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

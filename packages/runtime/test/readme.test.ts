@@ -16,6 +16,7 @@ let folder: string;
 let server: NatsServer;
 let connection: NatsConnection;
 const agents: ChildProcess[] = [];
+let served: Promise<void>[] | undefined;
 
 function blocks(language: string, text = readme): string[] {
   return [...text.matchAll(fence(language))].map((match) => match[1] as string);
@@ -48,6 +49,16 @@ async function untilServed(agent: string): Promise<void> {
     .toBe(true);
 }
 
+/** The agents that ship with MeshForge; started once. */
+function serveApps(): Promise<unknown> {
+  served ??= ['inventory', 'lock-manager'].map((app) => {
+    const main = join(root, 'apps', app, 'src/main.ts');
+    startAgent(['--conditions=@meshforge/source', '--import', import.meta.resolve('tsx'), main]);
+    return untilServed(app === 'inventory' ? app : 'sys_lock_manager');
+  });
+  return Promise.all(served);
+}
+
 beforeAll(async () => {
   readme = await readFile(join(root, 'README.md'), 'utf8');
   // Inside this package, so that its own name and its dependencies resolve as they do for its users.
@@ -78,17 +89,17 @@ test('the first agent runs, and answers the commands as the README shows', async
 });
 
 test('the client code runs against the agents that ship with MeshForge', async () => {
-  for (const app of ['inventory', 'lock-manager']) {
-    const main = join(root, 'apps', app, 'src/main.ts');
-    startAgent(['--conditions=@meshforge/source', '--import', import.meta.resolve('tsx'), main]);
-  }
-  await Promise.all([untilServed('inventory'), untilServed('sys_lock_manager')]);
+  await serveApps();
   const { stdout } = await promisify(execFile)(process.execPath, await program('client.ts', blocks('ts')[1] as string));
   expect(stdout).toMatch(/^lock held with fencing token 1\nbolt: version 2, quantity 20\n$/);
 });
 
 test("the runtime's own README runs", async () => {
   const own = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-  const [code] = blocks('ts', own);
-  await expect(promisify(execFile)(process.execPath, await program('rules.ts', code ?? ''))).resolves.toBeDefined();
+  const [rules, locks, ...others] = blocks('ts', own);
+  expect(others).toEqual([]);
+  await expect(promisify(execFile)(process.execPath, await program('rules.ts', rules ?? ''))).resolves.toBeDefined();
+  await serveApps();
+  const { stdout } = await promisify(execFile)(process.execPath, await program('locks.ts', locks ?? ''));
+  expect(stdout).toBe('ladder: held\nshelf: sorted\n');
 });

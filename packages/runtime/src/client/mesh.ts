@@ -18,7 +18,10 @@ import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
 import { subscribeDurably } from './durable-subscription.ts';
+import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
+import { Locks } from './locks/locks.ts';
+import type { Lease, LockOptions } from './locks/types.ts';
 import { requestPatiently } from './patient-requester.ts';
 import { outcomeOf, queryResult } from './reply.ts';
 import type {
@@ -58,6 +61,7 @@ export class Mesh {
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
   readonly #updates = new Updates(this, this.#clock);
+  readonly #locks: Locks;
   readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
@@ -66,6 +70,7 @@ export class Mesh {
     this.#connection = connection;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
+    this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
   }
 
   /**
@@ -79,16 +84,16 @@ export class Mesh {
     action: A,
     options: RequestOptions<DataOf<C, A>>,
   ): Promise<CommandOutcome<C, A>> {
-    const { commandId = nuid.next(), entityId, timeoutMs = this.#timeoutMs } = options;
+    const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
-    const body = encode({ entity_id: entityId, expected_version: options.expectedVersion, data: options.data });
+    const body = commandBody(options);
     const headers = rawHeaders(commandHeaders(commandId, options));
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
     const outcome = await requestPatiently(
       this.#requester,
       this.#clock,
-      { subject, body, headers, timeoutMs, what, doubt },
+      { subject, body, headers, timeoutMs, tryTimeoutMs, what, doubt },
       (message) => {
         const read = outcomeOf(message);
         return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
@@ -159,8 +164,38 @@ export class Mesh {
     return this.#updates.update(contract, entityId, decide, options);
   }
 
-  /** Ends the connection; what is under way gets no answer: its callers get the error that says so. */
+  /**
+   * Runs some work while it holds a lock, or several, and gives them back when the work is done or has thrown. Several are
+   * taken all or none, by every client in the same order, so that clients which name them differently do not block each
+   * other for ever. The lease is refreshed in the background; see {@link Lease} for what it promises.
+   *
+   * @returns what the work returns, but only if the lease was held until then; a failure to give it back hides nothing
+   * @throws MeshError `lock_denied`: not acquired within `waitMs`, which is 0 by default; `lease_lost`: lost while the
+   *   work was under way, which then has to expect that another holder began; `invalid_options`, `timeout`,
+   *   `unavailable`; before all of them what the work itself throws; the reason of `options.signal` when it aborts
+   */
+  lock<T>(
+    resource: string | readonly string[],
+    options: LockOptions,
+    work: (lease: Lease) => T | Promise<T>,
+  ): Promise<T> {
+    return this.#locks.lock(resource, options, work);
+  }
+
+  /**
+   * A lock, or several, for work that no function encloses. It is refreshed until it is lost or `release()` is called.
+   * @throws as {@link lock} does, `lease_lost` included: earlier locks may be lost while later ones are waited for
+   */
+  acquire(resource: string | readonly string[], options: LockOptions = {}): Promise<Lease> {
+    return this.#locks.acquire(resource, options);
+  }
+
+  /**
+   * Ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
+   * their locks come free when their time is over: release them before.
+   */
   async close(): Promise<void> {
+    this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.
     const drained = new AbortController();

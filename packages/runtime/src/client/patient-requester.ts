@@ -15,6 +15,8 @@ export interface PatientRequest {
   body: Uint8Array;
   headers?: MsgHdrs;
   timeoutMs: number;
+  /** For one try, in milliseconds; default that of the requester. */
+  tryTimeoutMs?: number | undefined;
   /** `query qry.inventory.get` */
   what: string;
   /** What may be so, and what to do, when it had no definite answer. */
@@ -40,8 +42,8 @@ export async function requestPatiently<T>(
   for (let tries = 1; ; tries++) {
     const left = deadline - clock.monotonic();
     if (left <= 0) break;
-    const { subject, body, headers } = request;
-    const answer = await requester.request(subject, body, headers, Math.min(left, requester.timeoutMs));
+    const { subject, body, headers, tryTimeoutMs = requester.timeoutMs } = request;
+    const answer = await requester.request(subject, body, headers, Math.min(left, tryTimeoutMs));
     if (answer.kind === 'answer') {
       if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
         why = 'nobody serves it';

@@ -20,14 +20,12 @@ export class Commit<State> {
   readonly state: State | null;
   readonly data: JsonObject | undefined;
   readonly expiresAt: number | undefined;
-  readonly keepLease: boolean;
   readonly notes: string | undefined;
 
-  constructor(state: State | null, { data, expiresAt, keepLease = false, notes }: CommitOptions = {}) {
+  constructor(state: State | null, { data, expiresAt, notes }: CommitOptions = {}) {
     this.state = state;
     this.data = data;
     this.expiresAt = expiresAt;
-    this.keepLease = keepLease;
     this.notes = notes;
   }
 }
@@ -41,13 +39,22 @@ export interface CommitOptions {
    * ends; the agent must define `lease`.
    */
   expiresAt?: number;
-  /** Leaves the lease that stands, if one does, as it is; any other commit without `expiresAt` ends it. */
-  keepLease?: boolean;
   /**
    * Printable ASCII of at most 16 KiB that rides with the entity, seen by its rules and nobody else, until another commit
    * brings its own. Left out, those of before stay.
    */
   notes?: string;
+}
+
+/** A rule's acceptance that changes nothing but the notes. */
+export class Annotation {
+  readonly notes: string;
+  readonly data: JsonObject | undefined;
+
+  constructor(notes: string, data: JsonObject | undefined) {
+    this.notes = notes;
+    this.data = data;
+  }
 }
 
 /** A rule's refusal. */
@@ -69,6 +76,15 @@ export function commit<State>(state: State | null, options: CommitOptions = {}):
 }
 
 /**
+ * Accepts a command that changes nothing but the notes of a live entity. Its state, its version and the lease that stands stay
+ * as they are; the event repeats the version. Those who expect a version are not disturbed.
+ * @param data added to the event
+ */
+export function annotate(notes: string, data?: JsonObject): Annotation {
+  return new Annotation(notes, data);
+}
+
+/**
  * Refuses a command; nothing changes.
  * @param code lower-case token such as `insufficient_stock`.
  * @param reason says what was wrong and what would do.
@@ -78,8 +94,8 @@ export function reject(code: string, reason: string, details?: JsonObject): Refu
   return new Refusal(code, reason, details);
 }
 
-/** What a rule returns: the new state (null = deleted), a commit with more to it, or a refusal. */
-export type RuleResult<State> = State | null | Commit<State> | Refusal;
+/** What a rule returns: the new state (null = deleted), a commit with more to it, new notes, or a refusal. */
+export type RuleResult<State> = State | null | Commit<State> | Annotation | Refusal;
 
 interface ActionBase<Data extends z.ZodType> {
   /** For people who look at the agent with `nats micro info`. */
@@ -90,6 +106,11 @@ interface ActionBase<Data extends z.ZodType> {
   event: string;
   /** Schema of what the rule adds to the event as `data`. */
   eventData?: z.ZodType;
+  /**
+   * A command must name the lease under which it is sent, else it is answered `lease_required`: any lease, or one on the
+   * resource that the function names (pure, as a rule is).
+   */
+  requiresLease?: true | ((command: { entityId: string; data: z.output<Data> }) => string);
   /** Only the agent's own process may decide it; as a command from anybody else it is unknown. */
   internal?: true;
 }

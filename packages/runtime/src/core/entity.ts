@@ -1,5 +1,6 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
+import { NO_FENCES, readFences, type Fences } from './fences.ts';
 import { NO_COMMITS, readRecent, RECENT_BYTES, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
@@ -28,6 +29,12 @@ export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): b
   return now + delayMs >= endsAt - LEASE_GUARD_MS;
 }
 
+/**
+ * A commit that changed nothing but the notes: `remembered` for retries as any other, or `forgotten`, where its command is
+ * the agent's own and does no harm when it is decided again.
+ */
+export type Aside = 'remembered' | 'forgotten';
+
 /** An entity as its log says; what the next command on it is decided against. */
 export interface Entity {
   /** Stream sequence of its last message; 0 = it has none. */
@@ -40,6 +47,8 @@ export interface Entity {
   /** What its last rule left for the next. */
   notes: string;
   recent: RecentCommits;
+  /** The highest fencing token that it has seen of each resource. */
+  fences: Fences;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
 }
@@ -50,6 +59,7 @@ export const NO_ENTITY: Entity = Object.freeze({
   state: null,
   notes: '',
   recent: NO_COMMITS,
+  fences: NO_FENCES,
   bytes: 0,
 });
 
@@ -68,8 +78,12 @@ export interface LogMessage {
   bytes: number;
   /** Value of `Mesh-Recent`, empty if there is none. */
   recent: string;
+  /** Value of `Mesh-Fences`, empty if there is none. */
+  fences: string;
   /** Value of `Mesh-Notes`, empty if there is none. */
   notes: string;
+  /** Set where it changed nothing but the notes. */
+  aside?: Aside;
   /** The lease that it left as it was. */
   keptLease?: StandingLease;
   /** Digest of its command's id. */
@@ -85,11 +99,12 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
   const { sequence, body, bytes, digest, event, notes } = message;
   const version = body.entity_version;
   const earlier = readRecent(message.recent);
+  const fences = readFences(message.fences);
   if (message.expiredEvent !== undefined) {
     const inline = inlineOutcome(message.expiredEvent, body);
     const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, notes, recent: leased, bytes };
+    return { sequence, version, state, notes, recent: leased, fences, bytes };
   }
   const leased = message.leaseEndsAt !== undefined;
   const inline = leased ? inlineOutcome(event, body) : undefined;
@@ -98,7 +113,11 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
     version,
     state: body.state,
     notes,
-    recent: remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+    recent:
+      message.aside === 'forgotten'
+        ? earlier
+        : remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+    fences,
     bytes,
     ...leaseOf(message),
   };
@@ -111,16 +130,23 @@ function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?:
 
 /**
  * An entity whose newest message is an expiry. The server writes an expiry without a look at what came meanwhile, so the
- * commit of the highest version is the truth: if it left the very lease alone that has ended, it ends now; if it had
- * ended the lease itself, the expiry only moves the sequence.
+ * newest commit is the truth: if it left the very lease alone that has ended, it ends now; if it had ended the lease itself,
+ * the expiry only moves the sequence.
+ *
+ * @param newest of the highest version, and the last one of that
  */
 export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
-  if (newest.version <= expired.version) return expired;
+  if (newest.version < expired.version) return expired;
   const { lease, ...rest } = newest;
   const { sequence } = expired;
   if (lease?.version !== expired.version) return { ...newest, sequence };
   const { state } = rest;
   return { ...rest, sequence, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
+}
+
+/** Whether one commit of an entity came after another. */
+export function isNewer(commit: Entity, other: Entity): boolean {
+  return commit.version === other.version ? commit.sequence > other.sequence : commit.version > other.version;
 }
 
 export function inlineOutcome(

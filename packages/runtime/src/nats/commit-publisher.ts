@@ -3,7 +3,7 @@
  * its entity; without it the server's guard could be bypassed.
  */
 import { entityFilter, entitySubject, HEADERS, LIMITS } from '@meshforge/protocol';
-import type { StandingLease } from '../core/entity.ts';
+import type { Aside, StandingLease } from '../core/entity.ts';
 import { readMessageIdAck, readPublishAck, type MessageIdResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
@@ -17,19 +17,21 @@ export interface CommitMessage {
   commandId: string;
   /** Value of `Mesh-Recent`. */
   recent: string;
+  /** Value of `Mesh-Fences`. */
+  fences: string;
   /** Mesh and trace headers of the command, checked. */
   headers: readonly (readonly [name: string, value: string])[];
   /** The lease that this commit grants or moves: when the server shall commit the expiry event. */
   lease?: { endsAt: number; expiryEvent: string } | undefined;
   /** The lease that stands now. */
   standing?: StandingLease | undefined;
-  /** Whether the standing lease goes on. */
-  keepLease: boolean;
+  /** Set where nothing but the notes changes; the standing lease goes on. */
+  aside?: Aside | undefined;
   notes: string;
 }
 
 export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
-  const { entityId, event, lease, standing, notes } = message;
+  const { aside, entityId, event, lease, standing, notes } = message;
   const lines: (readonly [string, string])[] = [
     ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
     ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
@@ -37,13 +39,15 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
     ...message.headers,
   ];
   if (message.recent !== '') lines.push([HEADERS.recent, message.recent]);
+  if (message.fences !== '') lines.push([HEADERS.fences, message.fences]);
   if (notes !== '') lines.push([HEADERS.notes, notes]);
   if (lease !== undefined) {
     // A schedule on the same subject replaces the one that stands.
     lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);
     lines.push(['Nats-Schedule-Target', entitySubject(agent, entityId, lease.expiryEvent)]);
-  } else if (standing !== undefined && message.keepLease) {
-    lines.push([HEADERS.lease, leaseText(standing)]);
+  } else if (aside !== undefined) {
+    lines.push([HEADERS.aside, aside]);
+    if (standing !== undefined) lines.push([HEADERS.lease, leaseText(standing)]);
   } else if (standing !== undefined) {
     // The commit ends the lease: the same publish takes its schedule out.
     lines.push(['Nats-Schedule-Next', 'purge']);
@@ -53,7 +57,7 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
 }
 
 /** Value of `Mesh-Lease`: what {@link readLease} reads. */
-export function leaseText({ event, version, endsAt }: StandingLease): string {
+function leaseText({ event, version, endsAt }: StandingLease): string {
   return `${event} ${version} ${endsAt}`;
 }
 

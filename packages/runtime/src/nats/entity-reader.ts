@@ -1,6 +1,6 @@
 import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import { afterExpiry, entityOf, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
+import { afterExpiry, entityOf, isNewer, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
@@ -88,12 +88,12 @@ export class EntityReader {
     const reads = await Promise.all(
       this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), authoritative)),
     );
-    let newest = expired;
+    let newest = NO_ENTITY;
     for (const read of reads) {
       if (read.kind === 'unavailable') return read;
       if (read.value === undefined) continue;
       const committed = entityOf(this.#agent, logMessage(this.#agent, read.value));
-      if (committed.version > newest.version) newest = committed;
+      if (isNewer(committed, newest)) newest = committed;
     }
     return { kind: 'read', value: afterExpiry(this.#agent, expired, newest) };
   }

@@ -61,15 +61,17 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   if (!Number.isSafeInteger(version) || version < 1) throw new TypeError(`message ${stored.sequence} has no version`);
   if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${stored.sequence} has no state`);
   const recent = headers.get(HEADERS.recent);
+  const fences = headers.get(HEADERS.fences);
   const notes = headers.get(HEADERS.notes);
   const message: LogMessage = {
     entityId: parsed.entityId,
     sequence: stored.sequence,
     event: parsed.event,
     body,
-    bytes: data.length + recent.length + notes.length,
+    bytes: data.length + recent.length + notes.length + fences.length,
     recent,
     notes,
+    fences,
     digest: digestOf(headers.get(HEADERS.commandId)),
   };
   if (parsed.event === agent.lease?.expiryEvent) {
@@ -78,11 +80,14 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   }
   const schedule = SCHEDULE.exec(headers.get('Nats-Schedule'))?.[1];
   if (schedule === undefined) {
+    const aside = headers.get(HEADERS.aside);
+    if (aside === '') return message;
     const kept = headers.get(HEADERS.lease);
-    if (kept === '') return message;
     const keptLease = readLease(kept);
-    if (keptLease === undefined) throw new TypeError(`message ${stored.sequence} keeps a lease that is none`);
-    return { ...message, keptLease };
+    if ((aside !== 'remembered' && aside !== 'forgotten') || (kept !== '' && keptLease === undefined)) {
+      throw new TypeError(`message ${stored.sequence} leaves a lease alone that is none`);
+    }
+    return keptLease === undefined ? { ...message, aside } : { ...message, aside, keptLease };
   }
   const leaseEndsAt = Date.parse(schedule);
   if (Number.isNaN(leaseEndsAt)) throw new TypeError(`message ${stored.sequence} has a lease that ends at no time`);

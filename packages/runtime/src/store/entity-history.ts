@@ -32,7 +32,7 @@ export async function entityHistory(
   while (stride.length > 0) {
     for (const message of stride) {
       const event = toEvent(reader, agent, message);
-      if (event.entity_version < beforeVersion && events.length < limit) events.push(event);
+      if (event !== undefined && event.entity_version < beforeVersion && events.length < limit) events.push(event);
     }
     if (events.length >= limit) break;
     const oldest = stride.at(-1) as StoredMessage;
@@ -64,8 +64,10 @@ async function readAll(reader: EntityReader, entries: readonly Known[]): Promise
   return { kind: 'read', value: messages };
 }
 
-function toEvent(reader: EntityReader, agent: string, stored: StoredMessage): HistoryEvent {
-  const { event, body } = reader.toLogMessage(stored);
+/** Undefined for one that changed nothing of the entity but its notes. */
+function toEvent(reader: EntityReader, agent: string, stored: StoredMessage): HistoryEvent | undefined {
+  const { aside, event, body } = reader.toLogMessage(stored);
+  if (aside !== undefined) return undefined;
   return {
     event: eventSubject(agent, event),
     entity_version: body.entity_version,
