@@ -3,7 +3,7 @@
  * too early, too late, never, or with something else. States that pass in a moment are written into the log by hand.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encode, entitySubject } from '@meshforge/protocol';
+import { encode, entitySubject, HEADERS } from '@meshforge/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { headers as newHeaders, sendCommand, type RawReply } from '../../../packages/runtime/test/support/wire.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
@@ -68,12 +68,12 @@ const notesOf = (owners: readonly string[]): string => {
 
 /** A lease whose schedule is gone, so that it ends only when `clear` has the server's part done. */
 async function writeLease(resource: string, owner: string, endsAt: number, waits: readonly string[]): Promise<Scene> {
-  const notes: Record<string, string> = waits.length === 0 ? {} : { 'Mesh-Notes': notesOf(waits) };
+  const notes: Record<string, string> = waits.length === 0 ? {} : { [HEADERS.notes]: notesOf(waits) };
   await writeCommit(
     resource,
     'queued',
-    { version: 2, owner, endsAt },
-    { 'Mesh-Lease': `acquired 1 ${endsAt}`, ...notes },
+    { version: 1, owner, endsAt },
+    { [HEADERS.aside]: 'forgotten', [HEADERS.lease]: `acquired 1 ${endsAt}`, ...notes },
   );
   const clear = (): Promise<void> =>
     writeCommit(
@@ -111,7 +111,12 @@ async function play(state: State, asker: Asker, resource: string): Promise<Scene
         'later in the queue': ['bob', 'me', 'cy'],
       };
       const notes = notesOf(queues[asker] ?? ['bob', 'cy']);
-      await writeCommit(resource, 'released', { version: 1, owner: null, endsAt: Date.now() }, { 'Mesh-Notes': notes });
+      await writeCommit(
+        resource,
+        'released',
+        { version: 1, owner: null, endsAt: Date.now() },
+        { [HEADERS.notes]: notes },
+      );
       return NOTHING;
     }
     case 'held': {

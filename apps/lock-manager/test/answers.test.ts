@@ -136,7 +136,8 @@ function expectAnswer({ lock, now, holder, waiters }: Example, action: Action, a
       return;
     }
     case 'cancelled':
-      lock.thenCommits({ event: 'cancelled', ...before, version, data: { owner_id: 'me', waiters: waiters - 1 } });
+      // It changes neither the lock nor its lease.
+      lock.thenCommits({ event: 'cancelled', ...before, data: { owner_id: 'me', waiters: waiters - 1 } });
       return;
     default: {
       // What waits is what the rule calls held: the command that asks to wait is then held back.

@@ -79,6 +79,8 @@ test('an operator breaks a lease that a client cannot break, and the waiter gets
   const operator = await connectAs('operator');
   await send(client, 'acquire', 'stuck', { owner_id: 'ann' });
   const answer = send(client, 'acquire', 'stuck', { owner_id: 'bob', wait_ms: waitMs });
+  const told: unknown[] = [];
+  client.subscribe('evt.lock.lost', { callback: (_error, message) => void told.push(message.json()) });
   await waiting(client, 'stuck', 1);
   const command = JSON.stringify({ entity_id: 'stuck', data: { reason: 'the job hangs' } });
   const refused = await refusalsDuring(client, async () => {
@@ -94,6 +96,8 @@ test('an operator breaks a lease that a client cannot break, and the waiter gets
     payload: { data: { cause: 'broken', owner_id: 'ann', reason: 'the job hangs', operator_id: 'olga' } },
   });
   expect(await answer).toMatchObject({ event: 'evt.lock.acquired', payload: { state: { owner_id: 'bob' } } });
+  await until('the holder is told', () => told.length > 0);
+  expect(told).toEqual([expect.objectContaining({ entity_id: 'stuck', fencing_token: 1, owner_id: 'ann' })]);
   // What the client tried above is the only thing that was refused.
   expect(violations().filter((line) => !line.includes('cmd.lock.break'))).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { deletionChecks } from './deletion.ts';
 import { discoveryChecks } from './discovery.ts';
 import { entityIdChecks } from './entity-ids.ts';
 import { entityVersionChecks } from './entity-versions.ts';
+import { guardingChecks } from './guarding.ts';
 import { lockHoldingChecks } from './lock-holding.ts';
 import { lockLeaseChecks } from './lock-leases.ts';
 import { lockWaitingChecks } from './lock-waiting.ts';
@@ -34,4 +35,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...lockHoldingChecks,
   ...lockLeaseChecks,
   ...lockWaitingChecks,
+  ...guardingChecks,
 ];

@@ -3,7 +3,7 @@ import { GetResult, LeaseTaken, ListResult, LOCK_LIMITS, LockState, LockView, Wa
 import { permissionViolation } from '../ask.ts';
 import type { CheckContext } from '../check-context.ts';
 import { CheckSkipped, fact } from '../check.ts';
-import { expectDenied, expectLock, expectState } from '../expect-outcome.ts';
+import { expectDenied, expectLock, expectRejected, expectState } from '../expect-outcome.ts';
 import { expectEqual, expectPresent, expectThat } from '../expect.ts';
 import type { Reply } from '../reply.ts';
 import { together } from '../together.ts';
@@ -131,6 +131,14 @@ export const lockWaitingChecks = [
       expectEqual('fencing_token after the refresh', state.fencing_token, last.fencing_token);
     },
   ),
+
+  fact('what the lock manager says to itself is an unknown_action from anybody else', async (context) => {
+    const resource = context.newResource();
+    await acquireLock(context, resource, 'ann');
+    for (const action of ['queue', 'leave', 'withdraw']) {
+      expectRejected(await context.lock.send(action, resource, { owner_id: 'ann' }), 'unknown_action');
+    }
+  }),
 
   fact('break ends a lease whoever holds it, says why, and kills its fencing_token', async (context) => {
     const resource = context.newResource();
