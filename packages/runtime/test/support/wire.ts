@@ -4,6 +4,7 @@ import { headers as newHeaders, type MsgHdrs, type NatsConnection } from '@nats-
 import { connect } from '@nats-io/transport-node';
 
 /** So that tests of other packages need no NATS client of their own. */
+export { createInbox, headers as natsHeaders } from '@nats-io/nats-core';
 export type { NatsConnection } from '@nats-io/nats-core';
 
 /** @param servers URLs, separated by commas */
