@@ -11,6 +11,8 @@ export const HEADERS = {
   notes: 'Mesh-Notes',
   /** The lease that stood before a commit and still stands; private to the agent. */
   lease: 'Mesh-Lease',
+  /** On the news that a held command was answered: at which inbox; private to the agent. */
+  answered: 'Mesh-Answered',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   baggage: 'baggage',
