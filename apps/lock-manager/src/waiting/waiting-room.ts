@@ -15,7 +15,8 @@ import { setMaxListeners } from 'node:events';
 import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
-import { grantOf, internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
+import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
+import { grantOf, internally, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -29,20 +30,22 @@ const RETRY_MS = 100;
 const PUT_TRIES = 5;
 const CANCELLED = 'cancelled by a command';
 const SUPERSEDED = 'the same owner has asked anew';
-/** Another replica that was to act has so long before this one does it in its place. */
-const OTHERS_MS = 300;
 /** The runtime ends a lease this long after its time if the server did not. */
 const LOST_MS = 10_500;
 
 export class WaitingRoom implements Companion {
   readonly #host: AgentHost;
+  readonly #answers: Answers;
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  /** Commands that are on their way into the queue. */
+  readonly #settling = new Set<string>();
   /** Locks that are being handed over; true = once more after that. */
   readonly #handovers = new Map<string, boolean>();
 
   constructor(host: AgentHost) {
     this.#host = host;
+    this.#answers = new Answers(host, this.#stopping.signal);
     // Each wait listens to it.
     setMaxListeners(0, this.#stopping.signal);
     const rounds = new Rounds(host, {
@@ -130,6 +133,7 @@ export class WaitingRoom implements Companion {
 
   /** Sees to a command that another replica has let fall. */
   async #adopt(command: HeldCommand): Promise<void> {
+    if (this.#settling.has(command.commandId)) return;
     const latest = this.#waiter(command.entityId, keyOf(ownerOf(command)));
     if (latest !== undefined && latest.commandId !== command.commandId) return this.#superseded(command);
     const adopted = { ...command, keeper: this.#host.replica };
@@ -138,10 +142,15 @@ export class WaitingRoom implements Companion {
 
   /** Brings a command into the queue, or to its answer. @returns whether no earlier one of the owner has a place any more */
   async #settle(command: HeldCommand): Promise<boolean> {
+    this.#settling.add(command.commandId);
+    return await this.#enqueue(command).finally(() => this.#settling.delete(command.commandId));
+  }
+
+  async #enqueue(command: HeldCommand): Promise<boolean> {
     const host = this.#host;
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { since, until } = command;
-      if (this.#current(command) === undefined) return true;
+      if (this.#answers.current(command) === undefined) return true;
       if (tries > 1 && this.#isStopping) return false;
       if (until <= host.serverNow()) {
         await this.#end(command);
@@ -157,7 +166,7 @@ export class WaitingRoom implements Companion {
       const isFull = queued.kind === 'denied' && queued.code === 'queue_full';
       const outcome = queued.kind === 'denied' && !isFull ? await host.execute(command) : queued;
       if (isAnswer(outcome)) {
-        await this.#conclude(command, outcome);
+        await this.#answers.conclude(command, outcome);
         return true;
       }
       if (outcome.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
@@ -169,7 +178,7 @@ export class WaitingRoom implements Companion {
   async #endInTime(command: HeldCommand): Promise<void> {
     const host = this.#host;
     while (!this.#isStopping) {
-      const current = this.#current(command);
+      const current = this.#answers.current(command);
       if (current?.keeper !== host.replica) return;
       const left = current.until - host.serverNow();
       if (left <= 0) return await this.#end(current);
@@ -181,11 +190,12 @@ export class WaitingRoom implements Companion {
   async #end(command: HeldCommand): Promise<void> {
     const host = this.#host;
     const { until } = command;
-    while (this.#current(command) !== undefined && !this.#isStopping) {
+    while (this.#answers.current(command) !== undefined && !this.#isStopping) {
       const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command), until };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
       const outcome = left.kind === 'unavailable' ? left : await host.execute(grantOf(command));
-      if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned') return await this.#conclude(command, outcome);
+      if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned')
+        return await this.#answers.conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
     }
   }
@@ -195,7 +205,7 @@ export class WaitingRoom implements Companion {
     while (!this.#isStopping) {
       try {
         const command = this.#waiter(entityId, key) ?? (await this.#missing(entityId, key));
-        if (command !== undefined) await this.#conclude(command, refused(command, 'cancelled', CANCELLED));
+        if (command !== undefined) await this.#answers.conclude(command, refused(command, 'cancelled', CANCELLED));
         return;
       } catch {
         await this.#host.sleep(RETRY_MS, this.#stopping.signal);
@@ -207,8 +217,9 @@ export class WaitingRoom implements Companion {
     this.#do(async () => {
       // What it was granted before that, it was granted.
       const outcome = await this.#host.execute(grantOf(command));
-      if (isAnswer(outcome)) await this.#conclude(command, outcome);
-      else if (outcome.kind === 'denied') await this.#conclude(command, refused(command, 'cancelled', SUPERSEDED));
+      if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
+      else if (outcome.kind === 'denied')
+        await this.#answers.conclude(command, refused(command, 'cancelled', SUPERSEDED));
     });
   }
 
@@ -253,7 +264,7 @@ export class WaitingRoom implements Companion {
     } else {
       const outcome = await host.execute(grantOf(command));
       // To see whether somebody else answers must not hold up the next.
-      if (isAnswer(outcome)) this.#do(() => this.#conclude(command, outcome));
+      if (isAnswer(outcome)) this.#do(() => this.#answers.conclude(command, outcome));
     }
   }
 
@@ -266,39 +277,4 @@ export class WaitingRoom implements Companion {
     await this.#host.held.refresh(entityId);
     return this.#waiter(entityId, key);
   }
-
-  /** Answers a command and forgets it. A grant that nobody is there to take is taken back. */
-  async #conclude(command: HeldCommand, outcome: StoreOutcome): Promise<void> {
-    const host = this.#host;
-    // Whoever has committed it will answer in a moment, if they live.
-    if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping.signal);
-    const current = this.#current(command);
-    if (current === undefined) return;
-    const taken = host.answer(current, outcome);
-    const dropped = host.held.drop(current);
-    const grant = takenNow(outcome);
-    // Nobody waits for it: an inbox that somebody listens to says nothing.
-    if (grant !== undefined) taken.then((isTaken) => this.#takeBackUnless(isTaken, command, grant)).catch(host.onFault);
-    await dropped;
-  }
-
-  async #takeBackUnless(
-    isTaken: boolean,
-    command: HeldCommand,
-    grant: { owner_id: string; fencing_token: number },
-  ): Promise<void> {
-    if (isTaken) return;
-    await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
-  }
-
-  /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */
-  #current({ entityId, commandId }: HeldCommand): HeldCommand | undefined {
-    return this.#host.held.of(entityId).find((command) => command.commandId === commandId);
-  }
-}
-
-/** Whether an outcome of `acquire` is more than "still held". */
-function isAnswer(outcome: StoreOutcome): boolean {
-  if (outcome.kind === 'denied') return outcome.code !== 'held';
-  return outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned' && outcome.kind !== 'held';
 }
