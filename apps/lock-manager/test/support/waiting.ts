@@ -55,7 +55,8 @@ export function startWaiting(
   const inbox = createInbox();
   const subscription = connection.subscribe(inbox, {
     callback: (error, message) => {
-      if (error !== null) return;
+      // No lock manager was there to take it.
+      if (error !== null || message.data.length === 0) return;
       const { event, payload } = message.json<{ event: string; payload: JsonObject }>();
       const reply: RawReply = {
         event,

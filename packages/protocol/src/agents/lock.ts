@@ -10,7 +10,7 @@ export const LOCK_LIMITS = {
   maxWaitMs: 600_000,
   /** A lease this close to its end cannot be refreshed: the expiry may already be on its way. */
   guardMs: 250,
-  /** Owners that wait for one lock; each adds 31 bytes to every commit on it. */
+  /** Owners that wait for one lock; each adds 27 bytes to every commit on it. */
   maxWaiters: 512,
   /** Locks that one `acquire` of the client takes together. */
   maxResources: 32,
