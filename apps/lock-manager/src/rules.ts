@@ -11,7 +11,17 @@
 import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
 import { annotate, commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
 import { denied, isHeld, quoted, type Held } from './denied.ts';
-import { dequeue, enqueue, isFull, keyOf, positionOf, readQueue, writeQueue, type Queue } from './waiting/queue.ts';
+import {
+  dequeue,
+  enqueue,
+  isFull,
+  keyOf,
+  positionOf,
+  readQueue,
+  writeQueue,
+  type Place,
+  type Queue,
+} from './waiting/queue.ts';
 
 type Result = RuleResult<LockState>;
 type Denial = ReturnType<typeof denied>;
@@ -26,9 +36,7 @@ export function acquire(
   const waiting = readQueue(context.notes, now);
   if (isHeld(lock)) {
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
-    const left = Math.max(0, Date.parse(lock.expires_at) - now);
-    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
-    return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: waiting.length });
+    return heldBy(lock, owner, waiting, now);
   }
   const first = waiting[0];
   if (first !== undefined && first.key !== keyOf(owner)) {
@@ -37,6 +45,23 @@ export function acquire(
   const hasWaited = first !== undefined;
   const rest = hasWaited ? dequeue(waiting, owner) : waiting;
   return lease(owner, nextVersion, iso(now), now + (hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
+}
+
+/**
+ * What a waiter's own command does when its turn has come. Whoever has left the queue by then, or was cancelled, or has asked
+ * anew, gets nothing by it: so what such a command is answered stays true.
+ */
+export function grant(
+  lock: LockState | null,
+  data: { owner_id: string; ttl_ms: number; take_up_ms?: number | undefined; until: number },
+  context: RuleContext,
+): Result {
+  const { owner_id: owner, until } = data;
+  const queue = readQueue(context.notes, context.now);
+  const key = keyOf(owner);
+  if (queue.some((place) => place.key === key && place.until === until)) return acquire(lock, data, context);
+  if (isHeld(lock)) return heldBy(lock, owner, queue, context.now);
+  return denied('held', owner, null, 'the wait is over', { waiters: queue.length });
 }
 
 export function refresh(
@@ -80,15 +105,17 @@ export function withdraw(
   return commit(ended(held, context), { data: { cause: 'gone', owner_id: held.owner_id, reason } });
 }
 
-/** An owner begins to wait, or waits until another time; the lease that stands goes on. */
+/**
+ * An owner begins to wait, or waits until another time; the lease that stands goes on. Also for a lock that has just come free:
+ * only from the queue is it granted to one who waits.
+ */
 export function enqueueOwner(
   lock: LockState | null,
   { owner_id: owner, since, until }: { owner_id: string; since: number; until: number },
   { notes, now }: RuleContext,
 ): Result {
   const before = readQueue(notes, now);
-  const isFree = !isHeld(lock) && (before.length === 0 || positionOf(before, owner) === 1);
-  if (lock === null || isFree) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
+  if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
   if (isHeld(lock) && lock.owner_id === owner)
     return denied('held', owner, lock, 'the owner holds the lock: refresh it');
   if (isFull(before) && positionOf(before, owner) === 0) {
@@ -104,15 +131,16 @@ export function enqueueOwner(
 /** A place in the queue is taken away; the lease that stands goes on. */
 export function leave(
   lock: LockState | null,
-  { key, owner_id: owner }: { key: string; owner_id?: string | undefined },
+  { key, owner_id: owner, until }: { key: string; owner_id?: string | undefined; until?: number | undefined },
   { notes, now }: RuleContext,
 ): Result {
+  const isMeant = (place: Place): boolean => place.key === key && (until === undefined || place.until === until);
   // A wait that is over ends by itself, but a clock elsewhere may not have come so far.
-  if (lock === null || readQueue(notes, 0).every((place) => place.key !== key)) {
+  if (lock === null || !readQueue(notes, 0).some(isMeant)) {
     const waiters = readQueue(notes, now).length;
     return denied('not_waiting', owner ?? null, null, 'the owner does not wait for the lock', { waiters });
   }
-  const after = readQueue(notes, now).filter((place) => place.key !== key);
+  const after = readQueue(notes, now).filter((place) => !isMeant(place));
   const data = { ...(owner === undefined ? {} : { owner_id: owner }), waiters: after.length };
   return annotate(writeQueue(after), data);
 }
@@ -124,6 +152,12 @@ export function cancel(lock: LockState | null, data: { owner_id: string }, conte
 /** The state after a lease has ended: nobody's, and everything else as it was. */
 export function expire(lock: LockState): LockState {
   return { ...lock, owner_id: null };
+}
+
+function heldBy(lock: Held, owner: string, queue: Queue, now: number): Denial {
+  const left = Math.max(0, Date.parse(lock.expires_at) - now);
+  const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
+  return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: queue.length });
 }
 
 function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleContext): Result {

@@ -56,8 +56,10 @@ export interface HeldCommands {
   refresh(entityId: string): Promise<void>;
   /** Stores a command, instead of an earlier one of the same id. False: it could not be stored. */
   put(command: HeldCommand): Promise<boolean>;
-  /** Forgets one that has been answered. */
-  drop(command: HeldCommand): void;
+  /** Stores a command instead of the one that is held, if it still is. False: it is not, or that could not be done. */
+  replace(command: HeldCommand): Promise<boolean>;
+  /** Forgets one that has been answered; here at once. Resolves when the server has, or has not answered for too long. */
+  drop(command: HeldCommand): Promise<void>;
 }
 
 /** What a companion's replica does for it. */

@@ -1,6 +1,7 @@
-import { heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
+import { HEADERS, heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { z } from 'zod';
+import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
 import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, readPublishAck } from './jetstream-errors.ts';
@@ -12,6 +13,9 @@ import { utf8 } from './utf8.ts';
 const GRACE_S = 60;
 /** So long the server keeps the news that a command was answered, in seconds; the least it can. */
 const TOMBSTONE_S = 1;
+/** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
+const DROP_TRIES = 10;
+const DROP_PAUSE_MS = 1_000;
 const NOTHING = new Uint8Array();
 
 /**
@@ -19,27 +23,35 @@ const NOTHING = new Uint8Array();
  * replica, which hears of new and of answered ones as they are published. Each forgets itself when its time is over.
  */
 export class StoredHeldCommands implements HeldCommands {
-  readonly #connection: NatsConnection;
+  readonly #connection: Pick<NatsConnection, 'subscribe'>;
   readonly #requester: RequestPort;
   readonly #agent: string;
+  readonly #clock: Clock;
   readonly #serverNow: () => number;
   /** By entity, then by command; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
   #size = 0;
   #subscription: Subscription | undefined;
 
-  constructor(connection: NatsConnection, requester: RequestPort, agent: string, serverNow: () => number) {
-    this.#connection = connection;
-    this.#requester = requester;
-    this.#agent = agent;
-    this.#serverNow = serverNow;
+  constructor(options: {
+    connection: Pick<NatsConnection, 'subscribe'>;
+    requester: RequestPort;
+    agent: string;
+    clock: Clock;
+    serverNow: () => number;
+  }) {
+    this.#connection = options.connection;
+    this.#requester = options.requester;
+    this.#agent = options.agent;
+    this.#clock = options.clock;
+    this.#serverNow = options.serverNow;
   }
 
   /** Begins to hear of new and of answered commands. */
   listen(): void {
     this.#subscription = this.#connection.subscribe(heldWildcard(this.#agent), {
       callback: (error, message) => {
-        if (error === null) this.#see(message.subject, message.data);
+        if (error === null) this.#see(message.subject, message.data, message.headers?.get(HEADERS.answered));
       },
     });
   }
@@ -50,11 +62,12 @@ export class StoredHeldCommands implements HeldCommands {
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
   load(): Promise<void> {
-    return this.#read(heldWildcard(this.#agent));
+    const before = this.entities().flatMap((entityId) => this.of(entityId));
+    return this.#read(heldWildcard(this.#agent), before);
   }
 
   refresh(entityId: string): Promise<void> {
-    return this.#read(heldFilter(this.#agent, entityId));
+    return this.#read(heldFilter(this.#agent, entityId), this.of(entityId));
   }
 
   get size(): number {
@@ -69,9 +82,23 @@ export class StoredHeldCommands implements HeldCommands {
     return [...(this.#mirror.get(entityId)?.values() ?? [])];
   }
 
-  async put(command: HeldCommand): Promise<boolean> {
+  put(command: HeldCommand): Promise<boolean> {
+    return this.#store(command, []);
+  }
+
+  async replace(command: HeldCommand): Promise<boolean> {
+    const request = utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) }));
+    const stored = await this.#ask(request);
+    if (stored === undefined || (stored.data ?? '') === '') {
+      this.#forget(command.entityId, command.commandId);
+      return false;
+    }
+    return await this.#store(command, [['Nats-Expected-Last-Subject-Sequence', String(stored.seq)]]);
+  }
+
+  async #store(command: HeldCommand, expectation: [string, string][]): Promise<boolean> {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
-    const headers = rawHeaders([['Nats-TTL', `${seconds}s`]]);
+    const headers = rawHeaders([['Nats-TTL', `${seconds}s`], ...expectation]);
     const body = utf8(JSON.stringify(command));
     const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
     if (ack.kind !== 'stored') return false;
@@ -79,29 +106,42 @@ export class StoredHeldCommands implements HeldCommands {
     return true;
   }
 
-  drop(command: HeldCommand): void {
-    this.#forget(command.entityId, command.commandId);
-    this.#connection.publish(this.#subjectOf(command), NOTHING, {
-      headers: rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]),
-    });
+  async drop(command: HeldCommand): Promise<void> {
+    const { commandId, entityId, reply } = command;
+    this.#forget(entityId, commandId);
+    const headers = rawHeaders([
+      ['Nats-TTL', `${TOMBSTONE_S}s`],
+      [HEADERS.answered, reply],
+    ]);
+    for (let tries = 1; tries <= DROP_TRIES; tries++) {
+      const { kind } = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
+      // A retry of the command that has come meanwhile is stored by now.
+      if (kind === 'stored' || this.of(entityId).some((held) => held.commandId === commandId)) return;
+      await this.#clock.sleep(DROP_PAUSE_MS);
+    }
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
     return heldSubject(this.#agent, entityId, digestOf(commandId));
   }
 
-  #see(subject: string, data: Uint8Array): void {
+  /** @param answered of a message that says so, the inbox that the command was answered at */
+  #see(subject: string, data: Uint8Array, answered?: string): HeldCommand | undefined {
     const place = parseHeldSubject(subject);
-    if (place === undefined) return;
+    if (place === undefined) return undefined;
     if (data.length === 0) {
       const { entityId, key } = place;
-      for (const { commandId } of this.of(entityId)) {
-        if (digestOf(commandId) === key) this.#forget(entityId, commandId);
+      for (const { commandId, reply } of this.of(entityId)) {
+        // At another inbox: a retry has come in the same moment, and waits for its own answer.
+        const isRetry = answered !== undefined && answered !== '' && reply !== answered;
+        if (digestOf(commandId) === key && !isRetry) this.#forget(entityId, commandId);
       }
-      return;
+      return undefined;
     }
     const command = readHeld(data);
-    if (command?.entityId === place.entityId) this.#set(command);
+    if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
+    this.#set(command);
+    return command;
   }
 
   #set(command: HeldCommand): void {
@@ -118,24 +158,32 @@ export class StoredHeldCommands implements HeldCommands {
     if (commands?.size === 0) this.#mirror.delete(entityId);
   }
 
-  /** Walks the stream, one message after the other. */
-  async #read(filter: string): Promise<void> {
-    const subject = `$JS.API.STREAM.MSG.GET.${heldStream(this.#agent)}`;
+  /** Walks the stream, one message after the other; what was in memory before and is not there has been answered. */
+  async #read(filter: string, before: readonly HeldCommand[]): Promise<void> {
+    const found = new Set<string>();
     for (let sequence = 1; ;) {
-      const request = utf8(JSON.stringify({ seq: sequence, next_by_subj: filter }));
-      const answer = await this.#requester.request(subject, request);
-      if (answer.kind !== 'answer') throw new NoAnswerError(heldStream(this.#agent), answer.why);
-      const { message, error } =
-        apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
-      if (message === undefined) {
-        if (error?.err_code === MESSAGE_NOT_FOUND) return;
-        throw new Error(
-          `${heldStream(this.#agent)} does not answer: ${error?.description ?? 'no message and no error'}`,
-        );
-      }
-      this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
+      const message = await this.#ask(utf8(JSON.stringify({ seq: sequence, next_by_subj: filter })));
+      if (message === undefined) break;
+      const command = this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
+      if (command !== undefined) found.add(command.commandId);
       sequence = message.seq + 1;
     }
+    for (const command of before) {
+      const { commandId, entityId } = command;
+      const isSame = this.#mirror.get(entityId)?.get(commandId) === command;
+      if (isSame && !found.has(commandId)) this.#forget(entityId, commandId);
+    }
+  }
+
+  async #ask(request: Uint8Array): Promise<{ subject: string; seq: number; data?: string } | undefined> {
+    const stream = heldStream(this.#agent);
+    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${stream}`, request);
+    if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
+    const { message, error } =
+      apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
+    if (message !== undefined) return message;
+    if (error?.err_code === MESSAGE_NOT_FOUND) return undefined;
+    throw new NoAnswerError(stream, error?.description ?? 'no message and no error');
   }
 }
 
