@@ -16,6 +16,8 @@ export interface AgentProcessOptions {
   natsUrl: string;
   /** Default 1. */
   streamReplicas?: 1 | 3;
+  /** Modules that it loads first: file URLs. */
+  imports?: readonly string[];
   /** Further environment. */
   env?: Readonly<Record<string, string>>;
 }
@@ -72,6 +74,11 @@ export class AgentProcess {
     await this.exited;
   }
 
+  /** SIGSTOP freezes it with its connections open, SIGCONT thaws it; SIGUSR2 is for modules that it has loaded. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
+    this.#child?.kill(signal);
+  }
+
   /** SIGTERM; resolves with how it exited. */
   async terminate(): Promise<AgentExit> {
     this.#child?.kill('SIGTERM');
@@ -84,9 +91,10 @@ export class AgentProcess {
   }
 
   #spawn(): void {
-    const { main, natsUrl, streamReplicas = 1, env = {} } = this.#options;
+    const { main, natsUrl, streamReplicas = 1, imports = [], env = {} } = this.#options;
     const inherited = Object.entries(process.env).filter(([name]) => !/^(NATS_|NODE_OPTIONS$|VITEST)/.test(name));
     const args = ['--conditions=@meshforge/source', '--import', LOADER, '--import', EXIT_WITH_PARENT];
+    for (const url of imports) args.push('--import', url);
     const child = spawn(process.execPath, [...args, fileURLToPath(main)], {
       env: {
         ...Object.fromEntries(inherited),
