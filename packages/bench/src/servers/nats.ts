@@ -4,6 +4,8 @@ import { askHttp, textOf, type Server } from './server.ts';
 
 export interface BenchNatsServer extends Server {
   readonly url: string;
+  /** Where it tells about itself, by HTTP. */
+  readonly monitorUrl: string;
 }
 
 export interface NatsSettings {
@@ -26,6 +28,7 @@ async function start({ onProgress }: Host, fsync: boolean): Promise<BenchNatsSer
     if ((jetstream?.config?.sync_always ?? false) !== fsync) throw new Error('nats-server did not take sync_interval');
     return {
       url: server.url,
+      monitorUrl: server.monitorUrl,
       version: textOf(about?.['version'], 'nats-server'),
       get pid() {
         return server.pid ?? 0;
