@@ -12,7 +12,7 @@ import type { JsonObject } from './primitives.ts';
 import { agentToken, eventSubject } from './subjects.ts';
 
 /** Version of the wire; the packages have versions of their own. */
-export const PROTOCOL_VERSION = '0.14';
+export const PROTOCOL_VERSION = '0.15';
 
 /**
  * Describes agents; those that ship with MeshForge unless others are given. The same contracts give the same document.
@@ -70,7 +70,9 @@ function addCommand(
 ): void {
   const { subject, description, schema } = command;
   builder.channel(subject, { description, headers: 'command', payload: inputSchema(schema, 'draft-07') });
-  const outcomes = events.filter((event) => !event.committed || event.subject === command.event);
+  const outcomes = events.filter(
+    ({ committed, isReply, subject: told }) => isReply && (!committed || told === command.event),
+  );
   const replies = outcomes.map((event) => replyTo(event.subject));
   builder.operation(subject, request(contract, description, replies));
 }

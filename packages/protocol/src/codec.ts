@@ -95,7 +95,7 @@ function toIssues(issue: z.core.$ZodIssue, at: string): Issue[] {
   }
   return issue.keys
     .slice(0, LIMITS.issues)
-    .map((key) => ({ path: pathText([...path, key]), message: unknownKeyMessage(key) }));
+    .map((key) => ({ path: pathText([...path, key]), message: unknownKeyMessage(key, pathText(path)) }));
 }
 
 /** Keys can be a caller's own: each is cut, and all of them together. */

@@ -5,10 +5,18 @@ export const REJECTION_CODES = [
   'not_found',
   'already_exists',
   'too_large',
+  'stale_token',
+  'lease_required',
+  'too_many_resources',
   'contended',
   'unavailable',
 ] as const;
 export type RejectionCode = (typeof REJECTION_CODES)[number];
+
+/** `Nats-Service-Error-Code` of a conflict. */
+export const CONFLICT_STATUS = 409;
+/** `Nats-Service-Error-Code` of a refusal by an agent's own rule, and of a command whose lease does not do. */
+export const RULE_STATUS = 422;
 
 const STATUS: Readonly<Record<RejectionCode, number>> = {
   invalid_command: 400,
@@ -16,14 +24,12 @@ const STATUS: Readonly<Record<RejectionCode, number>> = {
   too_large: 400,
   not_found: 404,
   already_exists: 409,
+  stale_token: RULE_STATUS,
+  lease_required: RULE_STATUS,
+  too_many_resources: RULE_STATUS,
   contended: 503,
   unavailable: 503,
 };
-
-/** `Nats-Service-Error-Code` of a conflict. */
-export const CONFLICT_STATUS = 409;
-/** `Nats-Service-Error-Code` of a refusal by an agent's own rule. */
-export const RULE_STATUS = 422;
 
 /** `Nats-Service-Error-Code` for a rejection's code; every code that is not MeshForge's own is a domain rule. */
 export function statusOfCode(code: string): number {

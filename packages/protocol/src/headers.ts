@@ -7,6 +7,8 @@ export const HEADERS = {
   replayed: 'Mesh-Replayed',
   /** The commits that came before, as the agent needs them to recognise a retry; private to the agent. */
   recent: 'Mesh-Recent',
+  /** The highest fencing token that the entity has seen of each resource; private to the agent. */
+  fences: 'Mesh-Fences',
   /** What an agent's rules keep of the entity beside its state; private to the agent. */
   notes: 'Mesh-Notes',
   /** On a commit that changed nothing but the notes; private to the agent. */

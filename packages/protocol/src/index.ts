@@ -2,6 +2,7 @@
 export { inventoryContract, InventoryState } from './agents/inventory.ts';
 export {
   DeniedPayload,
+  LeaseLost,
   LeaseTaken,
   LOCK_DENIALS,
   LOCK_LIMITS,
@@ -13,7 +14,7 @@ export {
   type LockDenial,
 } from './agents/lock.ts';
 export { readOutcome, type Outcome } from './outcome.ts';
-export { CommandBody, commandSchema } from './command.ts';
+export { CommandBody, CommandLease, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
 export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
 export { commandJsonSchema, jsonSchemas, type AgentJsonSchemas, type JsonSchema } from './json-schema.ts';

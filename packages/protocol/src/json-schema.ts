@@ -40,7 +40,7 @@ export function jsonSchemas(contract: AgentContract): AgentJsonSchemas {
  * @throws RangeError for an action that the contract does not have, TypeError for a type that JSON does not have.
  */
 export function commandJsonSchema(
-  contract: { actions: Readonly<Record<string, Pick<ActionContract, 'data' | 'internal'>>> },
+  contract: { actions: Readonly<Record<string, Pick<ActionContract, 'data' | 'internal' | 'requiresLease'>>> },
   action: string,
 ): JsonSchema {
   const commands = new Map(commandsOf(contract.actions));
@@ -48,7 +48,7 @@ export function commandJsonSchema(
   if (known === undefined) {
     throw new RangeError(`no action ${action}: expected one of ${[...commands.keys()].join(', ')}`);
   }
-  return inputSchema(commandSchema(known.data));
+  return inputSchema(commandSchema(known.data, known.requiresLease !== undefined));
 }
 
 type Dialect = 'draft-2020-12' | 'draft-07';

@@ -12,6 +12,11 @@ export const LIMITS = {
   idHeaderCharacters: 128,
   /** Bytes of a `traceparent`, `tracestate` or `baggage` header: they ride on every event, and the server allows 64 KiB of headers. */
   traceHeaderBytes: 4_096,
+  /** Resources whose fencing tokens one entity remembers: they ride on every commit, and none may be forgotten. */
+  fencedResources: 32,
+  /** Bytes that they may take in the header, each with room for the longest token: what is left of the server's 64 KiB
+   * beside the recent commits, the ids and the trace. The longest resource fits. */
+  fencesBytes: 3_168,
   /** Bytes of an entity's state as JSON: half of the server's default 1 MiB payload; the rest holds data and headers. */
   stateBytes: 524_288,
   /** Bytes of what an agent's rules keep beside the state: the server allows 64 KiB of headers. */

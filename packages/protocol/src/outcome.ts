@@ -7,11 +7,14 @@ import { parseSubject } from './subjects.ts';
  *
  * 1. `malformed`: the message is no command that the agent knows (`invalid_command`, `unknown_action`).
  * 2. `replayed`: its id was committed before; this is the first outcome again.
- * 3. `conflict`: it expected another version than the entity has.
- * 4. `rejected`: the entity is absent or present against what the action requires (`not_found`, `already_exists`), or
+ * 3. `rejected`, for its lease: a higher fencing token was seen (`stale_token`), the action asks for a lease that it does
+ *    not name (`lease_required`), or the entity remembers as many resources as it can (`too_many_resources`). Before the
+ *    conflict, since whoever has lost the lease must not be told to read and try again.
+ * 4. `conflict`: it expected another version than the entity has.
+ * 5. `rejected`: the entity is absent or present against what the action requires (`not_found`, `already_exists`), or
  *    the agent's own rule refuses it, or it or its result is `too_large`.
- * 5. `denied`: the same, from an agent that answers so (the lock manager).
- * 6. `committed`: it is in the stream.
+ * 6. `denied`: the same, from an agent that answers so (the lock manager).
+ * 7. `committed`: it is in the stream.
  *
  * `unavailable`: it could not be decided now (`unavailable`, `contended`) and changed nothing; the same command with
  * the same id may be sent again.

@@ -3,8 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
   assertEventName,
+  asyncApiDocument,
+  commandJsonSchema,
+  commandsOf,
   defineContract,
   inventoryContract,
+  jsonSchemas,
   lockContract,
   SIGNAL_EVENTS,
   type AgentContract,
@@ -62,10 +66,27 @@ describe('a contract', () => {
 describe('the agents that ship with MeshForge', () => {
   it.each([
     ['inventory', inventoryContract, ['create', 'update', 'adjust', 'reserve', 'release', 'fulfil', 'delete']],
-    ['sys_lock_manager', lockContract, ['acquire', 'refresh', 'release']],
-  ])('%s has its actions', (name, contract, actions) => {
+    ['sys_lock_manager', lockContract, ['acquire', 'refresh', 'release', 'cancel', 'break']],
+  ] as [string, AgentContract, string[]][])('%s has its actions', (name, contract, actions) => {
     expect(contract.name).toBe(name);
-    expect(Object.keys(contract.actions)).toEqual(actions);
+    expect(commandsOf(contract.actions).map(([action]) => action)).toEqual(actions);
+  });
+
+  it('the lock manager has actions of its own, which are no commands', () => {
+    const own = ['queue', 'leave', 'withdraw'];
+    expect(Object.keys(lockContract.actions)).toEqual(expect.arrayContaining(own));
+    for (const action of own) {
+      const subject = `cmd.lock.${action}`;
+      expect(Object.keys(jsonSchemas(lockContract).commands)).not.toContain(subject);
+      expect(Object.keys(asyncApiDocument().operations)).not.toContain(subject);
+      expect(Object.keys(asyncApiDocument().channels)).not.toContain(subject);
+      expect(() => commandJsonSchema(lockContract, action)).toThrow(
+        `no action ${action}: expected one of acquire, refresh, release, cancel, break`,
+      );
+    }
+    for (const event of ['queued', 'left']) {
+      expect(Object.keys(jsonSchemas(lockContract).events)).toContain(`evt.lock.${event}`);
+    }
   });
 
   it('say what each action does', () => {

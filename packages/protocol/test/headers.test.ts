@@ -74,6 +74,9 @@ describe('the status of a refusal', () => {
     ['too_large', 400],
     ['not_found', 404],
     ['already_exists', 409],
+    ['stale_token', 422],
+    ['lease_required', 422],
+    ['too_many_resources', 422],
     ['insufficient_stock', 422],
     ['constructor', 422],
     ['__proto__', 422],
@@ -84,8 +87,10 @@ describe('the status of a refusal', () => {
     expect(statusOfCode(code)).toBe(status);
   });
 
-  it('is there for every code', () => {
-    expect(REJECTION_CODES.map(statusOfCode).every((status) => status >= 400 && status !== 422)).toBe(true);
+  it('is there for every code, and 422 only for those of a lease', () => {
+    const ruled = REJECTION_CODES.filter((code) => statusOfCode(code) === 422);
+    expect(ruled).toEqual(['stale_token', 'lease_required', 'too_many_resources']);
+    expect(REJECTION_CODES.every((code) => statusOfCode(code) >= 400)).toBe(true);
   });
 });
 
@@ -97,6 +102,7 @@ describe('the numbers of the wire', () => {
       idHeaderCharacters: 128,
       stateBytes: 512 * 1024,
       commandBytes: 1024 * 1024,
+      fencedResources: 32,
     });
     expect(LOCK_LIMITS).toEqual({
       minTtlMs: 500,
@@ -104,6 +110,9 @@ describe('the numbers of the wire', () => {
       defaultTtlMs: 30_000,
       maxWaitMs: 600_000,
       guardMs: 250,
+      maxWaiters: 512,
+      maxResources: 32,
+      reasonCharacters: 256,
     });
   });
 

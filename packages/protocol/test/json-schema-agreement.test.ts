@@ -9,6 +9,7 @@ import {
   check,
   commandJsonSchema,
   commandSchema,
+  commandsOf,
   inventoryContract,
   InventoryState,
   jsonSchemas,
@@ -23,7 +24,7 @@ const CONTRACTS: [name: string, contract: AgentContract][] = [
   ['sys_lock_manager', lockContract],
 ];
 const ACTIONS = CONTRACTS.flatMap(([name, contract]) =>
-  Object.entries(contract.actions).map(([action, { data }]) => ({ name, contract, action, data })),
+  commandsOf(contract.actions).map(([action, { data }]) => ({ name, contract, action, data })),
 );
 
 /** Values at the edges of the rules, and any other. */
@@ -32,6 +33,8 @@ const numbers = fc.oneof(
   fc.constantFrom<unknown>(-1, 0, 1, 1.5, 3, 499, 500, 600_000, 600_001, 86_400_000, 86_400_001),
   fc.constantFrom<unknown>(1e12, 1e12 + 1, -1e12, -1e12 - 1, 2 ** 53 - 1, 2 ** 53, 1e300),
 );
+/** Most actions take it. */
+const likelyNumbers = fc.oneof({ weight: 2, arbitrary: fc.constant(500) }, { weight: 1, arbitrary: numbers });
 const values = fc.oneof(
   { weight: 4, arbitrary: texts },
   { weight: 4, arbitrary: numbers },
@@ -39,11 +42,13 @@ const values = fc.oneof(
   { weight: 1, arbitrary: fc.oneof(fc.integer(), fc.string({ unit: 'binary' }), anyJson) },
 );
 const dataKeys = ['name', 'quantity', 'delta', 'order_id', 'owner_id', 'ttl_ms', 'wait_ms', 'fencing_token', 'extra'];
+const leases = fc.record({ resource: values, fencing_token: values, owner_id: values }, { requiredKeys: [] });
 const commands = fc
   .record(
     {
       entity_id: fc.oneof({ weight: 5, arbitrary: fc.constant<unknown>('sku-1') }, values),
       expected_version: values,
+      lease: fc.oneof({ weight: 5, arbitrary: leases }, values),
       data: fc.oneof(
         {
           weight: 5,
@@ -64,12 +69,16 @@ describe.each(ACTIONS)('the JSON Schema of $name $action', ({ contract, action, 
   /** Commands that have a fair chance: the keys of the action, with values of their types. */
   const { properties = {}, required = [] } = z.toJSONSchema(data, { io: 'input' });
   const likelyData = Object.entries(properties).map(([key, schema]) => {
-    return [key, typeof schema === 'object' && schema.type === 'string' ? texts : numbers] as const;
+    return [key, typeof schema === 'object' && schema.type === 'string' ? texts : likelyNumbers] as const;
   });
   const likely = fc.record(
     {
       entity_id: fc.constantFrom('a', 'sku-1', '😀'.repeat(256)),
       expected_version: fc.constantFrom(0, 1, 2 ** 53 - 1),
+      lease: fc.oneof(
+        { weight: 4, arbitrary: fc.constant({ resource: 'a', fencing_token: 7 }) },
+        { weight: 1, arbitrary: fc.record({ resource: texts, fencing_token: numbers }) },
+      ),
       data: fc.record(Object.fromEntries(likelyData), { requiredKeys: required }),
     },
     { requiredKeys: ['entity_id', 'data'] },

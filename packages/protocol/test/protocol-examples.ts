@@ -23,8 +23,10 @@ const stored = (version: number, data?: JsonObject) => ({
   state: item,
   ...(data === undefined ? {} : { data }),
 });
-const lock = { owner_id: 'worker-1', fencing_token: 3, acquired_at: time, expires_at: '2026-01-31T12:00:30.000Z' };
+const later = '2026-01-31T12:00:30.000Z';
+const lock = { owner_id: 'worker-1', fencing_token: 3, acquired_at: time, expires_at: later };
 const granted = { entity_id: 'printer', entity_version: 3, state: lock };
+const free = { ...granted, entity_version: 4, state: { ...lock, owner_id: null } };
 const denial = { entity_id: 'printer', owner_id: 'me', reason: 'why', current_owner_id: 'worker-1', expires_at: time };
 const conflict = { entity_id: 'sku-1', expected_version: 3, current_version: 4, reason: 'why', action: 'adjust' };
 const rejected = { entity_id: 'sku-1', action: 'adjust', code: 'insufficient_stock', reason: 'why' };
@@ -32,6 +34,16 @@ const rejected = { entity_id: 'sku-1', action: 'adjust', code: 'insufficient_sto
 const inventory: Partial<Record<Example['kind'], [subject: string, body: JsonObject][]>> = {
   commands: [
     ['cmd.inventory.adjust', { entity_id: 'sku-1', expected_version: 3, data: { delta: -2 } }],
+    [
+      'cmd.inventory.adjust',
+      {
+        entity_id: 'sku-1',
+        expected_version: 3,
+        lease: { resource: 'printer', fencing_token: 7 },
+        data: { delta: -2 },
+      },
+    ],
+    ['cmd.inventory.delete', { entity_id: 'sku-1', lease: { resource: 'sku-1', fencing_token: 1 } }],
     ['cmd.inventory.create', { entity_id: 'sku-1', expected_version: 0, data: { name: 'Bolt' } }],
     ['cmd.inventory.create', { entity_id: 'sku-1', data: { name: 'Bolt', quantity: 5 } }],
     ['cmd.inventory.update', { entity_id: 'sku-1', data: { name: 'Nut' } }],
@@ -54,6 +66,9 @@ const inventory: Partial<Record<Example['kind'], [subject: string, body: JsonObj
     ['evt.inventory.conflict', { ...conflict, expected_version: 0 }],
     ['evt.inventory.conflict', { ...conflict, current_version: 0 }],
     ['evt.inventory.rejected', rejected],
+    ['evt.inventory.rejected', { ...rejected, code: 'stale_token' }],
+    ['evt.inventory.rejected', { ...rejected, code: 'lease_required' }],
+    ['evt.inventory.rejected', { ...rejected, code: 'too_many_resources' }],
     [
       'evt.inventory.rejected',
       { ...rejected, entity_id: null, code: 'invalid_command', issues: [{ path: 'data.delta', message: 'why' }] },
@@ -101,17 +116,57 @@ const locks: typeof inventory = {
       { entity_id: 'printer', data: { owner_id: 'worker-1', fencing_token: 3, ttl_ms: 86_400_000 } },
     ],
     ['cmd.lock.release', { entity_id: 'printer', data: { owner_id: 'worker-1', fencing_token: 3 } }],
+    [
+      'cmd.lock.acquire',
+      { entity_id: 'printer', data: { owner_id: 'worker-2', ttl_ms: 60_000, wait_ms: 5_000, take_up_ms: 2_000 } },
+    ],
+    ['cmd.lock.cancel', { entity_id: 'printer', data: { owner_id: 'worker-2' } }],
+    ['cmd.lock.break', { entity_id: 'printer', data: { reason: 'the host is gone' } }],
+    ['cmd.lock.break', { entity_id: 'printer', data: { reason: 'the host is gone', operator_id: 'ann' } }],
   ],
   events: [
     ['evt.lock.acquired', granted],
-    ['evt.lock.released', { ...granted, entity_version: 4, state: { ...lock, owner_id: null } }],
+    ['evt.lock.released', free],
+    ['evt.lock.released', { ...free, data: { cause: 'gone', owner_id: 'worker-1', reason: 'nobody listens' } }],
+    [
+      'evt.lock.released',
+      {
+        ...free,
+        data: { cause: 'broken', owner_id: 'worker-1', reason: 'the host is gone', operator_id: 'ann' },
+      },
+    ],
+    ['evt.lock.queued', { ...granted, data: { owner_id: 'worker-2', position: 1, waiters: 1, until: later } }],
+    ['evt.lock.cancelled', { ...granted, data: { owner_id: 'worker-2', waiters: 0 } }],
+    [
+      'evt.lock.lost',
+      { entity_id: 'printer', fencing_token: 3, cause: 'broken', owner_id: 'worker-1', reason: 'the host is gone' },
+    ],
+    ['evt.lock.left', { ...granted, data: { owner_id: 'worker-2', waiters: 3 } }],
     ['evt.lock.expired', granted],
     ['evt.lock.denied', { ...denial, code: 'held', retry_after_ms: 1_250 }],
     ['evt.lock.denied', { ...denial, code: 'not_held', current_owner_id: null, expires_at: null }],
     ['evt.lock.denied', { ...denial, code: 'not_holder' }],
     ['evt.lock.denied', { ...denial, code: 'too_late' }],
+    ['evt.lock.denied', { ...denial, code: 'held', waiters: 3, retry_after_ms: 1_250 }],
+    ['evt.lock.denied', { ...denial, code: 'queue_full', waiters: 512 }],
+    ['evt.lock.denied', { ...denial, code: 'not_waiting' }],
+    ['evt.lock.denied', { ...denial, code: 'cancelled' }],
+    ['evt.lock.denied', { ...denial, owner_id: null, code: 'not_held', current_owner_id: null, expires_at: null }],
   ],
-  results: [['qry.lock.get', granted]],
+  queries: [
+    ['qry.lock.get', { entity_id: 'printer', min_version: 3 }],
+    ['qry.lock.list', { prefix: 'print' }],
+  ],
+  results: [
+    ['qry.lock.get', granted],
+    ['qry.lock.get', { ...granted, remaining_ms: 0, waiters: 0, queue: [] }],
+    [
+      'qry.lock.get',
+      { ...granted, remaining_ms: 29_000, waiters: 1, queue: [{ owner_id: 'worker-2', position: 1, until: later }] },
+    ],
+    ['qry.lock.list', { entities: [{ ...granted, remaining_ms: 29_000, waiters: 1 }] }],
+    ['qry.lock.history', { events: [] }],
+  ],
 };
 
 function examplesOf(contract: AgentContract, table: typeof inventory): Example[] {

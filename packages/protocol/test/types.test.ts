@@ -37,7 +37,11 @@ describe('the types of', () => {
     const list: CommandBody = { entity_id, data: [1] };
     // @ts-expect-error every command is for an entity
     const nobody: CommandBody = {};
-    expectTypeOf([typo, old, text, list, nobody]).toEqualTypeOf<CommandBody[]>();
+    // @ts-expect-error a lease says which resource
+    const vague: CommandBody = { entity_id, lease: { fencing_token: 3 } };
+    // @ts-expect-error on the wire it is fencing_token
+    const misspelt: CommandBody = { entity_id, lease: { resource: 'b', fencingToken: 3 } };
+    expectTypeOf([typo, old, text, list, nobody, vague, misspelt]).toEqualTypeOf<CommandBody[]>();
   });
 
   it('a decoded message are known only once it is accepted', () => {

@@ -23,6 +23,7 @@ export type {
   ChangeEvent,
   CommandOutcome,
   EventSubscription,
+  LeaseProof,
   MeshEvent,
   RequestOptions,
   SignalEvent,

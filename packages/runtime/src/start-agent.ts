@@ -57,6 +57,7 @@ export interface AgentStats {
  * replicas may run; the server's compare-and-set decides between them.
  *
  * @throws MeshError `connection`, `invalid_options`, `server_unsuitable`, `stream_mismatch`
+ * @throws TypeError where the agent's schemas use a type that JSON does not have
  */
 export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
   const resolved = resolveAgentOptions(agent.name, options);
@@ -100,7 +101,10 @@ async function serve(
   const lostBefore = (): number => serverClock.doneBefore(LEASE_LOST_MS);
   await untilAnswered(clock, () => serverClock.start());
 
-  const onFault = (err: unknown): void => logger.error({ err }, 'a message could not be handled');
+  const onFault = (err: unknown): void => {
+    // What ends after the connection has nobody to answer.
+    if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
+  };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
   const reader = new EntityReader(agent, requester, options.streamReplicas);
   const store = new EntityStore({

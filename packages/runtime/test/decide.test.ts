@@ -28,6 +28,16 @@ const agent = defineAgent({
     make: { ...action, entity: 'absent' },
     change: { ...action, entity: 'present' },
     put: { ...action, entity: 'any' },
+    guarded: { ...action, entity: 'present', requiresLease: true },
+    guarded_by: { ...action, entity: 'present', requiresLease: ({ entityId }) => `lock of ${entityId}` },
+    torn: {
+      ...action,
+      entity: 'any',
+      requiresLease: () => {
+        throw new Error('defect');
+      },
+    },
+    vague: { ...action, entity: 'any', requiresLease: () => undefined as never },
   },
 });
 
@@ -41,15 +51,37 @@ const command: Command = {
   headers: [],
 };
 
+/** What the entity has seen: token 5 of one resource, and as many others as it can. */
+const FULL = Array.from({ length: 31 }, (_, i) => `r${i}.1`).reduce((all, fence) => `${all} ${fence}`, 'job.5');
+const leases = fc.option(
+  fc.record({
+    resource: fc.constantFrom('job', 'lock of e', 'r7', 'other'),
+    fencingToken: fc.constantFrom(1, 4, 5, 6),
+  }),
+  { nil: undefined },
+);
+
 const entities = fc.record({
+  fenced: fc.constantFrom('', 'job.5', FULL),
   live: fc.boolean(),
   version: fc.nat(5),
   known: fc.boolean(),
 });
 
-function entityOf({ live, version, known }: { live: boolean; version: number; known: boolean }): Entity {
+function entityOf({
+  fenced,
+  live,
+  version,
+  known,
+}: {
+  fenced: string;
+  live: boolean;
+  version: number;
+  known: boolean;
+}): Entity {
   return {
     ...NO_ENTITY,
+    fences: fenced,
     sequence: version,
     version,
     state: live && version > 0 ? { n: 0 } : null,
@@ -58,24 +90,75 @@ function entityOf({ live, version, known }: { live: boolean; version: number; kn
 }
 
 test('a command is decided in the documented order, whatever the entity and the command', () => {
+  const seen = new Set<string>();
   fc.assert(
     fc.property(
       entities,
-      fc.constantFrom('make', 'change', 'put'),
+      fc.constantFrom('make', 'change', 'put', 'guarded', 'guarded_by', 'torn', 'vague'),
       fc.constantFrom('accept', 'refuse', 'throw', 'break', 'lease', 'delete'),
       fc.option(fc.nat(6), { nil: undefined }),
-      (shape, name, mode, expectedVersion) => {
+      leases,
+      (shape, name, mode, expectedVersion, lease) => {
         const entity = entityOf(shape);
-        const plan = decide(agent, entity, { ...command, action: name, data: { mode }, expectedVersion }, 0);
+        const plan = decide(agent, entity, { ...command, action: name, data: { mode }, expectedVersion, lease }, 0);
         const current = entity.state === null ? 0 : entity.version;
-        expect(plan.kind).toBe(expectedKind(entity, name, mode, expectedVersion, current));
+        const refusal = entity.recent.count > 0 ? undefined : leaseRefusal(entity, name, lease);
+        const kind = expectedKind(entity, name, mode, expectedVersion, current);
+        expect(plan.kind).toBe(refusal === undefined || kind === 'replay' ? kind : refusal.kind);
+        if (refusal !== undefined) {
+          expect(plan).toMatchObject({ payload: { code: refusal.code, entity_id: 'e', action: name } });
+        }
+        seen.add(plan.kind === 'rejected' ? plan.payload.code : plan.kind);
+        if (plan.kind === 'commit') expect(plan.fences).toBe(fencesAfter(entity, lease));
         if (plan.kind === 'conflict') expect(plan.payload.current_version).toBe(current);
         if (plan.kind === 'commit') expect(plan.version).toBe(entity.version + 1);
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: 6_000 },
   );
+  expect([...seen].sort()).toEqual([
+    'already_exists',
+    'commit',
+    'conflict',
+    'defect',
+    'lease_required',
+    'no',
+    'not_found',
+    'replay',
+    'stale_token',
+    'too_many_resources',
+  ]);
 });
+
+type Lease = Command['lease'];
+
+function leaseRefusal(
+  { fences }: Entity,
+  name: string,
+  lease: Lease,
+): { kind: Plan['kind']; code: string } | undefined {
+  const known = new Map(fences.split(' ').map((entry) => entry.split('.') as [string, string]));
+  const highest = Number(known.get(lease?.resource ?? '') ?? 0);
+  if (lease !== undefined && lease.fencingToken < highest) return { kind: 'rejected', code: 'stale_token' };
+  if (name === 'torn' || name === 'vague') return { kind: 'defect', code: 'unavailable' };
+  const isMissing = name === 'guarded' ? lease === undefined : name === 'guarded_by' && lease?.resource !== 'lock of e';
+  if (isMissing) return { kind: 'rejected', code: 'lease_required' };
+  const isFull = lease !== undefined && highest === 0 && known.size === 32;
+  return isFull ? { kind: 'rejected', code: 'too_many_resources' } : undefined;
+}
+
+function fencesAfter({ fences }: Entity, lease: Lease): string {
+  if (lease === undefined) return fences;
+  const { resource, fencingToken } = lease;
+  const raised = `${resource === 'lock of e' ? 'lock%20of%20e' : resource}.${fencingToken}`;
+  if (fences === '') return raised;
+  const name = raised.slice(0, raised.indexOf('.') + 1);
+  if (!` ${fences}`.includes(` ${name}`)) return `${fences} ${raised}`;
+  return fences
+    .split(' ')
+    .map((entry) => (entry.startsWith(name) ? raised : entry))
+    .join(' ');
+}
 
 function expectedKind(
   entity: Entity,
@@ -87,7 +170,7 @@ function expectedKind(
   if (entity.recent.count > 0) return 'replay';
   if (expectedVersion !== undefined && expectedVersion !== current) return 'conflict';
   if (name === 'make' && entity.state !== null) return 'rejected';
-  if (name === 'change' && entity.state === null) return 'rejected';
+  if (/^change|^guarded/.test(name) && entity.state === null) return 'rejected';
   if (mode === 'refuse') return 'rejected';
   // A lease of an agent that defines none is a defect, as is a rule that throws or breaks its own schema.
   return mode === 'throw' || mode === 'break' || mode === 'lease' ? 'defect' : 'commit';
@@ -98,6 +181,36 @@ describe('a decision', () => {
     const entity = Object.freeze({ ...NO_ENTITY, sequence: 3, version: 3, state: Object.freeze({ n: 0 }) });
     const frozen = Object.freeze({ ...command, data: Object.freeze({ mode: 'accept' }) });
     expect(decide(agent, entity, frozen, 5)).toEqual(decide(agent, entity, frozen, 5));
+  });
+
+  test('about a lease says what was sent, what was seen and what is asked for', () => {
+    const decided = (name: string, lease?: Lease): unknown => {
+      return decide(agent, { ...NO_ENTITY, fences: 'a%2Eb.5' }, { ...command, action: name, lease }, 0);
+    };
+    expect(decided('put', { resource: 'a.b', fencingToken: 4 })).toEqual({
+      kind: 'rejected',
+      payload: {
+        entity_id: 'e',
+        action: 'put',
+        code: 'stale_token',
+        reason:
+          'the lease on "a.b" is over: fencing token 4 was sent, and the entity has seen 5. ' +
+          'Acquire it again and decide anew',
+      },
+    });
+    const reasonOf = (plan: unknown): string => (plan as { payload: { reason: string } }).payload.reason;
+    expect(reasonOf(decided('guarded'))).toBe(
+      'guarded requires a lease, got none: send lease: { resource, fencing_token }',
+    );
+    expect(reasonOf(decided('guarded_by', { resource: 'a.b\n', fencingToken: 5 }))).toBe(
+      String.raw`guarded_by requires a lease on "lock of e", got one on "a.b\u{a}": send lease: { resource, fencing_token }`,
+    );
+  });
+
+  test('of a lease stays `rejected` where the agent answers denied', () => {
+    const denying = defineAgent({ ...agent, denied: z.object({}) });
+    const plan = decide(denying, NO_ENTITY, { ...command, action: 'guarded' }, 0);
+    expect(plan).toMatchObject({ kind: 'rejected', payload: { code: 'lease_required' } });
   });
 
   test('of an absent entity names it in a way that cannot break a log line', () => {

@@ -50,6 +50,16 @@ test('rules are typed by state, data and presence; a wrong one does not compile'
         entity: 'any',
         rule: (before, { by }, { now }) => commit({ n: (before?.n ?? 0) + by }, { expiresAt: now + 500 }),
       },
+      under_a_lease: { data, event: 'x', entity: 'present', requiresLease: true, rule: (before) => before },
+      under_one_lease: {
+        data,
+        event: 'x',
+        entity: 'present',
+        requiresLease: ({ entityId, data: { by } }) => `${entityId} ${by}`,
+        rule: (before) => before,
+      },
+      // @ts-expect-error -- the data has no such key
+      wrong_lease: { data, event: 'x', entity: 'present', requiresLease: ({ data: { to } }) => to, rule: (old) => old },
       // @ts-expect-error -- the state's n is a number
       wrong_state: { description, data, event: 'x', entity: 'present', rule: (_state, { by }) => ({ n: String(by) }) },
       // @ts-expect-error -- the data has no such key

@@ -10,8 +10,7 @@
  * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import { setMaxListeners } from 'node:events';
-import type { LockState } from '@meshforge/protocol';
+import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
@@ -38,8 +37,6 @@ export class WaitingRoom implements Companion {
 
   constructor(host: AgentHost) {
     this.#host = host;
-    // Each wait listens to it.
-    setMaxListeners(0, this.#stopping.signal);
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
@@ -53,14 +50,23 @@ export class WaitingRoom implements Companion {
     // Whoever expects a version cannot mean the one after the wait.
     if (code !== 'held' || waitMs === 0 || expectedVersion !== undefined || this.#isStopping) return false;
     if (this.#host.held.size >= MAX_HELD) return false;
-    const { commandId, entityId, headers, reply, since } = command;
+    const { commandId, entityId, headers, lease, reply, since } = command;
     const keeper = this.#host.replica;
-    const held = { entityId, action, data, commandId, headers, reply, since, until: since + waitMs, keeper };
+    const held = { entityId, action, lease, data, commandId, headers, reply, since, until: since + waitMs, keeper };
     this.#do(() => this.#admit(held));
     return true;
   }
 
-  committed(entityId: string, event: string, entity: SeenEntity, data: { owner_id?: string } = {}): void {
+  committed(
+    entityId: string,
+    event: string,
+    entity: SeenEntity,
+    data: { owner_id?: string; cause?: string } = {},
+  ): void {
+    if (event === 'released' && data.cause !== undefined) {
+      const { fencing_token: token } = entity.state as LockState;
+      this.#host.notify('lost', { entity_id: entityId, fencing_token: token, ...data });
+    }
     if (event === 'cancelled') {
       this.#do(async () => {
         const command = this.#waiter(entityId, keyOf(data.owner_id ?? ''));
@@ -228,17 +234,16 @@ export class WaitingRoom implements Companion {
     const taken = host.answer(command, outcome);
     host.held.drop(command);
     const grant = takenNow(outcome);
-    // Nobody waits for it: an inbox that somebody listens to says nothing.
-    if (grant !== undefined) taken.then((isTaken) => this.#takeBackUnless(isTaken, command, grant)).catch(host.onFault);
+    // Not waited for: an inbox that somebody listens to says nothing.
+    if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
   }
 
-  async #takeBackUnless(
-    isTaken: boolean,
-    command: HeldCommand,
-    grant: { owner_id: string; fencing_token: number },
-  ): Promise<void> {
-    if (isTaken) return;
-    await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+  async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {
+    try {
+      if (!(await taken)) await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+    } catch (error) {
+      this.#host.onFault(error);
+    }
   }
 
   /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */

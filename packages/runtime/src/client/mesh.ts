@@ -18,6 +18,7 @@ import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
 import { subscribeDurably } from './durable-subscription.ts';
+import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
@@ -83,9 +84,9 @@ export class Mesh {
     action: A,
     options: RequestOptions<DataOf<C, A>>,
   ): Promise<CommandOutcome<C, A>> {
-    const { commandId = nuid.next(), entityId, timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
+    const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
-    const body = encode({ entity_id: entityId, expected_version: options.expectedVersion, data: options.data });
+    const body = commandBody(options);
     const headers = rawHeaders(commandHeaders(commandId, options));
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';

@@ -19,10 +19,19 @@ export type CommandOutcome<C extends AgentContract, A extends ActionOf<C>> = Exc
   { kind: 'unavailable' }
 > & { commandId: string };
 
+/** What a command says of the lease under which it is sent; a held lock is one. */
+export interface LeaseProof {
+  readonly resource: string;
+  /** From the grant. An entity that has seen a higher one of the resource refuses the command: `stale_token`. */
+  readonly fencingToken: number;
+}
+
 export interface RequestOptions<Data> {
   entityId: string;
   /** The version that the decision was made on; 0 = the entity must not exist. Left out: whatever version. */
   expectedVersion?: number;
+  /** The lease under which the command is sent. */
+  lease?: LeaseProof;
   /** May be left out where the action's schema accepts `{}`. */
   data?: Data;
   /** Default: a new one. The same id again gives the first outcome again. */

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { Turns } from '../store/turns.ts';
 import type { Mesh } from './mesh.ts';
-import type { ActionOf, CommandOutcome, DataOf, StateOf } from './types.ts';
+import type { ActionOf, CommandOutcome, DataOf, LeaseProof, StateOf } from './types.ts';
 
 /** Decides on what was read. `state` is null and `version` 0 where there is no live entity. */
 export type Updater<C extends AgentContract, A extends ActionOf<C>> = (
@@ -14,6 +14,8 @@ export type Updater<C extends AgentContract, A extends ActionOf<C>> = (
 export interface UpdateOptions {
   /** Tries that may end in a conflict before the update gives up; default 100. */
   maxTries?: number;
+  /** The lease under which every try is sent. */
+  lease?: LeaseProof;
   correlationId?: string;
   timeoutMs?: number;
 }

@@ -106,6 +106,11 @@ interface ActionBase<Data extends z.ZodType> {
   event: string;
   /** Schema of what the rule adds to the event as `data`. */
   eventData?: z.ZodType;
+  /**
+   * A command must name the lease under which it is sent, else it is answered `lease_required`: any lease, or one on the
+   * resource that the function names (pure, as a rule is).
+   */
+  requiresLease?: true | ((command: { entityId: string; data: z.output<Data> }) => string);
   /** Only the agent's own process may decide it; as a command from anybody else it is unknown. */
   internal?: true;
 }

@@ -5,12 +5,15 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { CommandHeaders } from './decide.ts';
 import type { Entity } from './entity.ts';
+import type { CommandLease } from './lease-check.ts';
 import type { StoreOutcome } from './outcome.ts';
 
 /** A command whose answer is held back, with all that any replica needs to answer it. Times by the server's clock. */
 export interface HeldCommand {
   entityId: string;
   action: string;
+  /** The lease under which it was sent: it may be over when its turn comes. */
+  lease?: CommandLease | undefined;
   data: JsonObject;
   commandId: string;
   headers: CommandHeaders;
@@ -67,11 +70,15 @@ export interface AgentHost {
   /** Resolves after so many milliseconds, or when the signal aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   /** Decides a command as the agent itself, internal ones too. `data` must be what the action's schema gives. */
-  execute(command: Pick<HeldCommand, 'entityId' | 'action' | 'data' | 'commandId' | 'headers'>): Promise<StoreOutcome>;
+  execute(
+    command: Pick<HeldCommand, 'entityId' | 'action' | 'lease' | 'data' | 'commandId' | 'headers'>,
+  ): Promise<StoreOutcome>;
   /** The entity as the stream's leader has it; undefined when nobody answers. */
   look(entityId: string): Promise<SeenEntity | undefined>;
   /** Sends a held command its answer. False: nobody is there to take it; true when that is not certain. */
   answer(command: HeldCommand, outcome: StoreOutcome): Promise<boolean>;
+  /** Tells everybody something beside commits and refusals, on `evt.<agent>.<event>`; at most once. */
+  notify(event: string, payload: JsonObject): void;
   /** Something that must not happen; for the log. */
   onFault(error: unknown): void;
 }

@@ -2,20 +2,24 @@
  * The decision: agent, entity and command in, a plan out. Pure, so that it can be made again whenever the
  * compare-and-set shows that somebody else was first.
  *
- * Order of precedence (a malformed message never gets here): already decided → replay; another version than expected →
- * conflict; absent or present against the action → rejected; the action's rule → rejected or denied; else commit.
+ * Order of precedence (a malformed message never gets here): already decided → replay; a lease that is over, or not the
+ * one that the action requires → rejected; another version than expected → conflict; absent or present against the action →
+ * rejected; the action's rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it
+ * must not be told to read and try again.
  */
 import {
   agentToken,
   check,
   LIMITS,
-  printable,
   type ConflictPayload,
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
 import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Aside, type Entity } from './entity.ts';
+import type { Fences } from './fences.ts';
+import { checkLease, type CommandLease } from './lease-check.ts';
+import { quoted } from './quoted.ts';
 import { findCommit, type RecentCommit } from './recent.ts';
 
 /** Mesh and trace headers, checked: what travels from a command to its event and its reply. */
@@ -26,6 +30,8 @@ export interface Command {
   entityId: string;
   action: string;
   expectedVersion: number | undefined;
+  /** The lease under which it is sent. */
+  lease?: CommandLease | undefined;
   data: JsonObject;
   commandId: string;
   /** Short digest of the id. */
@@ -56,6 +62,8 @@ export interface CommitPlan {
   data: JsonObject | undefined;
   /** Milliseconds since the epoch at which the server shall end the lease. */
   expiresAt: number | undefined;
+  /** What the entity remembers of fencing tokens. */
+  fences: Fences;
   /** Set where nothing but the notes changes: version, state and lease stay. */
   aside: Aside | undefined;
   notes: string;
@@ -65,13 +73,17 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   const earlier = findCommit(entity.recent, command.digest);
   if (earlier !== undefined) return { kind: 'replay', commit: earlier };
 
+  const action = agent.actions[command.action];
+  if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
+  const lease = checkLease(action, entity.fences, command);
+  if (lease.kind === 'refused') return rejected(command, lease.code, lease.reason);
+  if (lease.kind === 'defective') return defect(command, lease.what, lease.cause);
+
   const current = currentVersion(entity);
   if (command.expectedVersion !== undefined && command.expectedVersion !== current) {
     return conflict(command, command.expectedVersion, current);
   }
 
-  const action = agent.actions[command.action];
-  if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
   if (action.entity === 'present' && entity.state === null) {
     return rejected(command, 'not_found', `${agentToken(agent.name)} has no entity ${quoted(command.entityId)}`);
   }
@@ -94,7 +106,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
     return defect(command, 'threw', cause);
   }
   if (result instanceof Refusal) return refused(agent, command, result);
-  if (result instanceof Annotation) return annotated(action, entity, command, result);
+  if (result instanceof Annotation) return annotated(action, entity, command, result, lease.fences);
   const accepted = result instanceof Commit ? result : new Commit(result);
   const { state, data, expiresAt, notes = entity.notes } = accepted;
   if (state !== null) {
@@ -107,8 +119,9 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (expiresAt !== undefined && Number.isNaN(new Date(expiresAt).getTime())) {
     return defect(command, `set expiresAt to ${expiresAt}, which is no time`, undefined);
   }
+  const { fences } = lease;
   if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt, aside: undefined, notes };
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt, aside: undefined, notes, fences };
 }
 
 function annotated(
@@ -116,11 +129,12 @@ function annotated(
   { state, version }: Entity,
   command: Command,
   { data, notes }: Annotation,
+  fences: Fences,
 ): Plan {
   if (state === null) return defect(command, 'left notes to an entity that is not there', undefined);
   if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
   const aside = internal === true ? 'forgotten' : 'remembered';
-  return { kind: 'commit', event, version, state, data, expiresAt: undefined, aside, notes };
+  return { kind: 'commit', event, version, state, data, expiresAt: undefined, aside, notes, fences };
 }
 
 const ODD_NOTES = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
@@ -170,11 +184,4 @@ function refused(agent: AnyAgent, command: Command, refusal: Refusal): Plan {
 export function defect(command: Command, what: string, cause: unknown): DefectPlan {
   const reason = `the rule of action ${command.action} is defective: it ${what}`;
   return { kind: 'defect', payload: rejected(command, 'unavailable', reason).payload, cause };
-}
-
-/** Characters of an entity's id that a sentence shows. */
-const SHOWN_CHARACTERS = 80;
-
-function quoted(text: string): string {
-  return `"${printable(text, SHOWN_CHARACTERS)}"`;
 }

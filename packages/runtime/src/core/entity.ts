@@ -1,5 +1,6 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
+import { NO_FENCES, readFences, type Fences } from './fences.ts';
 import { NO_COMMITS, readRecent, RECENT_BYTES, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
 
 /** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
@@ -46,6 +47,8 @@ export interface Entity {
   /** What its last rule left for the next. */
   notes: string;
   recent: RecentCommits;
+  /** The highest fencing token that it has seen of each resource. */
+  fences: Fences;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
 }
@@ -56,6 +59,7 @@ export const NO_ENTITY: Entity = Object.freeze({
   state: null,
   notes: '',
   recent: NO_COMMITS,
+  fences: NO_FENCES,
   bytes: 0,
 });
 
@@ -74,6 +78,8 @@ export interface LogMessage {
   bytes: number;
   /** Value of `Mesh-Recent`, empty if there is none. */
   recent: string;
+  /** Value of `Mesh-Fences`, empty if there is none. */
+  fences: string;
   /** Value of `Mesh-Notes`, empty if there is none. */
   notes: string;
   /** Set where it changed nothing but the notes. */
@@ -93,11 +99,12 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
   const { sequence, body, bytes, digest, event, notes } = message;
   const version = body.entity_version;
   const earlier = readRecent(message.recent);
+  const fences = readFences(message.fences);
   if (message.expiredEvent !== undefined) {
     const inline = inlineOutcome(message.expiredEvent, body);
     const leased = remember(earlier, { digest, version, sequence, inline });
     const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, notes, recent: leased, bytes };
+    return { sequence, version, state, notes, recent: leased, fences, bytes };
   }
   const leased = message.leaseEndsAt !== undefined;
   const inline = leased ? inlineOutcome(event, body) : undefined;
@@ -110,6 +117,7 @@ export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
       message.aside === 'forgotten'
         ? earlier
         : remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
+    fences,
     bytes,
     ...leaseOf(message),
   };

@@ -5,6 +5,7 @@
 import {
   check,
   CommandBody,
+  commandsOf,
   decodeJson,
   EntityId,
   LIMITS,
@@ -88,7 +89,7 @@ export class CommandIntake {
     const started = performance.now();
     const headers = readCommandHeaders(message);
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
-    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, message.reply);
+    const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, message);
     if (!(decided instanceof Promise)) {
       this.#conclude(action, message, headers.lines, decided, started);
       return;
@@ -106,20 +107,18 @@ export class CommandIntake {
     return malformed(action, null, { code: 'invalid_command', reason });
   }
 
-  #admit(
-    action: string,
-    bytes: Uint8Array,
-    headers: ReadHeaders,
-    reply?: string,
-  ): StoreOutcome | Promise<StoreOutcome> {
+  /** @param message as which it came over the wire, where the agent's own actions are unknown; none = from this process */
+  #admit(action: string, bytes: Uint8Array, headers: ReadHeaders, message?: Msg): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, maxInFlight, serverNow, store } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
     }
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined) {
-      const known = Object.keys(agent.actions).join(', ');
+    if (definition === undefined || (message !== undefined && definition.internal === true)) {
+      const known = commandsOf(agent.actions)
+        .map(([name]) => name)
+        .join(', ');
       const reason = `unknown action: expected one of ${known}`;
       return malformed(action, null, { code: 'unknown_action', reason });
     }
@@ -134,10 +133,12 @@ export class CommandIntake {
     if (!body.ok) return malformed(action, entityId, body);
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
+    const { lease } = body.value;
     const command: Command = {
       entityId: body.value.entity_id,
       action,
       expectedVersion: body.value.expected_version,
+      lease: lease && { resource: lease.resource, fencingToken: lease.fencing_token },
       data: data.value as JsonObject,
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),
@@ -146,7 +147,8 @@ export class CommandIntake {
     const since = serverNow();
     const decided = store.execute(command);
     // Without an inbox there is nobody to answer later.
-    if (holdsBack === undefined || reply === undefined || reply === '') return decided;
+    const reply = message?.reply ?? '';
+    if (holdsBack === undefined || reply === '') return decided;
     const refused = { ...command, reply, since };
     return decided.then((outcome) =>
       outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,

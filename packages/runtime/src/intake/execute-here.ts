@@ -1,5 +1,6 @@
-import { encode, eventSubject, readOutcome, type JsonObject, type Outcome } from '@meshforge/protocol';
+import { eventSubject, readOutcome, type JsonObject, type Outcome } from '@meshforge/protocol';
 import { nuid } from '@nats-io/nats-core';
+import { commandBody } from '../client/command-body.ts';
 import { commandHeaders } from '../client/command-headers.ts';
 import type { RequestOptions } from '../client/types.ts';
 import { MeshError } from '../errors.ts';
@@ -20,10 +21,9 @@ export async function executeHere(
   action: string,
   command: CommandHere,
 ): Promise<Outcome & { commandId: string }> {
-  const { commandId = nuid.next(), entityId, expectedVersion, data } = command;
+  const { commandId = nuid.next() } = command;
   const lines = commandHeaders(commandId, command);
-  const body = encode({ entity_id: entityId, expected_version: expectedVersion, data });
-  const outcome = await intake.execute(action, body, { commandId, lines, issues: [] });
+  const outcome = await intake.execute(action, commandBody(command), { commandId, lines, issues: [] });
   if (outcome.kind === 'abandoned' || outcome.kind === 'held') {
     throw new MeshError({
       code: 'timeout',

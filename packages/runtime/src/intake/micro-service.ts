@@ -3,19 +3,14 @@ import {
   commandsOf,
   commandSubject,
   commandWildcard,
-  GetQuery,
-  HistoryQuery,
-  ListQuery,
+  eventSubject,
+  jsonSchemas,
   QUERY_KINDS,
   querySubject,
   queryWildcard,
-  successSchema,
-  commandSchema,
-  type QueryKind,
 } from '@meshforge/protocol';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { Svcm } from '@nats-io/services';
-import { z } from 'zod';
 import type { AnyAgent } from '../core/agent.ts';
 import { dispatchingConnection } from './dispatching-connection.ts';
 import type { CommandStats } from './stats.ts';
@@ -38,11 +33,11 @@ export interface MicroService {
   readonly stopped: Promise<Error | null>;
 }
 
-const QUERY_SCHEMAS: Record<QueryKind, z.ZodType> = { get: GetQuery, history: HistoryQuery, list: ListQuery };
-
+/** @throws TypeError where the agent's schemas use a type that JSON does not have */
 export async function startMicroService(options: MicroServiceOptions): Promise<MicroService> {
   const { agent, connection, inboxPrefix, stats, onCommand, onQuery } = options;
   const queue = agent.name;
+  const { commands, events, queries } = jsonSchemas(agent);
   const dispatching = dispatchingConnection(
     connection,
     [
@@ -60,16 +55,17 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     metadata: { meshforge: options.version },
     statsHandler: (endpoint) => Promise.resolve(stats.of(lastToken(endpoint.subject)) ?? null),
   });
-  for (const [action, { data, event, description, eventData }] of commandsOf(agent.actions)) {
+  for (const [action, { event, description }] of commandsOf(agent.actions)) {
+    const subject = commandSubject(agent.name, action);
     service.addEndpoint(action, {
-      subject: commandSubject(agent.name, action),
+      subject,
       queue,
       metadata: {
         kind: 'command',
         event,
         description: description ?? '',
-        request_schema: schemaText(commandSchema(data), 'input'),
-        response_schema: schemaText(successSchema(agent.state, eventData), 'output'),
+        request_schema: JSON.stringify(commands[subject]),
+        response_schema: JSON.stringify(events[eventSubject(agent.name, event)]),
       },
       handler: (error, message) => {
         if (error === null) onCommand(action, message);
@@ -77,10 +73,11 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
     });
   }
   for (const kind of QUERY_KINDS) {
+    const subject = querySubject(agent.name, kind);
     service.addEndpoint(`query_${kind}`, {
-      subject: querySubject(agent.name, kind),
+      subject,
       queue,
-      metadata: { kind: 'query', request_schema: schemaText(QUERY_SCHEMAS[kind], 'input') },
+      metadata: { kind: 'query', request_schema: JSON.stringify(queries[subject]) },
       handler: (error, message) => {
         if (error === null) onQuery(kind, message);
       },
@@ -96,8 +93,4 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
 
 function lastToken(subject: string): string {
   return subject.slice(subject.lastIndexOf('.') + 1);
-}
-
-function schemaText(schema: z.ZodType, io: 'input' | 'output'): string {
-  return JSON.stringify(z.toJSONSchema(schema, { io, unrepresentable: 'any' }));
 }

@@ -17,6 +17,8 @@ export interface CommitMessage {
   commandId: string;
   /** Value of `Mesh-Recent`. */
   recent: string;
+  /** Value of `Mesh-Fences`. */
+  fences: string;
   /** Mesh and trace headers of the command, checked. */
   headers: readonly (readonly [name: string, value: string])[];
   /** The lease that this commit grants or moves: when the server shall commit the expiry event. */
@@ -37,6 +39,7 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
     ...message.headers,
   ];
   if (message.recent !== '') lines.push([HEADERS.recent, message.recent]);
+  if (message.fences !== '') lines.push([HEADERS.fences, message.fences]);
   if (notes !== '') lines.push([HEADERS.notes, notes]);
   if (lease !== undefined) {
     // A schedule on the same subject replaces the one that stands.
@@ -54,7 +57,7 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
 }
 
 /** Value of `Mesh-Lease`: what {@link readLease} reads. */
-export function leaseText({ event, version, endsAt }: StandingLease): string {
+function leaseText({ event, version, endsAt }: StandingLease): string {
   return `${event} ${version} ${endsAt}`;
 }
 

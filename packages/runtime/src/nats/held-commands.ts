@@ -142,6 +142,7 @@ export class StoredHeldCommands implements HeldCommands {
 const Held = z.object({
   entityId: z.string(),
   action: z.string(),
+  lease: z.object({ resource: z.string(), fencingToken: z.number() }).optional(),
   data: z.record(z.string(), z.unknown()),
   commandId: z.string(),
   headers: z.array(z.tuple([z.string(), z.string()])),

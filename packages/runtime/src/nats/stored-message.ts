@@ -61,15 +61,17 @@ export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
   if (!Number.isSafeInteger(version) || version < 1) throw new TypeError(`message ${stored.sequence} has no version`);
   if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${stored.sequence} has no state`);
   const recent = headers.get(HEADERS.recent);
+  const fences = headers.get(HEADERS.fences);
   const notes = headers.get(HEADERS.notes);
   const message: LogMessage = {
     entityId: parsed.entityId,
     sequence: stored.sequence,
     event: parsed.event,
     body,
-    bytes: data.length + recent.length + notes.length,
+    bytes: data.length + recent.length + notes.length + fences.length,
     recent,
     notes,
+    fences,
     digest: digestOf(headers.get(HEADERS.commandId)),
   };
   if (parsed.event === agent.lease?.expiryEvent) {

@@ -42,7 +42,7 @@ function expiryOf(
   entityId: string,
   entity: Leased,
 ): CommitMessage {
-  const { lease, notes, recent, sequence, state } = entity;
+  const { fences, lease, notes, recent, sequence, state } = entity;
   return {
     entityId,
     event: expiryEvent,
@@ -50,6 +50,7 @@ function expiryOf(
     body: utf8(JSON.stringify({ entity_id: entityId, entity_version: lease.version, state })),
     commandId: `expiry.${digestOf(entityId)}.${lease.version}`,
     recent: recent.text,
+    fences,
     headers: [],
     standing: lease,
     notes,

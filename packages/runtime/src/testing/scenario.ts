@@ -1,6 +1,7 @@
 import { deepStrictEqual, fail } from 'node:assert/strict';
 import { check, type JsonObject } from '@meshforge/protocol';
 import type { z } from 'zod';
+import type { LeaseProof } from '../client/types.ts';
 import type { Agent } from '../core/agent.ts';
 import { decide, type CommitPlan, type Plan } from '../core/decide.ts';
 import { NO_ENTITY, type Entity } from '../core/entity.ts';
@@ -8,6 +9,8 @@ import { remember } from '../core/recent.ts';
 
 interface When {
   expectedVersion?: number;
+  /** The lease under which it is sent; what the entity has seen of its resource stays from step to step. */
+  lease?: LeaseProof;
   /** The same id again is a retry. Default: a new one. */
   commandId?: string;
 }
@@ -94,6 +97,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
             entityId: 'entity',
             action,
             expectedVersion: options.expectedVersion,
+            lease: options.lease,
             data: checked.value as JsonObject,
             commandId,
             digest: commandId,
@@ -164,7 +168,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
     return fail(`expected ${expected}, got ${JSON.stringify(this.#last)}`);
   }
 
-  #apply({ event, version, state, expiresAt, aside, notes }: CommitPlan, digest: string): void {
+  #apply({ event, version, state, expiresAt, aside, notes, fences }: CommitPlan, digest: string): void {
     const sequence = this.#entity.sequence + 1;
     const kept = aside !== undefined ? this.#entity.lease : undefined;
     const lease = expiresAt === undefined ? kept : { endsAt: expiresAt, event, version };
@@ -174,6 +178,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
       state,
       notes,
       bytes: 0,
+      fences,
       recent: remember(this.#entity.recent, { digest, version, sequence }),
       ...(lease === undefined ? {} : { lease }),
     };

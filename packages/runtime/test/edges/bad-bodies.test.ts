@@ -57,6 +57,25 @@ const CASES: readonly (readonly [what: string, body: BodyOf, expected: Expected]
   ['a text', () => '"text"', wrong('')],
   ['a number', () => '1e400', wrong('')],
   ['true', () => 'true', wrong('')],
+  ['a lease that is null', (good) => good({ lease: null }), wrong('lease')],
+  ['a lease that is a token', (good) => good({ lease: 7 }), wrong('lease')],
+  ['an empty lease', (good) => good({ lease: {} }), wrong('lease.resource', 'lease.fencing_token')],
+  ['token 0', (good) => good({ lease: { resource: 'a', fencing_token: 0 } }), wrong('lease.fencing_token')],
+  [
+    'half an emoji as resource',
+    (good) => good({ lease: { resource: '\ud83d', fencing_token: 1 } }),
+    wrong('lease.resource'),
+  ],
+  [
+    'a misspelt token',
+    (good) => good({ lease: { resource: 'a', fencing_token: 1, fencingToken: 1 } }),
+    { ...wrong('lease.fencingToken'), reason: /write fencing_token/ },
+  ],
+  [
+    'a token outside of a lease',
+    (good) => good({ fencing_token: 1 }),
+    { ...wrong('fencing_token'), reason: /write lease: \{ resource, fencing_token \}/ },
+  ],
   ['an empty object', () => '{}', wrong('entity_id')],
 
   ['no id', (good) => good({ entity_id: undefined }), wrong('entity_id')],

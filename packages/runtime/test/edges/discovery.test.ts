@@ -1,6 +1,6 @@
 // Hunts for what a stranger with nothing but a NATS client cannot find out, or finds out wrongly: who serves, what each
 // action takes, how often it was used. The schemas in the endpoints must agree with what the agent really takes.
-import { inventoryContract, lockContract, type AgentContract, type JsonObject } from '@meshforge/protocol';
+import { commandsOf, inventoryContract, lockContract, type AgentContract, type JsonObject } from '@meshforge/protocol';
 import { createInbox } from '@nats-io/nats-core';
 import { Svcm, type ServiceInfo, type ServiceStats } from '@nats-io/services';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -45,6 +45,9 @@ const COMMANDS: Readonly<Record<string, readonly (readonly [action: string, body
     ['create', { entity_id: '😀'.repeat(256), data: { name: 'bolt' } }, true],
     ['create', { entity_id: '😀'.repeat(257), data: { name: 'bolt' } }, false],
     ['create', { entity_id: 'c', expectedVersion: 0, data: { name: 'bolt' } }, false],
+    ['create', { entity_id: 'd', lease: { resource: 'shelf', fencing_token: 1 }, data: { name: 'bolt' } }, true],
+    ['create', { entity_id: 'c', lease: { resource: 'shelf' }, data: { name: 'bolt' } }, false],
+    ['create', { entity_id: 'c', fencing_token: 1, data: { name: 'bolt' } }, false],
     ['create', { entity_id: 'c', agent_version: 0, data: { name: 'bolt' } }, false],
     ['create', { entity_id: 'c', expected_version: -1, data: { name: 'bolt' } }, false],
     ['update', { entity_id: 'a', data: { name: 'nut' } }, true],
@@ -114,11 +117,11 @@ describe.each([
   test('lists an endpoint for each action and each query, all of one queue group', async () => {
     const { description, endpoints } = await infoOf(spec);
     expect(description).toBe(contract.description);
-    const actions = Object.keys(contract.actions).map((action) => `cmd.${spec.token}.${action}`);
+    const actions = commandsOf(contract.actions).map(([action]) => `cmd.${spec.token}.${action}`);
     const queries = ['get', 'history', 'list'].map((kind) => `qry.${spec.token}.${kind}`);
     expect(endpoints.map(({ subject }) => subject).sort()).toEqual([...actions, ...queries].sort());
     expect(new Set(endpoints.map((endpoint) => endpoint.queue_group))).toEqual(new Set([spec.name]));
-    for (const [action, { event }] of Object.entries(contract.actions)) {
+    for (const [action, { event }] of commandsOf(contract.actions)) {
       const endpoint = endpoints.find(({ subject }) => subject === `cmd.${spec.token}.${action}`);
       expect(endpoint?.metadata).toMatchObject({ kind: 'command', event });
     }

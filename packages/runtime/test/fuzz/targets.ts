@@ -6,6 +6,7 @@ import { commands } from './targets/commands.ts';
 import { events } from './targets/events.ts';
 import { json } from './targets/json.ts';
 import { payloads } from './targets/payloads.ts';
+import { fences } from './targets/fences.ts';
 import { histories, reads } from './targets/reads.ts';
 import { recentCommits } from './targets/recent-commits.ts';
 import { replies } from './targets/replies.ts';
@@ -32,6 +33,7 @@ export const TARGETS: readonly Target[] = [
   acknowledgements,
   storedMessages,
   recentCommits,
+  fences,
   reads,
   histories,
   events,

@@ -1,9 +1,8 @@
 /** Agents as processes of their own, run from their sources, so that tests can kill them for real. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { spawnFromSource } from './spawn-from-source.ts';
 import { openConnection, pingAgents } from './wire.ts';
 import { until } from './until.ts';
 
@@ -26,8 +25,6 @@ export interface AgentExit {
   signal: string | null;
 }
 
-const LOADER = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-const EXIT_WITH_PARENT = new URL('./exit-with-parent.ts', import.meta.url).href;
 /** Log lines kept for a failure's message. */
 const LOG_LINES = 50;
 
@@ -85,25 +82,17 @@ export class AgentProcess {
 
   #spawn(): void {
     const { main, natsUrl, streamReplicas = 1, env = {} } = this.#options;
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(NATS_|NODE_OPTIONS$|VITEST)/.test(name));
-    const args = ['--conditions=@meshforge/source', '--import', LOADER, '--import', EXIT_WITH_PARENT];
-    const child = spawn(process.execPath, [...args, fileURLToPath(main)], {
-      env: {
-        ...Object.fromEntries(inherited),
-        NATS_URL: natsUrl,
-        STREAM_REPLICAS: String(streamReplicas),
-        HEALTH_PORT: '0',
-        LOG_LEVEL: 'info',
-        ...env,
-      },
-      stdio: ['pipe', 'pipe', 'pipe'],
+    const child = spawnFromSource(main, {
+      NATS_URL: natsUrl,
+      STREAM_REPLICAS: String(streamReplicas),
+      HEALTH_PORT: '0',
+      LOG_LEVEL: 'info',
+      ...env,
     });
     this.#healthPort = undefined;
     this.#child = child;
     this.#exit = once(child, 'exit').then(([code, signal]): AgentExit => ({ code, signal }));
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface(stream).on('line', (line) => this.#read(line));
-    }
+    for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => this.#read(line));
   }
 
   #read(line: string): void {

@@ -14,6 +14,7 @@ export function openConnection(servers: string): Promise<NatsConnection> {
 export interface RawCommand {
   entityId: string;
   expectedVersion?: number;
+  lease?: { resource: string; fencing_token: number };
   data?: JsonObject;
   commandId?: string;
   /** Further headers. */
@@ -40,11 +41,11 @@ export async function sendCommand(
   action: string,
   command: RawCommand,
 ): Promise<RawReply> {
-  const { entityId, expectedVersion, data, commandId, headers: further = {}, timeoutMs = 30_000 } = command;
+  const { entityId, expectedVersion, lease, data, commandId, headers: further = {}, timeoutMs = 30_000 } = command;
   const headers = newHeaders();
   if (commandId !== undefined) headers.set(HEADERS.commandId, commandId);
   for (const [name, value] of Object.entries(further)) headers.set(name, value);
-  const body = encode({ entity_id: entityId, expected_version: expectedVersion, data });
+  const body = encode({ entity_id: entityId, expected_version: expectedVersion, lease, data });
   const message = await connection.request(commandSubject(agent, action), body, { headers, timeout: timeoutMs });
   const { event, payload } = message.json<{ event: string; payload: JsonObject }>();
   return {

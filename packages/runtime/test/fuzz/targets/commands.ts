@@ -11,6 +11,7 @@ import {
 } from '@meshforge/protocol';
 import fc from 'fast-check';
 import type { z } from 'zod';
+import { highestToken, NO_FENCES, raiseToken, readFences } from '../../../src/core/fences.ts';
 import { characters, mustBeRefusal, mustBeSubject } from '../readable.ts';
 import { must, type Target } from '../target.ts';
 
@@ -31,10 +32,30 @@ export const commands: Target = {
     '{"entity_id":"job","data":{"owner_id":"ann","ttl_ms":30000,"wait_ms":0}}',
     '{"entity_id":"job","data":{"owner_id":"ann","fencing_token":3}}',
     '{"entity_id":"job","agent_version":1}',
+    '{"entity_id":"sku-1","lease":{"resource":"job","fencing_token":3},"data":{"delta":-2}}',
+    '{"entity_id":"sku-1","lease":{"resource":"a.b 😀","fencing_token":9007199254740991}}',
+    '{"entity_id":"job","data":{"reason":"the host is gone","operator_id":"ann"}}',
   ],
-  words: ['"owner_id":', '"ttl_ms":', '"quantity":', '"order_id":', '"delta":', '"fencing_token":'],
+  words: [
+    '"owner_id":',
+    '"ttl_ms":',
+    '"quantity":',
+    '"order_id":',
+    '"delta":',
+    '"fencing_token":',
+    '"lease":',
+    '"resource":',
+  ],
   arbitrary: fc
-    .record({ entity_id: fc.string({ unit: 'binary' }), expected_version: fc.maxSafeNat(), data: fc.object() })
+    .record(
+      {
+        entity_id: fc.string({ unit: 'binary' }),
+        expected_version: fc.maxSafeNat(),
+        lease: fc.record({ resource: fc.string({ unit: 'binary' }), fencing_token: fc.maxSafeNat() }),
+        data: fc.object(),
+      },
+      { requiredKeys: ['entity_id', 'data'] },
+    )
     .map((command) => JSON.stringify(command)),
   run(input) {
     const decoded = decodeCommand(input);
@@ -42,9 +63,16 @@ export const commands: Target = {
       mustBeRefusal(decoded);
       return;
     }
-    const { entity_id: entityId, expected_version: expected, data = {} } = decoded.value;
+    const { entity_id: entityId, expected_version: expected, lease, data = {} } = decoded.value;
     must(characters(entityId) >= 1 && characters(entityId) <= 256, 'a long entity id', entityId);
     must(expected === undefined || (Number.isSafeInteger(expected) && expected >= 0), 'the version is none', expected);
+    if (lease !== undefined) {
+      const { resource, fencing_token: token } = lease;
+      must(characters(resource) >= 1 && characters(resource) <= 256, 'a long resource', resource);
+      must(Number.isSafeInteger(token) && token >= 1, 'the token is none', token);
+      const fences = raiseToken(NO_FENCES, resource, token);
+      must(fences !== undefined && highestToken(readFences(fences), resource) === token, 'the token is not remembered');
+    }
     const again = decodeCommand(encode(decoded.value));
     must(again.ok && isDeepStrictEqual(encode(again.value), encode(decoded.value)), 'it does not come back as it was');
 

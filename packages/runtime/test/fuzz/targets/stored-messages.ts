@@ -1,4 +1,5 @@
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
+import { readFences } from '../../../src/core/fences.ts';
 import { findCommit, listCommits, remembersAll } from '../../../src/core/recent.ts';
 import { entityOf } from '../../../src/core/entity.ts';
 import { logMessage, type StoredMessage } from '../../../src/nats/stored-message.ts';
@@ -12,7 +13,7 @@ export const storedMessages: Target = {
   seeds: [
     frame(
       'ent.inventory.sku-1.updated 7',
-      ['Mesh-Command-Id: c', 'Mesh-Recent: abc.1.5 def.2.6'],
+      ['Mesh-Command-Id: c', 'Mesh-Recent: abc.1.5 def.2.6', 'Mesh-Fences: job.3 a%2Eb.zz'],
       '{"entity_id":"sku-1","entity_version":3,"state":{"name":"bolt","quantity":1,"reserved":0,"reservations":{}}}',
     ),
     frame(
@@ -39,7 +40,16 @@ export const storedMessages: Target = {
       '{"entity_id":"job","entity_version":2,"state":{"owner_id":"ann","fencing_token":2}}',
     ),
   ],
-  words: ['Mesh-Recent: ', 'Nats-Schedule: @at ', 'Nats-Scheduler: ', '.1.1', '"entity_version":', '"state":'],
+  words: [
+    'Mesh-Recent: ',
+    'Mesh-Fences: ',
+    'job.3',
+    'Nats-Schedule: @at ',
+    'Nats-Scheduler: ',
+    '.1.1',
+    '"entity_version":',
+    '"state":',
+  ],
   run(input) {
     const stored = storedOf(readFrame(input));
     if (stored === undefined) return;
@@ -51,7 +61,7 @@ export const storedMessages: Target = {
         if (error instanceof TypeError || error instanceof SyntaxError) continue;
         throw error;
       }
-      const { lease, recent, sequence, state, version } = entity;
+      const { fences, lease, recent, sequence, state, version } = entity;
       must(sequence === stored.sequence, 'another sequence', sequence);
       must(Number.isSafeInteger(version) && version >= 1, 'the version is none', version);
       must(state === null || (typeof state === 'object' && !Array.isArray(state)), 'the state is no object', state);
@@ -66,6 +76,7 @@ export const storedMessages: Target = {
           must(findCommit(recent, commit.digest) !== undefined, 'a recent commit is not found', commit.digest);
       }
       remembersAll(recent);
+      must(readFences(fences) === fences, 'it remembers tokens that it could not read again', fences);
     }
   },
 };
