@@ -14,7 +14,7 @@ import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
-import { keyOf, readQueue } from './queue.ts';
+import { keyOf, readQueue, type Place } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
 
@@ -45,11 +45,17 @@ export class WaitingRoom implements Companion {
     this.#do(() => rounds.run(this.#stopping.signal));
   }
 
-  holdsBack({ action, data, expectedVersion, ...command }: RefusedCommand, code: string): boolean {
+  holdsBack(
+    { action, data, expectedVersion, ...command }: RefusedCommand,
+    code: string,
+    remembered?: SeenEntity,
+  ): boolean {
     const waitMs = waitMsOf(action, data);
     // Whoever expects a version cannot mean the one after the wait.
     if (code !== 'held' || waitMs === 0 || expectedVersion !== undefined || this.#isStopping) return false;
     if (this.#host.held.size >= MAX_HELD) return false;
+    // Where others wait, a newcomer will have to wait as well; that the lock stands so is for the queue to find out.
+    if (remembered !== undefined && readQueue(remembered.notes, this.#host.serverNow()).length === 0) return false;
     const { commandId, entityId, headers, lease, reply, since } = command;
     const keeper = this.#host.replica;
     const held = { entityId, action, lease, data, commandId, headers, reply, since, until: since + waitMs, keeper };
@@ -208,7 +214,18 @@ export class WaitingRoom implements Companion {
       return;
     }
     const outcome = await host.execute(command);
+    if (outcome.kind === 'replayed') await this.#clear(command, first);
     if (isAnswer(outcome)) await this.#conclude(command, outcome);
+  }
+
+  /** A command that was granted long ago and sent again gets its first answer; its place must not hold up the next. */
+  async #clear(command: HeldCommand, place: Place): Promise<void> {
+    const host = this.#host;
+    const entity = await host.look(command.entityId);
+    if (entity === undefined || isHeld(entity.state as LockState | null)) return;
+    const [first] = readQueue(entity.notes, host.serverNow());
+    if (first?.key !== place.key || first.since !== place.since) return;
+    await host.execute(internally(host.replica, command, 'leave', { key: place.key }));
   }
 
   #waiter(entityId: string, key: string): HeldCommand | undefined {
