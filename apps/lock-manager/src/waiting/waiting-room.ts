@@ -13,7 +13,8 @@
 import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
-import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
+import { Deadlines } from './deadlines.ts';
+import { internally, ownerKeyOf, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue, type Place } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -32,11 +33,15 @@ export class WaitingRoom implements Companion {
   readonly #host: AgentHost;
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  readonly #deadlines: Deadlines;
   /** Locks that are being handed over; true = once more after that. */
   readonly #handovers = new Map<string, boolean>();
 
   constructor(host: AgentHost) {
     this.#host = host;
+    this.#deadlines = new Deadlines(host, (command) => {
+      if (command.keeper === host.replica) this.#do(() => this.#end(command));
+    });
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
@@ -101,6 +106,7 @@ export class WaitingRoom implements Companion {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#deadlines.stop();
     await Promise.all(this.#tasks);
   }
 
@@ -149,7 +155,7 @@ export class WaitingRoom implements Companion {
       if (until <= host.serverNow()) return await this.#end(command);
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
-      if (queued.kind === 'committed') return await this.#endInTime(command);
+      if (queued.kind === 'committed') return this.#deadlines.set(command);
       if (queued.kind === 'denied' && queued.code === 'queue_full') return await this.#conclude(command, queued);
       // The lock has come free, or is the owner's own.
       const outcome = queued.kind === 'denied' ? await host.execute(command) : queued;
@@ -157,12 +163,6 @@ export class WaitingRoom implements Companion {
       if (outcome.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
     }
     // The rounds will find it.
-  }
-
-  async #endInTime(command: HeldCommand): Promise<void> {
-    await this.#host.sleep(Math.max(0, command.until - this.#host.serverNow()), this.#stopping.signal);
-    const current = this.#current(command);
-    if (current?.keeper === this.#host.replica && !this.#isStopping) await this.#end(current);
   }
 
   /** The wait is over: takes the place away, so that nobody can grant it any more, and answers what is so then. */
@@ -214,11 +214,12 @@ export class WaitingRoom implements Companion {
       return;
     }
     const outcome = await host.execute(command);
-    if (outcome.kind === 'replayed') await this.#clear(command, first);
-    if (isAnswer(outcome)) await this.#conclude(command, outcome);
+    if (!isAnswer(outcome)) return;
+    if (outcome.kind !== 'committed') await this.#clear(command, first);
+    await this.#conclude(command, outcome);
   }
 
-  /** A command that was granted long ago and sent again gets its first answer; its place must not hold up the next. */
+  /** A command that is not granted when its turn comes, such as one of long ago sent again, must not hold up the next. */
   async #clear(command: HeldCommand, place: Place): Promise<void> {
     const host = this.#host;
     const entity = await host.look(command.entityId);
@@ -229,7 +230,7 @@ export class WaitingRoom implements Companion {
   }
 
   #waiter(entityId: string, key: string): HeldCommand | undefined {
-    return this.#host.held.of(entityId).findLast((command) => keyOf(ownerOf(command)) === key);
+    return this.#host.held.of(entityId).findLast((command) => ownerKeyOf(command) === key);
   }
 
   /** News of a command can be late; what the server has counts. */
@@ -250,6 +251,7 @@ export class WaitingRoom implements Companion {
     if (this.#current(command) === undefined) return;
     const taken = host.answer(command, outcome);
     host.held.drop(command);
+    this.#deadlines.forget(command);
     const grant = takenNow(outcome);
     // Not waited for: an inbox that somebody listens to says nothing.
     if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
@@ -265,7 +267,7 @@ export class WaitingRoom implements Companion {
 
   /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */
   #current({ entityId, commandId }: HeldCommand): HeldCommand | undefined {
-    return this.#host.held.of(entityId).find((command) => command.commandId === commandId);
+    return this.#host.held.find(entityId, commandId);
   }
 }
 

@@ -56,6 +56,8 @@ export interface HeldCommands {
   entities(): readonly string[];
   /** Those of one entity, first come first. */
   of(entityId: string): readonly HeldCommand[];
+  /** The command as it is held now; undefined when it is not, or no longer. */
+  find(entityId: string, commandId: string): HeldCommand | undefined;
   /** Reads those of an entity from the server, for one that ought to be there and is not. Rejects when it does not answer. */
   refresh(entityId: string): Promise<void>;
   /** Stores a command, instead of an earlier one of the same id. False: it could not be stored. */

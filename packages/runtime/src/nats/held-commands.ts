@@ -23,7 +23,7 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #requester: RequestPort;
   readonly #agent: string;
   readonly #serverNow: () => number;
-  /** By entity, then by command; a Map keeps the order of arrival. */
+  /** By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
   #size = 0;
   #subscription: Subscription | undefined;
@@ -69,52 +69,52 @@ export class StoredHeldCommands implements HeldCommands {
     return [...(this.#mirror.get(entityId)?.values() ?? [])];
   }
 
+  find(entityId: string, commandId: string): HeldCommand | undefined {
+    return this.#mirror.get(entityId)?.get(digestOf(commandId));
+  }
+
   async put(command: HeldCommand): Promise<boolean> {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const headers = rawHeaders([['Nats-TTL', `${seconds}s`]]);
     const body = utf8(JSON.stringify(command));
-    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
+    const key = digestOf(command.commandId);
+    const subject = heldSubject(this.#agent, command.entityId, key);
+    const ack = readPublishAck(await this.#requester.request(subject, body, headers));
     if (ack.kind !== 'stored') return false;
-    this.#set(command);
+    this.#set(command, key);
     return true;
   }
 
-  drop(command: HeldCommand): void {
-    this.#forget(command.entityId, command.commandId);
-    this.#connection.publish(this.#subjectOf(command), NOTHING, {
+  drop({ entityId, commandId }: HeldCommand): void {
+    const key = digestOf(commandId);
+    this.#forget(entityId, key);
+    this.#connection.publish(heldSubject(this.#agent, entityId, key), NOTHING, {
       headers: rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]),
     });
-  }
-
-  #subjectOf({ entityId, commandId }: HeldCommand): string {
-    return heldSubject(this.#agent, entityId, digestOf(commandId));
   }
 
   #see(subject: string, data: Uint8Array): void {
     const place = parseHeldSubject(subject);
     if (place === undefined) return;
     if (data.length === 0) {
-      const { entityId, key } = place;
-      for (const { commandId } of this.of(entityId)) {
-        if (digestOf(commandId) === key) this.#forget(entityId, commandId);
-      }
+      this.#forget(place.entityId, place.key);
       return;
     }
     const command = readHeld(data);
-    if (command?.entityId === place.entityId) this.#set(command);
+    if (command?.entityId === place.entityId) this.#set(command, place.key);
   }
 
-  #set(command: HeldCommand): void {
-    const { entityId, commandId } = command;
+  #set(command: HeldCommand, key: string): void {
+    const { entityId } = command;
     const commands = this.#mirror.get(entityId) ?? new Map<string, HeldCommand>();
-    if (!commands.has(commandId)) this.#size++;
-    commands.set(commandId, command);
+    if (!commands.has(key)) this.#size++;
+    commands.set(key, command);
     this.#mirror.set(entityId, commands);
   }
 
-  #forget(entityId: string, commandId: string): void {
+  #forget(entityId: string, key: string): void {
     const commands = this.#mirror.get(entityId);
-    if (commands?.delete(commandId) === true) this.#size--;
+    if (commands?.delete(key) === true) this.#size--;
     if (commands?.size === 0) this.#mirror.delete(entityId);
   }
 
