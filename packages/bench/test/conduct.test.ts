@@ -87,7 +87,7 @@ test('a run measures each contender in every round, checks the work, and stops a
     onProgress: (line) => lines.push(line),
   });
   expect(result.loads.map(({ id, participants }) => [id, participants.map((each) => each.id)])).toEqual([
-    ['updates', ['meshforge', 'meshforge-fsync', 'meshforge-in-process']],
+    ['updates', ['meshforge', 'meshforge-fsync', 'meshforge-guarded', 'meshforge-in-process']],
     ['contention', ['meshforge']],
   ]);
   for (const { unit, participants } of result.loads) {
