@@ -125,9 +125,9 @@ export class WaitingRoom implements Companion {
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
     const earlier = held.of(command.entityId).filter((other) => ownerOf(other) === ownerOf(command));
-    // The same command again is a retry: its wait ends when it would have ended.
-    const until = earlier.find(({ commandId }) => commandId === command.commandId)?.until ?? command.until;
-    const kept = { ...command, until };
+    // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
+    const first = earlier.find(({ commandId }) => commandId === command.commandId);
+    const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
     if (!(await held.put(kept))) {
       await this.#host.answer(
         kept,
@@ -138,7 +138,8 @@ export class WaitingRoom implements Companion {
     for (const other of earlier) {
       if (other.commandId !== kept.commandId) this.#cancelled(other, 'the same owner has asked anew');
     }
-    await this.#settle(kept);
+    if (first === undefined) await this.#settle(kept);
+    else this.#deadlines.set(kept);
   }
 
   /** Sees to a command that another replica has let fall. */
@@ -248,10 +249,11 @@ export class WaitingRoom implements Companion {
     const host = this.#host;
     // Whoever has committed it will answer in a moment, if they live.
     if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping.signal);
-    if (this.#current(command) === undefined) return;
-    const taken = host.answer(command, outcome);
-    host.held.drop(command);
-    this.#deadlines.forget(command);
+    const current = this.#current(command);
+    if (current === undefined) return;
+    const taken = host.answer(current, outcome);
+    host.held.drop(current);
+    this.#deadlines.forget(current);
     const grant = takenNow(outcome);
     // Not waited for: an inbox that somebody listens to says nothing.
     if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
