@@ -11,11 +11,16 @@ export interface BenchNatsServer extends Server {
 export interface NatsSettings {
   /** Syncs every message to disk before it acknowledges it. Default: as the server does, every two minutes. */
   readonly fsync?: boolean;
+  /** A server apart, for an agent that another contender runs as well: two of one name would share their commands. */
+  readonly apart?: string;
 }
 
 /** One nats-server with JetStream for all contenders that want it with these settings. */
-export async function sharedNatsServer(host: Host, { fsync = false }: NatsSettings = {}): Promise<BenchNatsServer> {
-  return await host.shared(fsync ? 'nats-server-fsync' : 'nats-server', async () => await start(host, fsync));
+export async function sharedNatsServer(
+  host: Host,
+  { fsync = false, apart = '' }: NatsSettings = {},
+): Promise<BenchNatsServer> {
+  return await host.shared(`nats-server ${fsync} ${apart}`, async () => await start(host, fsync));
 }
 
 async function start({ onProgress }: Host, fsync: boolean): Promise<BenchNatsServer> {

@@ -45,6 +45,6 @@ export const meshforgeGuarded: Contender<UpdateClient> = {
   name: 'MeshForge, lease named',
   about: `${about}; each names a lease, and is refused once the entity has seen a greater fencing token of it`,
   durability: 'written',
-  start: async (host) => await startMeshforgeService(host, '@meshforge/inventory'),
+  start: async (host) => await startMeshforgeService(host, '@meshforge/inventory', { apart: 'guarded' }),
   connect: async (address) => await connect(address, { resource: 'bench', fencingToken: 1 }),
 };
