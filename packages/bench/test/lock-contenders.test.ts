@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ContendedLockClient, LockClient, Service, Waiter } from '../src/contender.ts';
-import { etcd as etcdWaiting } from '../src/contenders/lock-contention/etcd.ts';
-import { meshforge as meshforgeWaiting } from '../src/contenders/lock-contention/meshforge.ts';
-import { postgresAdvisory as postgresWaiting } from '../src/contenders/lock-contention/postgres-advisory.ts';
-import { redlock as redlockWaiting } from '../src/contenders/lock-contention/redlock.ts';
+import { etcd as etcdWaiting } from '../src/contenders/contended-lock/etcd.ts';
+import { meshforge as meshforgeWaiting } from '../src/contenders/contended-lock/meshforge.ts';
+import { postgresAdvisory as postgresWaiting } from '../src/contenders/contended-lock/postgres-advisory.ts';
+import { redlock as redlockWaiting } from '../src/contenders/contended-lock/redlock.ts';
 import { etcd } from '../src/contenders/locks/etcd.ts';
 import { postgresAdvisory } from '../src/contenders/locks/postgres-advisory.ts';
 import { redisSetNx } from '../src/contenders/locks/redis-set-nx.ts';

@@ -1,15 +1,15 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { ContendedLockClient, Waiter } from '../contender.ts';
-import { etcd } from '../contenders/lock-contention/etcd.ts';
-import { meshforge, meshforgeFsync } from '../contenders/lock-contention/meshforge.ts';
-import { postgresAdvisory } from '../contenders/lock-contention/postgres-advisory.ts';
-import { redlock } from '../contenders/lock-contention/redlock.ts';
+import { etcd } from '../contenders/contended-lock/etcd.ts';
+import { meshforge, meshforgeFsync } from '../contenders/contended-lock/meshforge.ts';
+import { postgresAdvisory } from '../contenders/contended-lock/postgres-advisory.ts';
+import { redlock } from '../contenders/contended-lock/redlock.ts';
 import { defineLoad, type Work } from './load.ts';
 
 const resource = 'contended';
 
-export const lockContention = defineLoad<ContendedLockClient>({
-  id: 'lock-contention',
+export const contendedLock = defineLoad<ContendedLockClient>({
+  id: 'contended-lock',
   title: 'Lock and unlock: everybody wants the same lock',
   unit: 'locks',
   contended: true,
