@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { until } from '../../../packages/runtime/test/support/until.ts';
-import { sendQuery } from '../../../packages/runtime/test/support/wire.ts';
+import { sendCommand, sendQuery } from '../../../packages/runtime/test/support/wire.ts';
 import { flawsOf } from './support/lease-history.ts';
 import { startMesh, type Mesh } from './support/lock-manager.ts';
 import {
@@ -85,6 +85,36 @@ describe('a retry (I5)', () => {
     const reply = await acquire(nats, 'forgotten', 'ann', { commandId: 'forgotten-1', ttl: 60_000 });
     expect(reply).toMatchObject({ event: 'evt.lock.rejected', payload: { code: 'invalid_command' }, errorCode: 400 });
     expect(await readLock(nats, 'forgotten')).toEqual(before);
+  });
+
+  test('that comes after more commands than are remembered, and waits, is recognised and holds up nobody', async () => {
+    const id = 'forgotten-waiting-1';
+    const wait = async (owner: string, commandId?: string) =>
+      await sendCommand(nats, LOCKS, 'acquire', {
+        entityId: 'forgotten-waiting',
+        data: { owner_id: owner, ttl_ms: 60_000, wait_ms: 20_000 },
+        ...(commandId !== undefined && { commandId }),
+      });
+    const queued = async (waiters: number) =>
+      await until(`${waiters} wait`, async () => {
+        const { body } = await sendQuery(nats, LOCKS, 'get', { entity_id: 'forgotten-waiting' });
+        return body['waiters'] === waiters;
+      });
+    lease(await wait('ann', id));
+    for (let i = 0; i < 40; i++) lease(await refresh(nats, 'forgotten-waiting', 'ann', { ttl: 60_000 }));
+    success(await release(nats, 'forgotten-waiting', 'ann'), 'released');
+    lease(await acquire(nats, 'forgotten-waiting', 'bob', { ttl: 60_000 }));
+    const one = wait('eve');
+    await queued(1);
+    const again = wait('ann', id);
+    await queued(2);
+    const behind = wait('joe');
+    await queued(3);
+    success(await release(nats, 'forgotten-waiting', 'bob'), 'released');
+    lease(await one);
+    success(await release(nats, 'forgotten-waiting', 'eve'), 'released');
+    expect(await again).toMatchObject({ event: 'evt.lock.rejected', payload: { code: 'invalid_command' } });
+    expect(lease(await behind).state.owner_id).toBe('joe');
   });
 
   test('of a denied command is decided anew, and may then be granted', async () => {

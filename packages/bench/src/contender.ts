@@ -77,6 +77,21 @@ export interface LockClient {
   close(): Promise<void>;
 }
 
+/** *Lock and unlock under contention*: many clients that want the same lock. */
+export interface ContendedLockClient {
+  /** One more client, over a connection of its own. */
+  waiter(): Promise<Waiter>;
+  /** That the server has taken in or sent out so far. */
+  messages(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface Waiter {
+  /** Takes the lock, for 30 s as far as that applies, and waits for it as long as it takes; answers how to unlock it. */
+  lock(resource: string): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}
+
 /** *Contention*: many read-modify-writes of the same entity. */
 export interface ContentionClient {
   create(entity: string): Promise<void>;

@@ -29,6 +29,25 @@ test('a slice keeps so many under way, counts what went through, and tells of wh
   expect(Math.min(...slice.latenciesUs)).toBeGreaterThan(4_000);
 });
 
+test('of a contended load only what is done in time counts, with whose turns they were and how many messages it took', async () => {
+  let messages = 0;
+  const work = {
+    async run(worker: number) {
+      messages += 4;
+      await new Promise((resolve) => setTimeout(resolve, worker === 0 ? 10 : 150));
+    },
+    messages: () => Promise.resolve(messages),
+    close: () => Promise.resolve(),
+  };
+  const slice = await runSlice(work, 3, 100, true);
+  expect(slice.elapsedMs).toBe(100);
+  const { operations, handovers, mostPerMean } = slice.turns ?? { operations: 0, handovers: 1, mostPerMean: 0 };
+  expect({ handovers, mostPerMean }).toEqual({ handovers: 0, mostPerMean: 3 });
+  expect(operations).toBeLessThanOrEqual(10);
+  expect(slice.latenciesUs.length).toBeGreaterThanOrEqual(operations + 2);
+  expect(slice.messages).toBe(4 * slice.latenciesUs.length);
+});
+
 test.each([
   [1_000, 1],
   [1_000, 256],
@@ -68,7 +87,7 @@ test('a run measures each contender in every round, checks the work, and stops a
     onProgress: (line) => lines.push(line),
   });
   expect(result.loads.map(({ id, participants }) => [id, participants.map((each) => each.id)])).toEqual([
-    ['updates', ['meshforge', 'meshforge-fsync', 'meshforge-in-process']],
+    ['updates', ['meshforge', 'meshforge-fsync', 'meshforge-guarded', 'meshforge-in-process']],
     ['contention', ['meshforge']],
   ]);
   for (const { unit, participants } of result.loads) {

@@ -37,6 +37,19 @@ test('rounds in which nothing went through are no division by zero', () => {
   expect(measurement.cpuUs).toBeUndefined();
 });
 
+test('of a contended load throughput is what was done in time, and latency is of all that was done', () => {
+  const turns = { operations: 2, handovers: 1, mostPerMean: 2 };
+  const measurement = summarize(8, [
+    { slice: { ...slice([1_000, 2_000, 90_000]), turns, messages: 12 }, cpuMs: undefined },
+    {
+      slice: { ...slice([1_000, 2_000, 90_000]), turns: { ...turns, mostPerMean: 3 }, messages: 18 },
+      cpuMs: undefined,
+    },
+  ]);
+  expect(measurement).toMatchObject({ perSecond: 4, perSecondByRound: [4, 4], operations: 6, p99Ms: 90 });
+  expect(measurement).toMatchObject({ handoversPerSecond: 2, mostPerMean: 2.5, messages: 5 });
+});
+
 function participant(id: string, perSecond: number, more: Partial<ParticipantResult> = {}): ParticipantResult {
   const measurement: Measurement = {
     concurrency: 64,
@@ -105,6 +118,15 @@ test('the report names each contender: with its ratio, or with the reason why it
   expect(text).toContain('ETCD TOOK NO PART: no such package');
   expect(text).toContain('REDIS WAS WRONG: it lost 3 increments');
   expect(text).toMatch(/echo.*0\.50 +≥ 0\.5 +met/);
+});
+
+test('columns that only a contended load has are there for it alone', () => {
+  const [measurement] = participant('redlock', 9_000).measurements as [Measurement];
+  const contended = { ...measurement, handoversPerSecond: 20, mostPerMean: 63.9, messages: 4.25 };
+  expect(textReport(result([participant('redlock', 9_000, { measurements: [contended] })]))).toMatch(
+    /handovers\/s +most\/mean +messages\n.*REDLOCK.* 20 +63\.9 +4\.3/,
+  );
+  expect(textReport(result([participant('redlock', 9_000)]))).not.toContain('handovers');
 });
 
 test('the chart draws each contender that was measured, and escapes what it writes', () => {

@@ -6,7 +6,7 @@ import { systemClock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import { LEASE_LOST_MS } from './core/entity.ts';
-import type { Companion, RefusedCommand } from './core/companion.ts';
+import type { Companion } from './core/companion.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
@@ -149,7 +149,10 @@ async function serve(
   });
   const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
   const holdsBack =
-    companion === undefined ? undefined : (command: RefusedCommand, code: string) => companion.holdsBack(command, code);
+    companion === undefined
+      ? undefined
+      : (...[command, code, remembered]: Parameters<Companion['holdsBack']>) =>
+          companion.holdsBack(command, code, remembered);
   const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
   const subjects: ListSubjects = async (filter) =>
     (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};

@@ -9,15 +9,17 @@ export const OTHERS_MS = 300;
 export class Answers {
   readonly #host: AgentHost;
   readonly #stopping: AbortSignal;
+  readonly #onAnswered: (command: HeldCommand) => void;
 
-  constructor(host: AgentHost, stopping: AbortSignal) {
+  constructor(host: AgentHost, stopping: AbortSignal, onAnswered: (command: HeldCommand) => void) {
     this.#host = host;
     this.#stopping = stopping;
+    this.#onAnswered = onAnswered;
   }
 
   /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */
   current({ entityId, commandId }: HeldCommand): HeldCommand | undefined {
-    return this.#host.held.of(entityId).find((command) => command.commandId === commandId);
+    return this.#host.held.find(entityId, commandId);
   }
 
   /** Answers a command and forgets it. A grant that nobody is there to take is taken back. */
@@ -29,6 +31,7 @@ export class Answers {
     if (current === undefined) return;
     const taken = host.answer(current, outcome);
     const dropped = host.held.drop(current);
+    this.#onAnswered(current);
     const grant = takenNow(outcome);
     // Not waited for: an inbox that somebody listens to says nothing.
     if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);

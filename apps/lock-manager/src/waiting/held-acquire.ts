@@ -1,6 +1,7 @@
 /** What the waiting room reads of held commands, and what it says in their name. */
 import { HEADERS, type JsonObject, type LockDenial, type LockState } from '@meshforge/protocol';
 import type { AgentHost, HeldCommand, StoreOutcome } from '@meshforge/runtime';
+import { keyOf } from './queue.ts';
 
 /** How long a command may wait, in milliseconds; 0 = not at all. */
 export function waitMsOf(action: string, data: JsonObject): number {
@@ -12,6 +13,15 @@ export function ownerOf({ data }: Pick<HeldCommand, 'data'>): string {
 }
 
 type InternalCommand = Parameters<AgentHost['execute']>[0];
+
+const keys = new WeakMap<object, string>();
+
+/** Of the owner; made once for each command, since whoever comes first is looked for among all of them. */
+export function ownerKeyOf(command: HeldCommand): string {
+  let key = keys.get(command);
+  if (key === undefined) keys.set(command, (key = keyOf(ownerOf(command))));
+  return key;
+}
 
 let sent = 0;
 

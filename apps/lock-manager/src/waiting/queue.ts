@@ -8,10 +8,10 @@ import { digestOf } from '@meshforge/runtime';
 
 export interface Place {
   /** Short digest of the owner: owners can be long, and every commit on the lock carries all places. */
-  key: string;
+  readonly key: string;
   /** When the wait began and when it ends, in milliseconds since the epoch. */
-  since: number;
-  until: number;
+  readonly since: number;
+  readonly until: number;
 }
 
 export type Queue = readonly Place[];
@@ -20,19 +20,50 @@ export const keyOf: (ownerId: string) => string = digestOf;
 
 /** Those who still wait. A wait that is over ends by itself: it never holds up the next. */
 export function readQueue(notes: string, now: number): Queue {
-  if (notes === '') return [];
-  return notes
-    .split(' ')
-    .map((word) => {
-      const [key = '', begin = '', length = ''] = word.split('.');
-      const since = parseInt(begin, 36);
-      return { key, since, until: since + parseInt(length, 36) };
-    })
-    .filter(({ until }) => until > now);
+  const queue = parse(notes);
+  return queue.every(({ until }) => until > now) ? queue : queue.filter(({ until }) => until > now);
 }
 
 export function writeQueue(queue: Queue): string {
-  return queue.map(({ key, since, until }) => `${key}.${since.toString(36)}.${(until - since).toString(36)}`).join(' ');
+  const notes = queue.map(wordOf).join(' ');
+  remember(notes, queue);
+  return notes;
+}
+
+/** The queues of the locks that were last busy, as they were read or written: the next look at one of them follows soon. */
+const parsed = new Map<string, Queue>();
+const MAX_PARSED = 32;
+const words = new WeakMap<Place, string>();
+
+function parse(notes: string): Queue {
+  if (notes === '') return [];
+  const known = parsed.get(notes);
+  if (known !== undefined) return known;
+  const queue = notes.split(' ').map((word) => {
+    const [key = '', begin = '', length = ''] = word.split('.');
+    const since = parseInt(begin, 36);
+    const place = { key, since, until: since + parseInt(length, 36) };
+    words.set(place, word);
+    return place;
+  });
+  remember(notes, queue);
+  return queue;
+}
+
+function remember(notes: string, queue: Queue): void {
+  parsed.set(notes, queue);
+  for (const oldest of parsed.keys()) {
+    if (parsed.size <= MAX_PARSED) return;
+    parsed.delete(oldest);
+  }
+}
+
+function wordOf(place: Place): string {
+  const known = words.get(place);
+  if (known !== undefined) return known;
+  const word = `${place.key}.${place.since.toString(36)}.${(place.until - place.since).toString(36)}`;
+  words.set(place, word);
+  return word;
 }
 
 /** 1 = next, 0 = does not wait. */

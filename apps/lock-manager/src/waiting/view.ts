@@ -1,8 +1,8 @@
 import type { LockState, LockView } from '@meshforge/protocol';
 import type { HeldCommand, SeenEntity } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
-import { ownerOf } from './held-acquire.ts';
-import { keyOf, readQueue } from './queue.ts';
+import { ownerKeyOf, ownerOf } from './held-acquire.ts';
+import { readQueue } from './queue.ts';
 
 /** What queries tell of a lock beside its state. @param held the commands that wait for it, to name their owners */
 export function viewOf(
@@ -17,7 +17,7 @@ export function viewOf(
     waiters: queue.length,
   };
   if (held === undefined) return view;
-  const owners = new Map(held.map((command) => [keyOf(ownerOf(command)), ownerOf(command)]));
+  const owners = new Map(held.map((command) => [ownerKeyOf(command), ownerOf(command)]));
   return {
     ...view,
     queue: queue.flatMap(({ key, until }, index) => {

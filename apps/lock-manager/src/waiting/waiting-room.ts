@@ -15,8 +15,9 @@ import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
-import { grantOf, internally, ownerOf, refused, waitMsOf } from './held-acquire.ts';
-import { keyOf, readQueue } from './queue.ts';
+import { Deadlines } from './deadlines.ts';
+import { grantOf, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
+import { keyOf, readQueue, type Place } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
 
@@ -39,12 +40,16 @@ export class WaitingRoom implements Companion {
   readonly #tasks = new Set<Promise<void>>();
   /** Commands that are on their way into the queue. */
   readonly #settling = new Set<string>();
+  readonly #deadlines: Deadlines;
   /** Locks that are being handed over; true = once more after that. */
   readonly #handovers = new Map<string, boolean>();
 
   constructor(host: AgentHost) {
     this.#host = host;
-    this.#answers = new Answers(host, this.#stopping.signal);
+    this.#deadlines = new Deadlines(host, (command) => {
+      if (command.keeper === host.replica) this.#do(() => this.#end(command));
+    });
+    this.#answers = new Answers(host, this.#stopping.signal, (command) => this.#deadlines.forget(command));
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
@@ -53,11 +58,17 @@ export class WaitingRoom implements Companion {
     this.#do(() => rounds.run(this.#stopping.signal));
   }
 
-  holdsBack({ action, data, expectedVersion, ...command }: RefusedCommand, code: string): boolean {
+  holdsBack(
+    { action, data, expectedVersion, ...command }: RefusedCommand,
+    code: string,
+    remembered?: SeenEntity,
+  ): boolean {
     const waitMs = waitMsOf(action, data);
     // Whoever expects a version cannot mean the one after the wait.
     if (code !== 'held' || waitMs === 0 || expectedVersion !== undefined || this.#isStopping) return false;
     if (this.#host.held.size >= MAX_HELD) return false;
+    // Where others wait, a newcomer will have to wait as well; that the lock stands so is for the queue to find out.
+    if (remembered !== undefined && readQueue(remembered.notes, this.#host.serverNow()).length === 0) return false;
     const { commandId, entityId, headers, lease, reply, since } = command;
     const keeper = this.#host.replica;
     const held = { entityId, action, lease, data, commandId, headers, reply, since, until: since + waitMs, keeper };
@@ -97,6 +108,7 @@ export class WaitingRoom implements Companion {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#deadlines.stop();
     await Promise.all(this.#tasks);
   }
 
@@ -125,7 +137,7 @@ export class WaitingRoom implements Companion {
       return await held.drop(kept);
     }
     // Its place is taken, or the rounds will see that it is not.
-    if (first !== undefined) return this.#do(() => this.#endInTime(kept));
+    if (first !== undefined) return this.#deadlines.set(kept);
     if (!(await this.#settle(kept))) return;
     // Only now can no earlier one be granted the lock any more.
     for (const other of earlier) if (other.commandId !== kept.commandId) this.#superseded(other);
@@ -142,7 +154,7 @@ export class WaitingRoom implements Companion {
   /** Sees to a command that another replica has let fall. */
   async #adopt(command: HeldCommand): Promise<void> {
     if (this.#settling.has(command.commandId)) return;
-    const latest = this.#waiter(command.entityId, keyOf(ownerOf(command)));
+    const latest = this.#waiter(command.entityId, ownerKeyOf(command));
     if (latest !== undefined && latest.commandId !== command.commandId) return this.#superseded(command);
     const adopted = { ...command, keeper: this.#host.replica };
     if (await this.#host.held.replace(adopted)) await this.#settle(adopted);
@@ -167,7 +179,7 @@ export class WaitingRoom implements Companion {
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       if (queued.kind === 'committed') {
-        this.#do(() => this.#endInTime(command));
+        this.#deadlines.set(command);
         return true;
       }
       // The lock is the owner's own, perhaps by this very command.
@@ -181,17 +193,6 @@ export class WaitingRoom implements Companion {
     }
     // The rounds will find it.
     return false;
-  }
-
-  async #endInTime(command: HeldCommand): Promise<void> {
-    const host = this.#host;
-    while (!this.#isStopping) {
-      const current = this.#answers.current(command);
-      if (current?.keeper !== host.replica) return;
-      const left = current.until - host.serverNow();
-      if (left <= 0) return await this.#end(current);
-      await host.sleep(left, this.#stopping.signal);
-    }
   }
 
   /** The wait is over: takes the place away, so that nobody can grant it any more, and answers what is so then. */
@@ -262,22 +263,24 @@ export class WaitingRoom implements Companion {
     const [first] = readQueue(entity.notes, now);
     if (first === undefined) return;
     const command = this.#waiter(entityId, first.key) ?? (await this.#missing(entityId, first.key));
-    if (command === undefined) {
-      const { key, until } = first;
-      const { replica } = host;
-      await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key, until }));
-    } else if (command.until !== first.until) {
-      // A later command of the same owner, which is about to take over the place.
-      await this.#settle(command);
-    } else {
-      const outcome = await host.execute(grantOf(command));
-      // To see whether somebody else answers must not hold up the next.
-      if (isAnswer(outcome)) this.#do(() => this.#answers.conclude(command, outcome));
-    }
+    if (command === undefined) return await this.#clear(entityId, first);
+    // A later command of the same owner, which is about to take over the place.
+    if (command.until !== first.until) return void (await this.#settle(command));
+    const outcome = await host.execute(grantOf(command));
+    if (!isAnswer(outcome)) return;
+    // To see whether somebody else answers must not hold up the next, nor must one that is not granted, such as one of long ago
+    // sent again.
+    this.#do(() => this.#answers.conclude(command, outcome));
+    if (outcome.kind !== 'committed') await this.#clear(entityId, first);
+  }
+
+  async #clear(entityId: string, { key, until }: Place): Promise<void> {
+    const nobody = { entityId, headers: [], commandId: '' };
+    await this.#host.execute(internally(this.#host.replica, nobody, 'leave', { key, until }));
   }
 
   #waiter(entityId: string, key: string): HeldCommand | undefined {
-    return this.#host.held.of(entityId).findLast((command) => keyOf(ownerOf(command)) === key);
+    return this.#host.held.of(entityId).findLast((command) => ownerKeyOf(command) === key);
   }
 
   /** News of a command can be late; what the server has counts. */

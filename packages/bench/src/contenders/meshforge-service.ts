@@ -9,7 +9,7 @@ export async function startMeshforgeService(host: Host, app: App, settings: Nats
   const nats = await sharedNatsServer(host, settings);
   const agent: ManagedProcess = await startAgentProcess({ app, natsUrl: nats.url });
   return {
-    address: { url: nats.url },
+    address: { url: nats.url, monitorUrl: nats.monitorUrl },
     versions: { [app]: libraryVersion('@meshforge/runtime'), 'nats-server': nats.version },
     pids: () => [agent.pid ?? 0, nats.pid],
     stop: async () => void (await agent.stop()),

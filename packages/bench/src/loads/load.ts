@@ -4,6 +4,8 @@ import type { Address, Contender } from '../contender.ts';
 export interface Work {
   /** One operation. @param worker below `concurrency`, which is how many are under way at once */
   run(worker: number, concurrency: number): Promise<void>;
+  /** That the server has taken in or sent out so far, where it can be told. */
+  messages?(): Promise<number>;
   /** Looks, when all is over, whether the work was really done. Throws what was wrong. */
   verify?(): Promise<void>;
   close(): Promise<void>;
@@ -21,6 +23,11 @@ export interface Load {
   readonly title: string;
   /** Of one operation, plural: `updates`. */
   readonly unit: string;
+  /**
+   * Operations wait for each other. Those that are under way when the time is over are finished, but only what was done in
+   * time counts as throughput; and it is told how the workers had their turns.
+   */
+  readonly contended?: boolean;
   /** How many at once, as the short and the full run measure it. */
   readonly concurrency: { readonly short: readonly number[]; readonly full: readonly number[] };
   readonly participants: readonly Participant[];

@@ -1,7 +1,7 @@
 import type { UpdateClient } from '../contender.ts';
 import { echo } from '../contenders/updates/echo.ts';
 import { floor, floorFsync } from '../contenders/updates/floor.ts';
-import { meshforge, meshforgeFsync } from '../contenders/updates/meshforge.ts';
+import { meshforge, meshforgeFsync, meshforgeGuarded } from '../contenders/updates/meshforge.ts';
 import { meshforgeInProcess } from '../contenders/updates/meshforge-in-process.ts';
 import { natsKv } from '../contenders/updates/nats-kv.ts';
 import { postgresAgent, postgresAgentFsync } from '../contenders/updates/postgres-agent.ts';
@@ -22,6 +22,7 @@ export const updates = defineLoad<UpdateClient>({
   contenders: [
     meshforge,
     meshforgeFsync,
+    meshforgeGuarded,
     meshforgeInProcess,
     floor,
     floorFsync,

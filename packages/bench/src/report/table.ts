@@ -25,7 +25,17 @@ function loadLines({ title, unit, participants }: LoadResult): string[] {
     });
     const reference = rows[0]?.measurement.perSecond ?? 0;
     lines.push('', `  ${concurrency} at a time`);
-    lines.push(...table([headings(unit), ...rows.map((row) => cells(row.participant, row.measurement, reference))]));
+    const more = MORE.filter(({ of }) => rows.some(({ measurement }) => of(measurement) !== undefined));
+    const head = [...headings(unit), ...more.map(({ heading }) => heading)];
+    lines.push(
+      ...table([
+        head,
+        ...rows.map(({ participant, measurement }) => [
+          ...cells(participant, measurement, reference),
+          ...more.map(({ of }) => of(measurement) ?? ''),
+        ]),
+      ]),
+    );
   }
   lines.push('');
   for (const { name, missing, wrong, about, versions, figures } of participants) {
@@ -37,6 +47,16 @@ function loadLines({ title, unit, participants }: LoadResult): string[] {
   }
   return lines;
 }
+
+/** Columns that only some loads have. */
+const MORE: readonly { heading: string; of: (measurement: Measurement) => string | undefined }[] = [
+  {
+    heading: 'handovers/s',
+    of: ({ handoversPerSecond: each }) => (each === undefined ? undefined : Math.round(each).toLocaleString('en')),
+  },
+  { heading: 'most/mean', of: ({ mostPerMean }) => mostPerMean?.toFixed(1) },
+  { heading: 'messages', of: ({ messages }) => messages?.toFixed(1) },
+];
 
 function headings(unit: string): string[] {
   return ['', 'durability', `${unit}/s`, 'ratio', 'p50 ms', 'p99 ms', 'cpu µs', 'MiB', 'failed'];

@@ -5,6 +5,7 @@ import type { FromClient, ToClient } from './messages.ts';
 import { runSlice } from './run-slice.ts';
 
 let work: Work | undefined;
+let contended = false;
 
 async function obey(message: ToClient): Promise<FromClient> {
   switch (message.type) {
@@ -12,12 +13,13 @@ async function obey(message: ToClient): Promise<FromClient> {
       const load = LOADS.find(({ id }) => id === message.load);
       const participant = load?.participants.find(({ id }) => id === message.contender);
       if (participant === undefined) throw new Error(`no contender ${message.contender} in ${message.load}`);
+      contended = load?.contended === true;
       work = await participant.prepare(message.address);
       return { type: 'prepared' };
     }
     case 'run':
       if (work === undefined) throw new Error('told to run before it was told what');
-      return { type: 'ran', slice: await runSlice(work, message.concurrency, message.durationMs) };
+      return { type: 'ran', slice: await runSlice(work, message.concurrency, message.durationMs, contended) };
     case 'finish':
       await work?.verify?.();
       await work?.close();

@@ -17,7 +17,20 @@ export interface Slice {
   readonly elapsedMs: number;
   /** Of each operation that went through, in microseconds. */
   readonly latenciesUs: readonly number[];
+  /** Of a contended load; otherwise all that was done counts. */
+  readonly turns?: Turns;
+  /** That the server has taken in or sent out meanwhile. */
+  readonly messages?: number;
   readonly failures: number;
   /** Why the first of them failed. */
   readonly failure?: string;
+}
+
+/** How workers that wait for each other had their turns, before the time was over. */
+export interface Turns {
+  readonly operations: number;
+  /** Operations of another worker than the one before. */
+  readonly handovers: number;
+  /** Operations of the busiest worker, divided by those of the average one. */
+  readonly mostPerMean: number;
 }

@@ -61,6 +61,12 @@ export interface Measurement {
   readonly p99Ms: number;
   /** Of client, services and servers together; only where the system tells. */
   readonly cpuUs?: number;
+  /** Of a contended load: operations of another worker than the one before. */
+  readonly handoversPerSecond?: number;
+  /** Of a contended load: operations of the busiest worker, divided by those of the average one; 1 = all had equally many. */
+  readonly mostPerMean?: number;
+  /** Taken in or sent out by the server, for each operation. */
+  readonly messages?: number;
   readonly failures: number;
   readonly failure?: string;
 }

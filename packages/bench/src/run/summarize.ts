@@ -13,18 +13,31 @@ export function summarize(concurrency: number, slices: readonly MeasuredSlice[])
   const elapsedMs = sum(slices.map(({ slice }) => slice.elapsedMs));
   const operations = latencies.length;
   const cpu = slices.map(({ cpuMs }) => cpuMs);
+  const turns = slices.flatMap(({ slice }) => slice.turns ?? []);
+  const messages = slices.flatMap(({ slice }) => slice.messages ?? []);
   const failure = slices.find(({ slice }) => slice.failure !== undefined)?.slice.failure;
   return {
     concurrency,
     operations,
-    perSecond: elapsedMs === 0 ? 0 : (operations * 1000) / elapsedMs,
-    perSecondByRound: slices.map(({ slice }) => (slice.latenciesUs.length * 1000) / slice.elapsedMs),
+    perSecond: elapsedMs === 0 ? 0 : (sum(slices.map(({ slice }) => counted(slice))) * 1000) / elapsedMs,
+    perSecondByRound: slices.map(({ slice }) => (counted(slice) * 1000) / slice.elapsedMs),
     p50Ms: percentile(latencies, 0.5) / 1000,
     p99Ms: percentile(latencies, 0.99) / 1000,
     ...(cpu.every((each) => each !== undefined) && operations > 0 ? { cpuUs: (sum(cpu) * 1000) / operations } : {}),
+    ...(turns.length > 0 && elapsedMs > 0
+      ? {
+          handoversPerSecond: (sum(turns.map(({ handovers }) => handovers)) * 1000) / elapsedMs,
+          mostPerMean: sum(turns.map(({ mostPerMean }) => mostPerMean)) / turns.length,
+        }
+      : {}),
+    ...(messages.length > 0 && operations > 0 ? { messages: sum(messages) / operations } : {}),
     failures: sum(slices.map(({ slice }) => slice.failures)),
     ...(failure === undefined ? {} : { failure }),
   };
+}
+
+function counted({ turns, latenciesUs }: Slice): number {
+  return turns?.operations ?? latenciesUs.length;
 }
 
 /** The smallest value that so large a part of the values does not exceed; 0 where there are none. */

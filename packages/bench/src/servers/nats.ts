@@ -4,16 +4,23 @@ import { askHttp, textOf, type Server } from './server.ts';
 
 export interface BenchNatsServer extends Server {
   readonly url: string;
+  /** Where it tells about itself, by HTTP. */
+  readonly monitorUrl: string;
 }
 
 export interface NatsSettings {
   /** Syncs every message to disk before it acknowledges it. Default: as the server does, every two minutes. */
   readonly fsync?: boolean;
+  /** A server apart, for an agent that another contender runs as well: two of one name would share their commands. */
+  readonly apart?: string;
 }
 
 /** One nats-server with JetStream for all contenders that want it with these settings. */
-export async function sharedNatsServer(host: Host, { fsync = false }: NatsSettings = {}): Promise<BenchNatsServer> {
-  return await host.shared(fsync ? 'nats-server-fsync' : 'nats-server', async () => await start(host, fsync));
+export async function sharedNatsServer(
+  host: Host,
+  { fsync = false, apart = '' }: NatsSettings = {},
+): Promise<BenchNatsServer> {
+  return await host.shared(`nats-server ${fsync} ${apart}`, async () => await start(host, fsync));
 }
 
 async function start({ onProgress }: Host, fsync: boolean): Promise<BenchNatsServer> {
@@ -26,6 +33,7 @@ async function start({ onProgress }: Host, fsync: boolean): Promise<BenchNatsSer
     if ((jetstream?.config?.sync_always ?? false) !== fsync) throw new Error('nats-server did not take sync_interval');
     return {
       url: server.url,
+      monitorUrl: server.monitorUrl,
       version: textOf(about?.['version'], 'nats-server'),
       get pid() {
         return server.pid ?? 0;

@@ -14,9 +14,18 @@ export interface BenchPostgres extends Server {
 /** Who connects; nobody is asked for a password. */
 export const postgresUser = 'postgres';
 
-/** One PostgreSQL for all contenders, with its own defaults; `synchronous_commit` is each connection's business. */
-export async function sharedPostgres(host: Host): Promise<BenchPostgres> {
-  return await host.shared('postgres', async () => await startPostgres(await findPostgres(host)));
+export interface PostgresServerSettings {
+  /** Default: PostgreSQL's own, 100. */
+  readonly maxConnections?: number;
+}
+
+/**
+ * One PostgreSQL for all contenders that want it with these settings, and its own defaults otherwise; `synchronous_commit` is
+ * each connection's business.
+ */
+export async function sharedPostgres(host: Host, settings: PostgresServerSettings = {}): Promise<BenchPostgres> {
+  const key = `postgres ${JSON.stringify(settings)}`;
+  return await host.shared(key, async () => await startPostgres(await findPostgres(host), settings));
 }
 
 /** Debian keeps PostgreSQL off the PATH. */
@@ -25,7 +34,10 @@ async function findPostgres({ onProgress }: Host): Promise<Program> {
 }
 
 /** @param found the program `postgres`, with `initdb` beside it */
-export async function startPostgres(found: Program): Promise<BenchPostgres> {
+export async function startPostgres(
+  found: Program,
+  { maxConnections }: PostgresServerSettings = {},
+): Promise<BenchPostgres> {
   const user = await unprivilegedUser();
   const directory = await temporaryDirectory('postgres', user);
   const { file, env } = user === undefined ? found : await withinReach(found, directory);
@@ -34,7 +46,12 @@ export async function startPostgres(found: Program): Promise<BenchPostgres> {
   await createCluster({ ...plan, file: join(dirname(file), 'initdb') }, data);
   const [port = 0] = await pickFreePorts(loopback, 1);
   // Clients come over TCP, as to a server on another machine; nothing else is set.
-  const settings = { listen_addresses: loopback, port: String(port), unix_socket_directories: '' };
+  const settings = {
+    listen_addresses: loopback,
+    port: String(port),
+    unix_socket_directories: '',
+    ...(maxConnections === undefined ? {} : { max_connections: String(maxConnections) }),
+  };
   const args = ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
   let version: string | undefined;
   const isReady = async (): Promise<boolean> => (version = await askVersion(port)) !== undefined;

@@ -33,8 +33,12 @@ export type RefusedCommand = Omit<HeldCommand, 'until' | 'keeper'> & { expectedV
 export type SeenEntity = Pick<Entity, 'version' | 'state' | 'notes'>;
 
 export interface Companion {
-  /** A command was refused by its rule. True: the companion will see to its answer. Must not throw. */
-  holdsBack(command: RefusedCommand, code: string): boolean;
+  /**
+   * A command was refused by its rule. True: the companion will see to its answer. Must not throw.
+   * @param remembered given where the refusal may be out of date: the entity as this replica remembers it. Whoever takes the
+   *   command then must have it decided again before it is answered.
+   */
+  holdsBack(command: RefusedCommand, code: string, remembered?: SeenEntity): boolean;
   /** This replica has committed. Must not throw. */
   committed(entityId: string, event: string, entity: SeenEntity, data: JsonObject | undefined): void;
   /** The server has ended a lease; at most once, and every replica is told. Must not throw. */
@@ -52,6 +56,8 @@ export interface HeldCommands {
   entities(): readonly string[];
   /** Those of one entity, first come first. */
   of(entityId: string): readonly HeldCommand[];
+  /** The command as it is held now; undefined when it is not, or no longer. */
+  find(entityId: string, commandId: string): HeldCommand | undefined;
   /** Reads those of an entity from the server, for one that ought to be there and is not. Rejects when it does not answer. */
   refresh(entityId: string): Promise<void>;
   /** Stores a command, instead of an earlier one of the same id. False: it could not be stored. */

@@ -16,7 +16,7 @@ import {
 } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
-import type { RefusedCommand } from '../core/companion.ts';
+import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
 import { digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
@@ -34,7 +34,7 @@ export interface CommandIntakeOptions {
   maxInFlight: number;
   inboxPrefix: string;
   /** Whether the answer to a command that was refused will be given later. */
-  holdsBack?: ((command: RefusedCommand, code: string) => boolean) | undefined;
+  holdsBack?: Companion['holdsBack'] | undefined;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
   onFault: (error: unknown) => void;
@@ -145,11 +145,11 @@ export class CommandIntake {
       headers: headers.lines,
     };
     const since = serverNow();
-    const decided = store.execute(command);
     // Without an inbox there is nobody to answer later.
     const reply = message?.reply ?? '';
-    if (holdsBack === undefined || reply === '') return decided;
+    if (holdsBack === undefined || reply === '') return store.execute(command);
     const refused = { ...command, reply, since };
+    const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
     return decided.then((outcome) =>
       outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
     );

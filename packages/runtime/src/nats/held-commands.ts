@@ -28,7 +28,7 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #agent: string;
   readonly #clock: Clock;
   readonly #serverNow: () => number;
-  /** By entity, then by command; a Map keeps the order of arrival. */
+  /** By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
   #size = 0;
   #subscription: Subscription | undefined;
@@ -82,15 +82,21 @@ export class StoredHeldCommands implements HeldCommands {
     return [...(this.#mirror.get(entityId)?.values() ?? [])];
   }
 
+  find(entityId: string, commandId: string): HeldCommand | undefined {
+    return this.#mirror.get(entityId)?.get(digestOf(commandId));
+  }
+
   put(command: HeldCommand): Promise<boolean> {
     return this.#store(command, []);
   }
 
   async replace(command: HeldCommand): Promise<boolean> {
-    const request = utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) }));
-    const stored = await this.#ask(request);
+    const { commandId, entityId } = command;
+    const key = digestOf(commandId);
+    const subject = heldSubject(this.#agent, entityId, key);
+    const stored = await this.#ask(utf8(JSON.stringify({ last_by_subj: subject })));
     if (stored === undefined || (stored.data ?? '') === '') {
-      this.#forget(command.entityId, command.commandId);
+      this.#forget(entityId, key);
       return false;
     }
     return await this.#store(command, [['Nats-Expected-Last-Subject-Sequence', String(stored.seq)]]);
@@ -100,61 +106,58 @@ export class StoredHeldCommands implements HeldCommands {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const headers = rawHeaders([['Nats-TTL', `${seconds}s`], ...expectation]);
     const body = utf8(JSON.stringify(command));
-    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
+    const key = digestOf(command.commandId);
+    const subject = heldSubject(this.#agent, command.entityId, key);
+    const ack = readPublishAck(await this.#requester.request(subject, body, headers));
     if (ack.kind !== 'stored') return false;
-    this.#set(command);
+    this.#set(command, key);
     return true;
   }
 
-  async drop(command: HeldCommand): Promise<void> {
-    const { commandId, entityId, reply } = command;
-    this.#forget(entityId, commandId);
+  async drop({ commandId, entityId, reply }: HeldCommand): Promise<void> {
+    const key = digestOf(commandId);
+    const subject = heldSubject(this.#agent, entityId, key);
+    this.#forget(entityId, key);
     const headers = rawHeaders([
       ['Nats-TTL', `${TOMBSTONE_S}s`],
       [HEADERS.answered, reply],
     ]);
     for (let tries = 1; tries <= DROP_TRIES; tries++) {
-      const { kind } = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
+      const { kind } = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
       // A retry of the command that has come meanwhile is stored by now.
-      if (kind === 'stored' || this.of(entityId).some((held) => held.commandId === commandId)) return;
+      if (kind === 'stored' || this.find(entityId, commandId) !== undefined) return;
       await this.#clock.sleep(DROP_PAUSE_MS);
     }
   }
 
-  #subjectOf({ entityId, commandId }: HeldCommand): string {
-    return heldSubject(this.#agent, entityId, digestOf(commandId));
-  }
-
   /** @param answered of a message that says so, the inbox that the command was answered at */
-  #see(subject: string, data: Uint8Array, answered?: string): HeldCommand | undefined {
+  #see(subject: string, data: Uint8Array, answered = ''): HeldCommand | undefined {
     const place = parseHeldSubject(subject);
     if (place === undefined) return undefined;
     if (data.length === 0) {
       const { entityId, key } = place;
-      for (const { commandId, reply } of this.of(entityId)) {
-        // At another inbox: a retry has come in the same moment, and waits for its own answer.
-        const isRetry = answered !== undefined && answered !== '' && reply !== answered;
-        if (digestOf(commandId) === key && !isRetry) this.#forget(entityId, commandId);
-      }
+      const reply = this.#mirror.get(entityId)?.get(key)?.reply;
+      // At another inbox: a retry has come in the same moment, and waits for its own answer.
+      if (answered === '' || answered === reply) this.#forget(entityId, key);
       return undefined;
     }
     const command = readHeld(data);
     if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
-    this.#set(command);
+    this.#set(command, place.key);
     return command;
   }
 
-  #set(command: HeldCommand): void {
-    const { entityId, commandId } = command;
+  #set(command: HeldCommand, key: string): void {
+    const { entityId } = command;
     const commands = this.#mirror.get(entityId) ?? new Map<string, HeldCommand>();
-    if (!commands.has(commandId)) this.#size++;
-    commands.set(commandId, command);
+    if (!commands.has(key)) this.#size++;
+    commands.set(key, command);
     this.#mirror.set(entityId, commands);
   }
 
-  #forget(entityId: string, commandId: string): void {
+  #forget(entityId: string, key: string): void {
     const commands = this.#mirror.get(entityId);
-    if (commands?.delete(commandId) === true) this.#size--;
+    if (commands?.delete(key) === true) this.#size--;
     if (commands?.size === 0) this.#mirror.delete(entityId);
   }
 
@@ -170,8 +173,8 @@ export class StoredHeldCommands implements HeldCommands {
     }
     for (const command of before) {
       const { commandId, entityId } = command;
-      const isSame = this.#mirror.get(entityId)?.get(commandId) === command;
-      if (isSame && !found.has(commandId)) this.#forget(entityId, commandId);
+      const isSame = this.find(entityId, commandId) === command;
+      if (isSame && !found.has(commandId)) this.#forget(entityId, digestOf(commandId));
     }
   }
 

@@ -17,18 +17,19 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
-import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
+import type { Command } from '../core/decide.ts';
 import { isEnding, type Entity } from '../core/entity.ts';
 import { findCommit, remembersAll, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { MessageIdResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import { prepareAttempt, type Attempt } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
+import { decideAttempt, type Refused } from './decide-attempt.ts';
 import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
 import { firstOutcome } from './first-outcome.ts';
 import { endLostLease } from './lost-lease.ts';
-import { refusal, success, type StoreOutcome } from '../core/outcome.ts';
+import { success, type StoreOutcome } from '../core/outcome.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
 import { Underway } from './underway.ts';
@@ -70,10 +71,11 @@ export interface EntityStoreOptions {
   onCommit?: (entityId: string, event: string, entity: Entity, data: JsonObject | undefined) => void;
 }
 
-type Decision =
-  | { kind: 'replay'; commit: RecentCommit }
-  | { kind: 'attempt'; attempt: Attempt }
-  | { kind: 'refuse'; outcome: StoreOutcome; defect?: DefectPlan };
+/**
+ * Whether a command that its rule refuses is taken over by somebody who will decide it again, and then answer it. The entity
+ * is as it is remembered, maybe out of date: so no answer may be made of the refusal.
+ */
+export type TakesOver = (code: string, entity: Entity) => boolean;
 
 export class EntityStore {
   readonly #options: EntityStoreOptions;
@@ -100,12 +102,12 @@ export class EntityStore {
   }
 
   /** Decides a command and commits it; never rejects. */
-  execute(command: Command): Promise<StoreOutcome> {
+  execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn));
+    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
   }
 
-  async #run(command: Command, cameIn: number): Promise<StoreOutcome> {
+  async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
     const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
@@ -150,9 +152,11 @@ export class EntityStore {
         attempt = doubtful;
       } else {
         doubtful = undefined;
-        const decision = this.#decide(command, entity);
+        const decision = decideAttempt(this.#options, command, entity);
         if (decision.kind === 'replay') return this.#replay(command, decision.commit);
         if (decision.kind === 'refuse') {
+          const { outcome } = decision;
+          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
           if (asOf <= cameIn) continue;
           const forgotten = await this.#forgottenCommit(command, entity);
           if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
@@ -238,22 +242,6 @@ export class EntityStore {
     return { kind: 'read', value };
   }
 
-  #decide(command: Command, entity: Entity): Decision {
-    const { agent, maxPayload, serverNow } = this.#options;
-    try {
-      const plan = decide(agent, entity, command, serverNow());
-      if (plan.kind === 'replay') return plan;
-      if (plan.kind === 'defect')
-        return { kind: 'refuse', outcome: refusal('unavailable', plan.payload), defect: plan };
-      if (plan.kind !== 'commit') return { kind: 'refuse', outcome: refusal(plan.kind, plan.payload) };
-      const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
-      return 'kind' in prepared ? { kind: 'refuse', outcome: prepared } : { kind: 'attempt', attempt: prepared };
-    } catch (cause) {
-      const plan = defect(command, 'made something that JSON cannot say', cause);
-      return { kind: 'refuse', outcome: refusal('unavailable', plan.payload), defect: plan };
-    }
-  }
-
   /**
    * Whether a command that is about to be refused was committed before the time that the entity remembers: a refusal of
    * a committed command would be untrue (I2).
@@ -289,7 +277,7 @@ export class EntityStore {
     return firstOutcome(this.#options, command, commit, () => this.#stopped);
   }
 
-  #refuse({ action, entityId }: Command, { outcome, defect: found }: Decision & { kind: 'refuse' }): StoreOutcome {
+  #refuse({ action, entityId }: Command, { outcome, defect: found }: Refused): StoreOutcome {
     if (found !== undefined) {
       this.#options.onDefect(action, found.payload.reason, found.cause);
       // A rule that fails half-way may have changed what it was given.

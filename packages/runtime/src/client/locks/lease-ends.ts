@@ -18,7 +18,8 @@ const Expired = SuccessPayload.extend({ state: LockState });
 
 /**
  * Tells holders at once when the log says that their lease has ended: broken by an operator, or expired. Live events may
- * be lost; then the next refresh tells. One subscription for all leases of a client, while there are any.
+ * be lost; then the next refresh tells. One subscription for all leases of a client; it ends with the first message that comes
+ * while there are none, so that a client which locks again and again need not subscribe again and again.
  */
 export class LeaseEnds {
   readonly #connection: NatsConnection;
@@ -34,11 +35,10 @@ export class LeaseEnds {
     const watcher = { resource, fencingToken, onEnd };
     const watchers = this.#watchers.get(resource) ?? new Set();
     this.#watchers.set(resource, watchers.add(watcher));
-    if (this.#subscriptions.length === 0) this.#subscribe();
+    if (this.#subscriptions.every((subscription) => subscription.isClosed())) this.#subscribe();
     return () => {
       watchers.delete(watcher);
       if (watchers.size === 0 && this.#watchers.get(resource) === watchers) this.#watchers.delete(resource);
-      if (this.#watchers.size === 0) this.#unsubscribe();
     };
   }
 
@@ -48,22 +48,23 @@ export class LeaseEnds {
     this.#subscriptions = [
       this.#connection.subscribe(eventSubject(lockContract.name, 'lost'), {
         callback: (error, message) => {
-          if (error === null) this.#lost(message);
+          if (error === null && this.#isNeeded()) this.#lost(message);
         },
       }),
       this.#connection.subscribe(eventSubject(lockContract.name, lockContract.expiryEvent), {
         callback: (error, message) => {
-          if (error === null) this.#expired(message);
+          if (error === null && this.#isNeeded()) this.#expired(message);
         },
       }),
     ];
   }
 
-  #unsubscribe(): void {
+  #isNeeded(): boolean {
+    if (this.#watchers.size > 0) return true;
     const subscriptions = this.#subscriptions;
     this.#subscriptions = [];
-    if (this.#connection.isClosed()) return;
     for (const subscription of subscriptions) subscription.unsubscribe();
+    return false;
   }
 
   #lost(message: Msg): void {
