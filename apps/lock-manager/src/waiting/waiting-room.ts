@@ -11,8 +11,8 @@
  *   could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import type { JsonObject, LockState } from '@meshforge/protocol';
-import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
+import type { LockState } from '@meshforge/protocol';
+import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
