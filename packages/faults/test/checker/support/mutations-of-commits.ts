@@ -206,7 +206,7 @@ export const commitMutations: readonly Mutation[] = [
     invariant: 'I5',
     spoil(view, pick) {
       const told = pick(view.answered.filter(({ answer }) => answer.kind === 'committed'));
-      const last = view.entries.findLast((entry) => entry.type !== 'logged');
+      const last = view.entries.findLast((entry) => 'atMs' in entry);
       if (told === undefined || last === undefined) return undefined;
       const sent: Sent = { ...view.sentOf(told.commandId), atMs: last.atMs + 1 };
       const answer = { kind: 'rejected' as const, event: 'evt.inventory.rejected', payload: { code: 'not_found' } };

@@ -21,7 +21,7 @@ export const orderMutations: readonly Mutation[] = [
       const answer = view.toldOf(before.commandId);
       const late: Entry[] = answer === undefined ? [sent] : [sent, { ...answer, atMs: told.atMs + 0.002 }];
       const rest = view.entries.filter(
-        (entry) => entry.type === 'logged' || entry.type === 'heard' || entry.commandId !== before.commandId,
+        (entry) => (entry.type !== 'sent' && entry.type !== 'told') || entry.commandId !== before.commandId,
       );
       const entries = rest.toSpliced(rest.indexOf(told) + 1, 0, ...late);
       return { entries, culprits: [sent, before] };

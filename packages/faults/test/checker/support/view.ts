@@ -68,6 +68,7 @@ export class View {
     return this.entries.filter(
       (entry) =>
         entry.type === 'logged' ||
+        entry.type === 'disturbed' ||
         entry.commandId !== commandId ||
         (entry.type === 'heard' && entry.sequence !== undefined),
     );
