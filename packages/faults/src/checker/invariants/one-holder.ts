@@ -68,7 +68,12 @@ export const oneHolder: Invariant = {
       onLogged(message) {
         const { entity, entry, missing } = message;
         const lock = lockOf(entry.agent, entry.state);
-        if (lock === undefined || entry.aside !== undefined) return;
+        if (lock === undefined) return;
+        if (entry.aside !== undefined) {
+          // Of a lease commit that the log has lost, it is the first to tell.
+          if (missing > 0 && lock.owner_id !== null) leases.set(entity, { lock, message });
+          return;
+        }
         if (entry.byServer) onExpired(message, lock);
         else if (entity.agent.leaseEvents.has(entry.event)) onLease(message, lock);
         else if (!leases.delete(entity) && missing === 0) {

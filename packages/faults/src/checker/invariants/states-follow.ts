@@ -49,7 +49,8 @@ export const statesFollow: Invariant = {
         const own = entity.agent.ownCommand(entry, before?.notes ?? '');
         if (own !== undefined) judge(message, own);
         const lease = entry.byServer ? leaseBefore(message) : undefined;
-        if (lease === undefined || sameJson(content(lease, entry), content(entry, entry))) return;
+        const isStateOnly = entry.overdue === true || lease?.aside !== undefined;
+        if (lease === undefined || sameJson(content(lease, isStateOnly), content(entry, isStateOnly))) return;
         breach(`the expiry of ${nameOf(entity)} at version ${entry.version} is not that of the lease`, [lease, entry]);
       },
 
@@ -60,14 +61,18 @@ export const statesFollow: Invariant = {
   },
 };
 
-/** The commit of the version that an expiry is of, behind all that changed nothing but the notes since. */
+/** The commit of the version that an expiry is of; where the log has lost it, what changed nothing but the notes since. */
 function leaseBefore({ before, entry: expiry }: Message): Logged | undefined {
   let message = before;
-  while (message?.entry.aside !== undefined && message.entry.version === expiry.version) message = message.before;
-  return message?.entry.version === expiry.version ? message.entry : undefined;
+  for (;;) {
+    if (message?.entry.version !== expiry.version) return undefined;
+    const earlier = message.before;
+    if (message.entry.aside === undefined || earlier?.entry.version !== expiry.version) return message.entry;
+    message = earlier;
+  }
 }
 
-/** Of an expiry that an agent wrote, only the state is that of the lease. */
-function content({ commandId, data, state }: Logged, { overdue }: Logged): unknown {
-  return overdue === true ? state : { commandId, data, state };
+/** What an expiry repeats of its lease; one that an agent wrote, or of a lease that the log has lost, only the state. */
+function content({ commandId, data, state }: Logged, isStateOnly: boolean): unknown {
+  return isStateOnly ? state : { commandId, data, state };
 }

@@ -44,13 +44,27 @@ function stockWish(random: Random, entityId: string): Wish {
 }
 
 function lockWish(random: Random, client: string, entityId: string): Wish {
-  const action = random.pick(['acquire', 'acquire', 'refresh', 'release', 'release']);
+  const action = random.pick([
+    ...Array<string>(8).fill('acquire'),
+    'refresh',
+    'refresh',
+    ...Array<string>(5).fill('release'),
+    'cancel',
+    'break',
+  ]);
   const ttl = { ttl_ms: random.int(500, 3_000) };
   const token = random.chance(0.15) ? { fencing_token: random.int(1, 9) } : {};
   const data: Record<string, JsonObject> = {
-    acquire: { owner_id: client, ...(random.chance(0.9) ? ttl : {}) },
+    acquire: { owner_id: client, ...(random.chance(0.9) ? ttl : {}), ...waiting(random) },
     refresh: { owner_id: client, ...token, ...ttl },
     release: { owner_id: client, ...token },
+    cancel: { owner_id: `client-${random.int(1, 5)}` },
+    break: { reason: 'it is time', ...(random.chance(0.5) ? { operator_id: client } : {}) },
   };
   return { agent: 'lock', action, entityId, data: data[action] ?? {} };
+}
+
+function waiting(random: Random): JsonObject {
+  if (random.chance(0.4)) return {};
+  return { wait_ms: random.int(100, 3_000), ...(random.chance(0.3) ? { take_up_ms: 500 } : {}) };
 }

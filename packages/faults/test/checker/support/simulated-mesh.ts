@@ -5,11 +5,13 @@
  */
 import { eventSubject, type JsonObject } from '@meshforge/protocol';
 import { CHECKED_AGENTS } from '../../../src/checker/agents.ts';
+import { waitMsOf } from '../../../src/checker/queue.ts';
 import { ruling } from '../../../src/checker/ruling.ts';
 import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts';
 import { anyWish } from './commands.ts';
 import { Random } from '../../../src/random.ts';
-import { SimulatedLog } from './simulated-log.ts';
+import { highestIn, SimulatedLog } from './simulated-log.ts';
+import { SimulatedWaitingRoom } from './waiting-room.ts';
 
 export interface Size {
   commands: number;
@@ -51,6 +53,9 @@ class SimulatedMesh {
   readonly #idle: string[];
   /** By agent and entity: the version that anybody was told of last. */
   readonly #seen = new Map<string, number>();
+  readonly #room: SimulatedWaitingRoom;
+  /** Of the resource that writers name: it grows now and then. */
+  #token = 1;
   #now = 0;
   #commands = 0;
 
@@ -58,14 +63,16 @@ class SimulatedMesh {
     this.#random = new Random(seed);
     this.#size = size;
     this.#witnesses = [...this.#logs.values()].map((log) => ({ log, at: 0, delivered: [] }));
+    this.#room = new SimulatedWaitingRoom(this.#logs.get('lock') as SimulatedLog, (entry) => this.#announce(entry));
     this.#idle = Array.from({ length: size.clients }, (_, index) => `client-${index + 1}`);
   }
 
   run(): Entry[] {
-    while (this.#commands < this.#size.commands || this.#underWay.length > 0) {
+    while (this.#commands < this.#size.commands || this.#underWay.length > 0 || !this.#room.isEmpty) {
       this.#now += this.#random.chance(0.05) ? this.#random.int(100, 900) : this.#random.next() * 40;
       if (this.#random.chance(0.02)) this.#goToTheEndOfALease();
       this.#endLeases();
+      this.#room.serve(this.#serverNow, () => this.#random.chance(0.5));
       this.#witness();
       if (this.#commands < this.#size.commands && this.#idle.length > 0 && this.#random.chance(0.5)) this.#send();
       else this.#act();
@@ -94,6 +101,7 @@ class SimulatedMesh {
       commandId: `c${++this.#commands}`,
       ...wish,
       ...this.#guard(wish.agent, wish.entityId),
+      ...this.#lease(wish.agent),
     };
     this.#entries.push(sent);
     const task: Task = { sent, client, copies: 0, done: false };
@@ -104,6 +112,14 @@ class SimulatedMesh {
     if (this.#random.chance(0.5)) return {};
     const seen = this.#seen.get(`${agent} ${entityId}`) ?? 0;
     return { expectedVersion: this.#random.chance(0.8) ? seen : Math.max(0, seen + this.#random.int(-1, 1)) };
+  }
+
+  /** Some hold a lease, some did. */
+  #lease(agent: string): Pick<Sent, 'lease'> {
+    if (agent !== 'inventory' || !this.#random.chance(0.4)) return {};
+    if (this.#random.chance(0.2)) this.#token++;
+    const token = Math.max(1, this.#token - this.#random.pick([0, 0, 0, 1, 2]));
+    return { lease: { resource: this.#random.pick(['dock', 'dock', 'gate']), fencing_token: token } };
   }
 
   #sendCopy(task: Task): void {
@@ -137,6 +153,12 @@ class SimulatedMesh {
       return;
     }
     const entity = log.entity(sent.entityId);
+    if (sent.agent === 'lock' && this.#room.has(sent)) return;
+    const { action, entityId, lease } = sent;
+    if (lease !== undefined && lease.fencing_token < highestIn(entity.fences, lease.resource)) {
+      this.#refuse(task, 'rejected', { entity_id: entityId, action, code: 'stale_token', reason: 'it is over' });
+      return;
+    }
     const current = entity.state === null ? 0 : entity.version;
     if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) {
       this.#refuse(task, 'conflict', {
@@ -149,9 +171,13 @@ class SimulatedMesh {
       return;
     }
     const { agent } = log.agent;
-    const ruled = ruling(agent, entity.state, entity.version, sent, this.#serverNow);
+    const ruled = ruling(agent, entity, sent, this.#serverNow);
     if (ruled.kind === 'malformed') throw new Error(`${sent.action} ${JSON.stringify(sent.data)}: ${ruled.reason}`);
     if (ruled.kind === 'refusal') {
+      if (ruled.code === 'held' && waitMsOf(sent) > 0) {
+        this.#wait(task);
+        return;
+      }
       const { code, reason = 'it is so', details } = ruled;
       const isDenial = agent.denied !== undefined && ruled.reason !== undefined;
       const payload = { entity_id: sent.entityId, ...(isDenial ? details : { action: sent.action }), code, reason };
@@ -163,8 +189,9 @@ class SimulatedMesh {
       this.#underWay.push(() => this.#decide(task));
       return;
     }
-    const entry = log.commit({ entityId: sent.entityId, commandId: sent.commandId, timeMs: this.#serverNow }, ruled);
+    const entry = log.commit({ entityId, commandId: sent.commandId, timeMs: this.#serverNow, lease }, ruled);
     this.#announce(entry);
+    if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
     // An expiry that was on its way when its lease was released.
     if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
       this.#now = Math.max(this.#now, entity.lease.endsAtMs - SERVER_START_MS);
@@ -173,14 +200,43 @@ class SimulatedMesh {
     this.#reply(task, success('committed', entry));
   }
 
+  #wait(task: Task): void {
+    const { sent } = task;
+    const answer = (told: Answer): void => {
+      if (task.done) return;
+      if (!this.#random.chance(0.1)) this.#tell(task, told);
+      // It is lost, which has a cause.
+      else this.#entries.push({ type: 'disturbed', fromMs: this.#now, untilMs: this.#now, lane: 'servers' });
+    };
+    const isAdmitted = this.#room.admit(
+      {
+        sent,
+        until: this.#serverNow + waitMsOf(sent),
+        committed: (entry) => {
+          if (task.done) this.#room.withdraw(task, entry.state?.['fencing_token'], this.#serverNow);
+          answer(success('committed', entry));
+        },
+        refused: (payload) => {
+          this.#signal('denied', sent, payload);
+          answer({ kind: 'denied', event: eventSubject(sent.agent, 'denied'), payload });
+        },
+      },
+      this.#serverNow,
+    );
+    if (!isAdmitted) this.#underWay.push(() => this.#decide(task));
+  }
+
   #refuse(task: Task, kind: 'conflict' | 'rejected' | 'denied', payload: JsonObject): void {
-    const { agent, commandId } = task.sent;
+    this.#signal(kind, task.sent, payload);
+    this.#reply(task, { kind, event: eventSubject(task.sent.agent, kind), payload });
+  }
+
+  #signal(event: string, { agent, commandId }: Sent, payload: JsonObject): void {
     this.#underWay.push(() => {
       const times = this.#random.pick([0, 1, 1, 2]);
-      const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event: kind, commandId, payload };
+      const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event, commandId, payload };
       for (let i = 0; i < times; i++) this.#entries.push({ ...heard, atMs: this.#now });
     });
-    this.#reply(task, { kind, event: eventSubject(agent, kind), payload });
   }
 
   #reply(task: Task, answer: Answer): void {
