@@ -1,6 +1,6 @@
 import { lockContract } from '@meshforge/protocol';
 import { defineAgent } from '@meshforge/runtime';
-import { acquire, breakLease, cancel, expire, leave, queue, refresh, release, withdraw } from './rules.ts';
+import { acquire, breakLease, cancel, expire, enqueueOwner, leave, refresh, release, withdraw } from './rules.ts';
 import { WaitingRoom } from './waiting/waiting-room.ts';
 
 const { actions, expiryEvent } = lockContract;
@@ -14,7 +14,7 @@ export const lockManager = defineAgent({
     release: { ...actions.release, entity: 'any', rule: release },
     cancel: { ...actions.cancel, entity: 'any', rule: cancel },
     break: { ...actions.break, entity: 'any', rule: breakLease },
-    queue: { ...actions.queue, entity: 'any', rule: queue },
+    queue: { ...actions.queue, entity: 'any', rule: enqueueOwner },
     leave: { ...actions.leave, entity: 'any', rule: leave },
     withdraw: { ...actions.withdraw, entity: 'any', rule: withdraw },
   },

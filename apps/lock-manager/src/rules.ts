@@ -23,20 +23,20 @@ export function acquire(
 ): Result {
   const { owner_id: owner, ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs } = data;
   const { now, nextVersion } = context;
-  const queue = readQueue(context.notes, now);
+  const waiting = readQueue(context.notes, now);
   if (isHeld(lock)) {
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
     const left = Math.max(0, Date.parse(lock.expires_at) - now);
-    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
-    return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: queue.length });
+    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
+    return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: waiting.length });
   }
-  const first = queue[0];
+  const first = waiting[0];
   if (first !== undefined && first.key !== keyOf(owner)) {
-    return denied('held', owner, null, `nobody holds the lock${others(queue)}`, { waiters: queue.length });
+    return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
-  const waited = first !== undefined;
-  const rest = waited ? dequeue(queue, owner) : queue;
-  return lease(owner, nextVersion, iso(now), now + (waited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
+  const hasWaited = first !== undefined;
+  const rest = hasWaited ? dequeue(waiting, owner) : waiting;
+  return lease(owner, nextVersion, iso(now), now + (hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
 }
 
 export function refresh(
@@ -81,7 +81,7 @@ export function withdraw(
 }
 
 /** An owner begins to wait, or waits until another time; the lease that stands goes on. */
-export function queue(
+export function enqueueOwner(
   lock: LockState | null,
   { owner_id: owner, since, until }: { owner_id: string; since: number; until: number },
   { notes, now }: RuleContext,

@@ -65,7 +65,7 @@ export function commandsOf<Action extends { internal?: true }>(
   return Object.entries(actions).filter(([, { internal }]) => internal !== true);
 }
 
-function eventMessages({ name, state, actions, expiryEvent, denied }: AgentContract): EventMessage[] {
+function eventMessages({ name, state, actions, expiryEvent, denied, notices = {} }: AgentContract): EventMessage[] {
   const success = [...new Set(Object.values(actions).map(({ event }) => event))].map((event) => {
     const causes = Object.entries(actions).filter(([, action]) => action.event === event);
     const description = `Committed by ${causes.map(([action]) => action).join(' or ')}.`;
@@ -80,6 +80,9 @@ function eventMessages({ name, state, actions, expiryEvent, denied }: AgentContr
     const description = 'A lease ended unrefreshed. Committed by the NATS server; the payload is that of the lease.';
     const subject = eventSubject(name, expiryEvent);
     events.push({ subject, description, schema: successSchema(state), committed: true, isReply: false });
+  }
+  for (const [notice, { description, schema }] of Object.entries(notices)) {
+    events.push({ subject: eventSubject(name, notice), description, schema, committed: false, isReply: false });
   }
   events.push(signal('conflict', 'A command expected another version than the entity has.', ConflictPayload));
   events.push(signal('rejected', 'A command was refused; nothing changed.', RejectedPayload));

@@ -70,7 +70,9 @@ function addCommand(
 ): void {
   const { subject, description, schema } = command;
   builder.channel(subject, { description, headers: 'command', payload: inputSchema(schema, 'draft-07') });
-  const outcomes = events.filter((event) => !event.committed || event.subject === command.event);
+  const outcomes = events.filter(
+    ({ committed, isReply, subject: told }) => isReply && (!committed || told === command.event),
+  );
   const replies = outcomes.map((event) => replyTo(event.subject));
   builder.operation(subject, request(contract, description, replies));
 }

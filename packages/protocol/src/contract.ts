@@ -32,6 +32,8 @@ export interface AgentContract {
   actions: Readonly<Record<string, ActionContract>>;
   /** Event that the NATS server itself commits when a lease of this agent ends unrefreshed. */
   expiryEvent?: string;
+  /** What the agent tells everybody beside its commits and refusals, by the event's name; at most once. */
+  notices?: Readonly<Record<string, { description: string; schema: z.ZodType }>>;
   /** Payload of `evt.<agent>.denied`, where the agent answers refusals of its own rules so instead of `rejected`. */
   denied?: z.ZodType;
 }
@@ -45,11 +47,15 @@ export function defineContract<const Contract extends AgentContract>(contract: C
   if (isTakenToken(contract.name)) {
     throw new RangeError(`another agent speaks under the token ${contract.name}: choose another name`);
   }
-  const { expiryEvent } = contract;
+  const { expiryEvent, notices = {} } = contract;
+  for (const notice of Object.keys(notices)) assertEventName(notice);
   if (expiryEvent !== undefined) assertEventName(expiryEvent);
   for (const [action, { event }] of Object.entries(contract.actions)) {
     assertName('action', action);
     assertEventName(event);
+    if (Object.hasOwn(notices, event)) {
+      throw new RangeError(`event ${event} of action ${action} is also a notice: choose another name`);
+    }
     if (event === expiryEvent) {
       throw new RangeError(`event ${event} of action ${action} is also the expiry event: choose another name`);
     }

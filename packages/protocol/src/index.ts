@@ -2,6 +2,7 @@
 export { inventoryContract, InventoryState } from './agents/inventory.ts';
 export {
   DeniedPayload,
+  LeaseLost,
   LeaseTaken,
   LOCK_DENIALS,
   LOCK_LIMITS,

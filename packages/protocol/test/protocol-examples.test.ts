@@ -21,13 +21,14 @@ describe('an example of the documented wire', () => {
     },
   );
 
-  it.each(EXAMPLES.filter(({ kind }) => kind === 'events').map((example) => [example.subject, example.body] as const))(
-    '(%s) is read as the reply to a command',
-    (event, payload) => {
-      const reply = decode(ReplyBody, encode({ event, payload }));
-      expect(reply.ok && readOutcome(reply.value, false)).toMatchObject({ event, payload });
-    },
-  );
+  it.each(
+    EXAMPLES.filter(({ kind, subject }) => kind === 'events' && subject !== 'evt.lock.lost').map(
+      (example) => [example.subject, example.body] as const,
+    ),
+  )('(%s) is read as the reply to a command', (event, payload) => {
+    const reply = decode(ReplyBody, encode({ event, payload }));
+    expect(reply.ok && readOutcome(reply.value, false)).toMatchObject({ event, payload });
+  });
 
   it('stands for every command and every event of the agents', () => {
     const covered = new Set(EXAMPLES.map(({ subject }) => subject));

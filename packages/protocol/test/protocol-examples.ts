@@ -137,6 +137,10 @@ const locks: typeof inventory = {
     ],
     ['evt.lock.queued', { ...granted, data: { owner_id: 'worker-2', position: 1, waiters: 1, until: later } }],
     ['evt.lock.cancelled', { ...granted, data: { owner_id: 'worker-2', waiters: 0 } }],
+    [
+      'evt.lock.lost',
+      { entity_id: 'printer', fencing_token: 3, cause: 'broken', owner_id: 'worker-1', reason: 'the host is gone' },
+    ],
     ['evt.lock.left', { ...granted, data: { owner_id: 'worker-2', waiters: 3 } }],
     ['evt.lock.expired', granted],
     ['evt.lock.denied', { ...denial, code: 'held', retry_after_ms: 1_250 }],

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { check, decode, eventSubject, SuccessPayload, type JsonObject } from '@meshforge/protocol';
 import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from './clock.ts';
@@ -62,7 +63,11 @@ function companionHost(options: CompanionHostOptions): AgentHost {
     replica: nuid.next(),
     held,
     serverNow,
-    sleep: (ms, signal) => clock.sleep(ms, signal),
+    sleep: (ms, signal) => {
+      // As many may wait for one signal as there are held commands.
+      setMaxListeners(0, signal);
+      return clock.sleep(ms, signal);
+    },
     execute: ({ entityId, action, lease, data, commandId, headers }) => {
       const schema = agent.actions[action]?.data;
       const valid = schema === undefined ? undefined : check(schema, data, 'data');
@@ -77,6 +82,7 @@ function companionHost(options: CompanionHostOptions): AgentHost {
       return read.kind === 'read' ? read.value : undefined;
     },
     answer: (command, outcome) => answerHeld(options, command, outcome),
+    notify: (event, payload) => options.voice.signal(event, JSON.stringify(payload), []),
     onFault,
   };
 }

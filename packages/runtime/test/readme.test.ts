@@ -91,7 +91,16 @@ test('the first agent runs, and answers the commands as the README shows', async
 test('the client code runs against the agents that ship with MeshForge', async () => {
   await serveApps();
   const { stdout } = await promisify(execFile)(process.execPath, await program('client.ts', blocks('ts')[1] as string));
-  expect(stdout).toMatch(/^lock held with fencing token 1\nbolt: version 2, quantity 20\n$/);
+  expect(stdout).toMatch(/^bolt: version 3, quantity 21\n$/);
+});
+
+test('the page on locks runs', async () => {
+  const page = await readFile(join(root, 'docs/locks.md'), 'utf8');
+  const [code, ...others] = blocks('ts', page);
+  expect(others).toEqual([]);
+  await serveApps();
+  const { stdout } = await promisify(execFile)(process.execPath, await program('page-on-locks.ts', code ?? ''));
+  expect(stdout).toBe('stale_token\nthe ladder: held\n');
 });
 
 test("the runtime's own README runs", async () => {

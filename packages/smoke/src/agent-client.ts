@@ -18,9 +18,16 @@ import { show } from './expect.ts';
 import { headerOf, readReply, type Reply } from './reply.ts';
 import { replyLine, requestLine, type OnLine } from './traffic.ts';
 
+/** The lease under which a command is sent. */
+export interface CommandLease {
+  readonly resource: string;
+  readonly fencing_token: number;
+}
+
 export interface SendOptions {
   /** `expected_version`; left out, the command is unguarded. */
   readonly expect?: number;
+  readonly lease?: CommandLease;
   /** Added to the command's own; a `Mesh-Command-Id` here replaces the one that every command gets. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Sends no `Mesh-Command-Id`. */
@@ -58,8 +65,9 @@ export class AgentClient {
   }
 
   async send(action: string, entityId: string, data: object = {}, options: SendOptions = {}): Promise<Reply> {
-    const guard = options.expect === undefined ? {} : { expected_version: options.expect };
-    return await this.sendBody(action, encode({ entity_id: entityId, ...guard, data }), options);
+    const { expect, lease } = options;
+    const body = encode({ entity_id: entityId, expected_version: expect, lease, data });
+    return await this.sendBody(action, body, options);
   }
 
   /** For bodies that no correct client would send. */

@@ -99,7 +99,8 @@ function expectErrorHeaders(reply: Reply, status: number): void {
   expectPresent(`${HEADERS.error} of the reply to ${reply.subject}`, reply.header(HEADERS.error));
 }
 
-function expectState<T>(subject: string, schema: z.ZodType<T>, value: unknown): T {
+/** Narrows a part of a reply to its schema. */
+export function expectState<T>(subject: string, schema: z.ZodType<T>, value: unknown): T {
   const checked = check(schema, value);
   if (checked.ok) return checked.value;
   throw new CheckFailed(

@@ -1,125 +1,22 @@
 // Hunts for what the shipped permissions forbid and the real agents, their clients and their subscribers need: here they
 // run, as processes of their own, with the shipped configuration and keys made for them.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
-import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { inventoryContract, lockContract } from '@meshforge/protocol';
-import { connectMesh, type ChangeEvent, type Mesh } from '@meshforge/runtime';
+import type { ChangeEvent } from '@meshforge/runtime';
 import { runSmoke } from '@meshforge/smoke';
-import { connect, headers, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  makeUsers,
-  serverEnvironment,
-  type ProductionUserName,
-  type ProductionUsers,
-} from '../src/production-users.ts';
-import { copyConfigurations, shippedPath } from '../src/shipped-files.ts';
+import { headers } from '@nats-io/transport-node';
+import { describe, expect, test } from 'vitest';
 import { until } from '../../../packages/runtime/test/support/until.ts';
+import { runningMeshForThisFile } from './running-mesh.ts';
 import { contents } from './streams.ts';
 
-const LOADER = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-const EXIT_WITH_PARENT = new URL('../../../packages/runtime/test/support/exit-with-parent.ts', import.meta.url).href;
-
-/** A running agent and all that it logged. */
-interface Agent {
-  readonly name: ProductionUserName;
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown[]>;
-  readonly lines: string[];
-}
-
-let directory: string;
-let server: NatsServer;
-let users: ProductionUsers;
-let agents: Agent[];
-const connections: { close(): Promise<void> }[] = [];
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'meshforge-running-'));
-  users = await makeUsers(directory);
-  await copyConfigurations(directory);
-  server = await startNatsServer({ configFile: join(directory, 'production.conf'), env: serverEnvironment(users) });
-  agents = [startAgent('inventory', 'inventory'), startAgent('lockManager', 'lock-manager')];
-  await Promise.all(agents.map(untilReady));
-});
-
-afterAll(async () => {
-  await Promise.all(connections.map((connection) => connection.close()));
-  for (const { child } of agents ?? []) child.kill('SIGKILL');
-  await Promise.all((agents ?? []).map(({ exited }) => exited));
-  await server?.stop();
-  await rm(directory, { recursive: true, force: true });
-});
-
-function startAgent(name: ProductionUserName, folder: string): Agent {
-  const main = shippedPath(`apps/${folder}/src/main.ts`);
-  const args = ['--conditions=@meshforge/source', '--import', LOADER, '--import', EXIT_WITH_PARENT, main];
-  const inherited = Object.entries(process.env).filter(([key]) => !/^(?:NATS_|NODE_OPTIONS$|VITEST)/.test(key));
-  const child = spawn(process.execPath, args, {
-    env: {
-      ...Object.fromEntries(inherited),
-      NATS_URL: server.url,
-      NATS_NKEY_SEED_FILE: users[name].seedFile,
-      HEALTH_PORT: '0',
-    },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => lines.push(line));
-  return { name, child, lines, exited: once(child, 'exit') };
-}
-
-async function untilReady({ name, child, lines }: Agent): Promise<void> {
-  await until(
-    () => `${name} is ready; it logged:\n${lines.join('\n')}`,
-    async () => {
-      if (child.exitCode !== null) throw new Error(`${name} ended:\n${lines.join('\n')}`);
-      const port = /"port":(\d+)/.exec(lines.join('\n'))?.[1];
-      if (port === undefined) return false;
-      const { status } = await fetch(`http://127.0.0.1:${port}/readyz`);
-      return status === 200;
-    },
-  );
-}
-
-/** A client of the runtime, as a user of the shipped configuration. */
-async function meshOf(name: ProductionUserName, jetstreamDomain?: string): Promise<Mesh> {
-  const { inboxPrefix, seedFile: nkeySeedFile } = users[name];
-  const domain = jetstreamDomain === undefined ? {} : { jetstreamDomain };
-  const mesh = await connectMesh({ servers: server.url, nkeySeedFile, inboxPrefix, timeoutMs: 60_000, ...domain });
-  connections.push(mesh);
-  return mesh;
-}
-
-async function connectAs(name: ProductionUserName): Promise<NatsConnection> {
-  const { inboxPrefix, seed } = users[name];
-  const authenticator = nkeyAuthenticator(new TextEncoder().encode(seed));
-  const connection = await connect({ servers: server.url, authenticator, inboxPrefix });
-  connections.push(connection);
-  return connection;
-}
-
-/** One smoke check asks whether its user may read the audit trail, and is skipped where it may not. */
-const KNOWN_VIOLATION = /meshforge-smoke.*\$JS\.API\.STREAM\.INFO\.SIGNALS/;
-
-/** What the server and the agents have to say about permissions that were missing. */
-function violations(): string[] {
-  const logged = [...server.logs().split('\n'), ...agents.flatMap(({ lines }) => lines)];
-  return logged.filter((line) => /violation|not allowed/i.test(line) && !KNOWN_VIOLATION.test(line));
-}
+const running = runningMeshForThisFile();
+const { connectAs, meshOf, violations } = running;
 
 test('every smoke check passes for the client, and nobody lacks a permission', async () => {
-  const { inboxPrefix, seedFile } = users.client;
+  const { inboxPrefix, seedFile } = running.users.client;
   const report = await runSmoke({
-    connection: { servers: [server.url], nkeySeedFile: seedFile },
+    connection: { servers: [running.url], nkeySeedFile: seedFile },
     inboxPrefix,
     readyTimeoutMs: 60_000,
     patienceMs: 20_000,
@@ -263,8 +160,8 @@ test('a client cannot have the server write traces of its commands into a log, o
 });
 
 test('both agents end on SIGTERM with 0, and have logged no error', async () => {
-  for (const { child } of agents) child.kill('SIGTERM');
-  for (const { exited } of agents) expect(await exited).toEqual([0, null]);
-  const levels = agents.flatMap(({ lines }) => lines.map((line) => JSON.parse(line) as { level: number }));
+  for (const { child } of running.agents) child.kill('SIGTERM');
+  for (const { exited } of running.agents) expect(await exited).toEqual([0, null]);
+  const levels = running.agents.flatMap(({ lines }) => lines.map((line) => JSON.parse(line) as { level: number }));
   expect(levels.filter(({ level }) => level >= 40)).toEqual([]);
 });

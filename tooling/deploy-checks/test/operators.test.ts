@@ -29,7 +29,7 @@ test('an operator asks agents with the inbox that the command line tool uses', a
   expect(answer.subject).toMatch(/^_INBOX\./);
 });
 
-test.each(['ent.inventory.sku-1.created', 'evt.inventory.created'])(
+test.each(['ent.inventory.sku-1.created', 'evt.inventory.created', 'held.lock.x.y'])(
   'an operator cannot write %s by hand',
   async (subject) => {
     const { operator } = mesh();
@@ -38,6 +38,20 @@ test.each(['ent.inventory.sku-1.created', 'evt.inventory.created'])(
     expect(await contents(operator)).toEqual(before);
   },
 );
+
+test('an operator may break a lease', async () => {
+  const { lockManager, operator } = mesh();
+  const subscription = lockManager.subscribe('cmd.lock.*', {
+    queue: 'sys_lock_manager',
+    callback: (_error, message) => {
+      message.respond(message.subject);
+    },
+  });
+  await lockManager.flush();
+  const answer = await operator.request('cmd.lock.break', '{}');
+  subscription.unsubscribe();
+  expect(answer.string()).toBe('cmd.lock.break');
+});
 
 test('the server’s own account answers the system user and nobody of the mesh', async () => {
   const { operator, system } = mesh();

@@ -21,6 +21,14 @@ export const lockLog: NamedStream = {
   republish,
 };
 
+export const heldLocks: NamedStream & { allow_msg_ttl: boolean } = {
+  name: 'HELD_lock',
+  subjects: ['held.lock.*.*'],
+  max_msgs_per_subject: 1,
+  allow_direct: true,
+  allow_msg_ttl: true,
+};
+
 export const signals: NamedStream = {
   name: 'SIGNALS',
   subjects: ['evt.*.conflict', 'evt.*.rejected', 'evt.*.denied'],
@@ -33,6 +41,7 @@ export async function makeStreams(inventory: NatsConnection, lockManager: NatsCo
   const asLockManager = await jetstreamManager(lockManager);
   await asInventory.streams.add({ ...inventoryLog, num_replicas: replicas });
   await asLockManager.streams.add({ ...lockLog, num_replicas: replicas });
+  await asLockManager.streams.add({ ...heldLocks, num_replicas: replicas });
   await asInventory.streams.add({ ...signals, num_replicas: replicas });
 }
 

@@ -113,6 +113,14 @@ describe('a durable subscriber', () => {
     `${api}.CONSUMER.DELETE.ENTITIES_inventory.orders`,
     `${api}.CONSUMER.CREATE.SIGNALS.spy`,
     `${api}.DIRECT.GET.SIGNALS`,
+    `${api}.STREAM.INFO.HELD_lock`,
+    `${api}.DIRECT.GET.HELD_lock`,
+    `${api}.DIRECT.GET.HELD_lock.held.lock.x.y`,
+    `${api}.CONSUMER.CREATE.HELD_lock.spy`,
+    `${api}.CONSUMER.MSG.NEXT.HELD_lock.spy`,
+    `${api}.STREAM.MSG.GET.HELD_lock`,
+    'held.lock.x.y',
+    'cmd.lock.break',
     '$SYS.REQ.SERVER.PING',
   ])('cannot publish %s', async (subject) => {
     const { operator, subscriber } = mesh();
@@ -124,7 +132,7 @@ describe('a durable subscriber', () => {
     expect(await contents(operator)).toEqual(before);
   });
 
-  test.each(['>', 'ent.>', 'cmd.>', '_INBOX.>', '_INBOX_client.>', '_INBOX_inventory.>', '$JS.>'])(
+  test.each(['>', 'ent.>', 'held.>', 'cmd.>', '_INBOX.>', '_INBOX_client.>', '_INBOX_inventory.>', '$JS.>'])(
     'cannot subscribe to %s',
     async (subject) => {
       const { subscriber } = mesh();

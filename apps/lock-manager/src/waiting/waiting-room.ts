@@ -10,8 +10,7 @@
  * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import { setMaxListeners } from 'node:events';
-import type { LockState } from '@meshforge/protocol';
+import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
@@ -38,8 +37,6 @@ export class WaitingRoom implements Companion {
 
   constructor(host: AgentHost) {
     this.#host = host;
-    // Each wait listens to it.
-    setMaxListeners(0, this.#stopping.signal);
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
@@ -60,7 +57,16 @@ export class WaitingRoom implements Companion {
     return true;
   }
 
-  committed(entityId: string, event: string, entity: SeenEntity, data: { owner_id?: string } = {}): void {
+  committed(
+    entityId: string,
+    event: string,
+    entity: SeenEntity,
+    data: { owner_id?: string; cause?: string } = {},
+  ): void {
+    if (event === 'released' && data.cause !== undefined) {
+      const { fencing_token: token } = entity.state as LockState;
+      this.#host.notify('lost', { entity_id: entityId, fencing_token: token, ...data });
+    }
     if (event === 'cancelled') {
       this.#do(async () => {
         const command = this.#waiter(entityId, keyOf(data.owner_id ?? ''));
@@ -107,9 +113,9 @@ export class WaitingRoom implements Companion {
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
     const earlier = held.of(command.entityId).filter((other) => ownerOf(other) === ownerOf(command));
-    // The same command again is a retry: its wait ends when it would have ended.
-    const until = earlier.find(({ commandId }) => commandId === command.commandId)?.until ?? command.until;
-    const kept = { ...command, until };
+    // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
+    const first = earlier.find(({ commandId }) => commandId === command.commandId);
+    const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
     if (!(await held.put(kept))) {
       await this.#host.answer(
         kept,
@@ -120,7 +126,7 @@ export class WaitingRoom implements Companion {
     for (const other of earlier) {
       if (other.commandId !== kept.commandId) this.#cancelled(other, 'the same owner has asked anew');
     }
-    await this.#settle(kept);
+    await (first === undefined ? this.#settle(kept) : this.#endInTime(kept));
   }
 
   /** Sees to a command that another replica has let fall. */
@@ -224,21 +230,21 @@ export class WaitingRoom implements Companion {
     const host = this.#host;
     // Whoever has committed it will answer in a moment, if they live.
     if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping.signal);
-    if (this.#current(command) === undefined) return;
-    const taken = host.answer(command, outcome);
-    host.held.drop(command);
+    const current = this.#current(command);
+    if (current === undefined) return;
+    const taken = host.answer(current, outcome);
+    host.held.drop(current);
     const grant = takenNow(outcome);
-    // Nobody waits for it: an inbox that somebody listens to says nothing.
-    if (grant !== undefined) taken.then((isTaken) => this.#takeBackUnless(isTaken, command, grant)).catch(host.onFault);
+    // Not waited for: an inbox that somebody listens to says nothing.
+    if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
   }
 
-  async #takeBackUnless(
-    isTaken: boolean,
-    command: HeldCommand,
-    grant: { owner_id: string; fencing_token: number },
-  ): Promise<void> {
-    if (isTaken) return;
-    await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+  async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {
+    try {
+      if (!(await taken)) await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
+    } catch (error) {
+      this.#host.onFault(error);
+    }
   }
 
   /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */

@@ -75,6 +75,10 @@ export const LeaseTaken = z.object({
 });
 export type LeaseTaken = z.output<typeof LeaseTaken>;
 
+/** Payload of `evt.lock.lost`. */
+export const LeaseLost = LeaseTaken.extend({ entity_id: EntityId, fencing_token: EntityVersion });
+export type LeaseLost = z.output<typeof LeaseLost>;
+
 const WaiterCount = z.int().min(0);
 
 /** What `evt.lock.queued` adds. */
@@ -166,5 +170,11 @@ export const lockContract = defineContract({
     },
   },
   expiryEvent: 'expired',
+  notices: {
+    lost: {
+      description: 'A lease was taken from its holder; told beside `released`, of which there are many more.',
+      schema: LeaseLost,
+    },
+  },
   denied: DeniedPayload,
 });

@@ -77,6 +77,8 @@ export interface AgentHost {
   look(entityId: string): Promise<SeenEntity | undefined>;
   /** Sends a held command its answer. False: nobody is there to take it; true when that is not certain. */
   answer(command: HeldCommand, outcome: StoreOutcome): Promise<boolean>;
+  /** Tells everybody something beside commits and refusals, on `evt.<agent>.<event>`; at most once. */
+  notify(event: string, payload: JsonObject): void;
   /** Something that must not happen; for the log. */
   onFault(error: unknown): void;
 }

@@ -47,16 +47,23 @@ export const NO_COMMITS: RecentCommits = Object.freeze({ text: '', bytes: 0, cou
 export function remember(recent: RecentCommits, commit: RecentCommit, maxBytes = RECENT_BYTES): RecentCommits {
   const entry = entryOf(commit);
   const entryBytes = bytesOf(entry, commit.inline === undefined);
+  const { text, bytes, count } = trim(recent, RECENT_COMMANDS - 1, maxBytes - entryBytes - 1);
+  if (count === 0) return { text: entry, bytes: entryBytes, count: 1 };
+  return { text: `${text} ${entry}`, bytes: bytes + 1 + entryBytes, count: count + 1 };
+}
+
+/** The list without its oldest entries, as far as it must be for so many entries and bytes. */
+export function trim(recent: RecentCommits, maxCount: number, maxBytes: number): RecentCommits {
   let { text, bytes, count } = recent;
-  while (count >= RECENT_COMMANDS || (count > 0 && bytes + entryBytes >= maxBytes)) {
+  if (count <= maxCount && bytes <= maxBytes) return recent;
+  while (count > maxCount || (count > 0 && bytes > maxBytes)) {
     const end = text.indexOf(' ');
     const oldest = end === -1 ? text : text.slice(0, end + 1);
     bytes -= bytesOf(oldest, bytes === text.length);
     text = text.slice(oldest.length);
     count--;
   }
-  if (count === 0) return { text: entry, bytes: entryBytes, count: 1 };
-  return { text: `${text} ${entry}`, bytes: bytes + 1 + entryBytes, count: count + 1 };
+  return { text, bytes, count };
 }
 
 /** What would end an entry or the header's line; JSON may name any character by its number. */

@@ -57,7 +57,7 @@ export function publishCommit(requester: RequestPort, agent: string, message: Co
 }
 
 /** Value of `Mesh-Lease`: what {@link readLease} reads. */
-export function leaseText({ event, version, endsAt }: StandingLease): string {
+function leaseText({ event, version, endsAt }: StandingLease): string {
   return `${event} ${version} ${endsAt}`;
 }
 

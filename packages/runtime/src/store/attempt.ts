@@ -3,7 +3,7 @@ import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
 import { inlineOutcome, type Entity } from '../core/entity.ts';
-import { RECENT_BYTES, remember } from '../core/recent.ts';
+import { RECENT_BYTES, RECENT_COMMANDS, remember, trim } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
@@ -36,7 +36,8 @@ export function prepareAttempt(
   if (tooLarge !== undefined) return refusal('rejected', rejected(command, 'too_large', tooLarge).payload);
   const expiryEvent = agent.lease?.expiryEvent;
   const lease = expiresAt === undefined || expiryEvent === undefined ? undefined : { endsAt: expiresAt, expiryEvent };
-  const recent = entity.recent.text;
+  // The headers of one message have a bound together.
+  const recent = trim(entity.recent, RECENT_COMMANDS, RECENT_BYTES - notes.length).text;
   return {
     payload,
     data,

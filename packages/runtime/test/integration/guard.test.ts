@@ -112,7 +112,7 @@ describe('a token that is overtaken is refused', () => {
   test('after an expiry that knows nothing of the tokens which came while its lease stood', async () => {
     await start();
     await item.send('keep', { token: 3, data: { ms: 1_000 } });
-    await item.send('count', { token: 4 });
+    await item.send('remark', { token: 4 });
     await until('the lease has lapsed', async () => (await item.commits()).some(({ event }) => event === 'lapsed'));
     expect((await item.commits()).map(fencesOf)).toEqual(['job.4', 'job.3']);
     await start({ cache: { entities: 0 } });

@@ -16,7 +16,7 @@ export const guardedContract = defineContract({
     add: { data: z.strictObject({ by: z.int() }), event: 'added' },
     close: { data: none, event: 'closed' },
     keep: { data: z.strictObject({ ms: z.int(), note: z.string().default('') }), event: 'kept' },
-    count: { data: none, event: 'counted' },
+    remark: { data: none, event: 'remarked' },
     sign: { data: none, event: 'signed', requiresLease: true },
     seal: { data: z.strictObject({ seal: z.string() }), event: 'sealed', requiresLease: true },
     tidy: { data: none, event: 'tidied', internal: true },
@@ -40,11 +40,7 @@ export const guarded = defineAgent({
       entity: 'any',
       rule: (state, { ms, note }, { now }) => commit({ n: state?.n ?? 0, kept: true, note }, { expiresAt: now + ms }),
     },
-    count: {
-      ...actions.count,
-      entity: 'present',
-      rule: (_state, _data, { now }) => annotate(`counted at ${now}`),
-    },
+    remark: { ...actions.remark, entity: 'present', rule: () => annotate('seen') },
     sign: { ...actions.sign, entity: 'present', rule: signed },
     seal: {
       ...actions.seal,

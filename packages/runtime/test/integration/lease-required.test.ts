@@ -96,7 +96,7 @@ test('I8: an action of the agent itself is unknown to everybody else, and is not
     errorCode: 400,
     payload: {
       code: 'unknown_action',
-      reason: 'unknown action: expected one of open, add, close, keep, count, sign, seal',
+      reason: 'unknown action: expected one of open, add, close, keep, remark, sign, seal',
     },
   });
   expect((await agent.execute('tidy', { entityId: item.id, data: {} })).kind).toBe('committed');

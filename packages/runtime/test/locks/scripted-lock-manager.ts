@@ -1,5 +1,13 @@
 /** A lock manager that does as a test says: late, silent, contrary. It is a plain subscription on a real server. */
-import { commandWildcard, encode, eventSubject, HEADERS, lockContract, type LockDenial } from '@meshforge/protocol';
+import {
+  commandWildcard,
+  encode,
+  eventSubject,
+  HEADERS,
+  lockContract,
+  type LeaseTaken,
+  type LockDenial,
+} from '@meshforge/protocol';
 import { headers as newHeaders, type Msg } from '@nats-io/nats-core';
 import { openConnection } from '../support/wire.ts';
 
@@ -20,8 +28,10 @@ export interface ScriptedLockManager {
   asked: Asked[];
   /** What it does with a command. Default: nothing. */
   script: (command: Asked) => unknown;
-  /** Says that a lease has ended, as the server would. */
-  announce(event: 'released' | 'expired', resource: string, fencingToken: number, data?: object): void;
+  /** Says that a lease has expired, as the server would. */
+  expire(resource: string, fencingToken: number): void;
+  /** Says that a lease was taken from its holder. */
+  take(resource: string, fencingToken: number, taken: LeaseTaken): void;
   close(): Promise<void>;
 }
 
@@ -30,16 +40,15 @@ export async function startScriptedLockManager(url: string): Promise<ScriptedLoc
   const manager: ScriptedLockManager = {
     asked: [],
     script: () => {},
-    announce: (event, resource, fencingToken, data) => {
+    expire: (resource, fencingToken) => {
       const headers = newHeaders();
-      headers.set('Nats-Subject', `ent.lock.${resource}.${event}`);
-      const payload = {
-        entity_id: resource,
-        entity_version: fencingToken + 1,
-        state: state('ann', fencingToken),
-        data,
-      };
-      connection.publish(eventSubject(LOCKS, event), encode(payload), { headers });
+      headers.set('Nats-Subject', `ent.lock.${resource}.expired`);
+      const payload = { entity_id: resource, entity_version: fencingToken, state: state('ann', fencingToken) };
+      connection.publish(eventSubject(LOCKS, 'expired'), encode(payload), { headers });
+    },
+    take: (resource, fencingToken, taken) => {
+      const lost = { entity_id: resource, fencing_token: fencingToken, ...taken };
+      connection.publish(eventSubject(LOCKS, 'lost'), encode(lost));
     },
     close: () => connection.close(),
   };

@@ -197,11 +197,13 @@ describe('a held lease', () => {
   test('is lost the moment an operator breaks it, and not when another lease of the lock ends', async () => {
     play({});
     const lease = await mesh.acquire('r', { ttlMs: 60_000 });
-    manager.announce('expired', 'r', 2);
-    manager.announce('released', 'other', 1);
+    manager.expire('r', 2);
+    const taken = { cause: 'broken', owner_id: 'ann', reason: 'stuck', operator_id: 'eve' } as const;
+    manager.take('other', 1, taken);
+    manager.take('r', 2, taken);
     await sleep(100);
     expect(lease.signal.aborted).toBe(false);
-    manager.announce('released', 'r', 1, { cause: 'broken', owner_id: 'ann', reason: 'stuck', operator_id: 'eve' });
+    manager.take('r', 1, taken);
     await until('it is lost', () => lease.signal.aborted, 5_000);
     expect(lease.signal.reason).toMatchObject({ details: { cause: 'broken', reason: 'stuck', operatorId: 'eve' } });
     expect(asked('refresh')).toEqual([]);
@@ -213,7 +215,7 @@ describe('a held lease', () => {
   test('is lost when the log says that it has expired, however long its holder would have counted', async () => {
     play({});
     const lease = await mesh.acquire('r', { ttlMs: 60_000 });
-    manager.announce('expired', 'r', 1);
+    manager.expire('r', 1);
     await until('it is lost', () => lease.signal.aborted, 5_000);
     expect(lease.signal.reason).toMatchObject({ code: 'lease_lost', details: { cause: 'expired' } });
   });

@@ -6,8 +6,10 @@ import { deletionChecks } from './deletion.ts';
 import { discoveryChecks } from './discovery.ts';
 import { entityIdChecks } from './entity-ids.ts';
 import { entityVersionChecks } from './entity-versions.ts';
+import { guardingChecks } from './guarding.ts';
 import { lockHoldingChecks } from './lock-holding.ts';
 import { lockLeaseChecks } from './lock-leases.ts';
+import { lockWaitingChecks } from './lock-waiting.ts';
 import { messageHeaderChecks } from './message-headers.ts';
 import { privateLogChecks } from './private-log.ts';
 import { queryChecks } from './queries.ts';
@@ -32,4 +34,6 @@ export const ALL_CHECKS: readonly Check[] = [
   ...signalChecks,
   ...lockHoldingChecks,
   ...lockLeaseChecks,
+  ...lockWaitingChecks,
+  ...guardingChecks,
 ];

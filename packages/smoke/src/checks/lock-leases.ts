@@ -5,7 +5,6 @@ import { CheckFailed, fact } from '../check.ts';
 import type { SeenEvent } from '../event-watch.ts';
 import { expectDenied, expectLock, expectRejected } from '../expect-outcome.ts';
 import { expectEqual, expectThat } from '../expect.ts';
-import { together } from '../together.ts';
 import { acquireLock } from './steps.ts';
 
 /** How far two clocks of one mesh may differ where the end of a lease is compared with the time of this machine. */
@@ -70,30 +69,6 @@ export const lockLeaseChecks = [
       return;
     }
     throw new CheckFailed('five tries to refresh in the last 250 ms of a lease all came after its end');
-  }),
-
-  fact('a lock acquire with wait_ms on a lock that stays held is denied within that time', async (context) => {
-    const resource = context.newResource();
-    await acquireLock(context, resource, 'ann');
-    const startedAtMs = performance.now();
-    const reply = await context.lock.send('acquire', resource, { owner_id: 'bob', wait_ms: 300 });
-    expectDenied(reply, 'held');
-    const elapsedMs = performance.now() - startedAtMs;
-    expectThat('ms until the denial', elapsedMs < 300 + 1_000, 'at most 300 and a little', Math.round(elapsedMs));
-  }),
-
-  fact('a lock acquire with wait_ms is granted once the lock comes free, or told that it is held', async (context) => {
-    const resource = context.newResource();
-    await acquireLock(context, resource, 'ann');
-    const waiting = context.lock.send('acquire', resource, { owner_id: 'bob', wait_ms: 3_000 });
-    const releasing = context.sleep(100).then(async () => {
-      return await context.lock.send('release', resource, { owner_id: 'ann' });
-    });
-    const [reply, released] = await together([waiting, releasing]);
-    expectLock(released, 'released');
-    // An agent may also answer at once that the lock is held; then asking again is up to the client.
-    if (reply.outcome.kind === 'denied') expectDenied(reply, 'held');
-    else expectEqual('owner_id', expectLock(reply, 'acquired').state.owner_id, 'bob');
   }),
 
   fact('a ttl_ms out of bounds is rejected with invalid_command', async (context) => {

@@ -1,7 +1,7 @@
 import {
   decode,
   eventSubject,
-  LeaseTaken,
+  LeaseLost,
   lockContract,
   LockState,
   parseSubject,
@@ -14,8 +14,7 @@ interface Watcher extends HeldLock {
   onEnd: (loss: LeaseLoss) => void;
 }
 
-const EVENTS = ['released', lockContract.expiryEvent] as const;
-const Ended = SuccessPayload.extend({ state: LockState });
+const Expired = SuccessPayload.extend({ state: LockState });
 
 /**
  * Tells holders at once when the log says that their lease has ended: broken by an operator, or expired. Live events may
@@ -45,14 +44,19 @@ export class LeaseEnds {
 
   #subscribe(): void {
     if (this.#connection.isClosed() || this.#connection.isDraining()) return;
-    this.#subscriptions = EVENTS.map((event) =>
-      this.#connection.subscribe(eventSubject(lockContract.name, event), {
-        // An error, such as a missing permission, leaves it to the refreshes to tell.
+    // An error, such as a missing permission, leaves it to the refreshes to tell.
+    this.#subscriptions = [
+      this.#connection.subscribe(eventSubject(lockContract.name, 'lost'), {
         callback: (error, message) => {
-          if (error === null) this.#tell(event, message);
+          if (error === null) this.#lost(message);
         },
       }),
-    );
+      this.#connection.subscribe(eventSubject(lockContract.name, lockContract.expiryEvent), {
+        callback: (error, message) => {
+          if (error === null) this.#expired(message);
+        },
+      }),
+    ];
   }
 
   #unsubscribe(): void {
@@ -62,26 +66,32 @@ export class LeaseEnds {
     for (const subscription of subscriptions) subscription.unsubscribe();
   }
 
-  #tell(event: (typeof EVENTS)[number], message: Msg): void {
+  #lost(message: Msg): void {
+    const lost = decode(LeaseLost, message.data);
+    if (!lost.ok) return;
+    const { cause, entity_id: resource, fencing_token: token, operator_id: operatorId, reason } = lost.value;
+    this.#tell(
+      resource,
+      token,
+      cause === 'broken'
+        ? { cause: 'broken', reason: `an operator broke it: ${reason}`, details: { reason, operatorId } }
+        : { cause: 'taken', reason: `the lock manager took it back: ${reason}`, details: { reason } },
+    );
+  }
+
+  #expired(message: Msg): void {
     // A busy lock manager speaks of many locks: only what is said of our own is decoded.
     const about = parseSubject(message.headers?.get('Nats-Subject') ?? '');
-    const watchers = about?.kind === 'entity' ? this.#watchers.get(about.entityId) : undefined;
-    if (watchers === undefined) return;
-    const ended = decode(Ended, message.data);
-    if (!ended.ok) return;
-    const { state, data } = ended.value;
-    for (const watcher of watchers) {
-      if (watcher.fencingToken === state.fencing_token) watcher.onEnd(lossBy(event, data));
+    if (about?.kind !== 'entity' || !this.#watchers.has(about.entityId)) return;
+    const expired = decode(Expired, message.data);
+    if (!expired.ok) return;
+    const loss = { cause: 'expired', reason: 'the lock manager says that its time is over' } as const;
+    this.#tell(about.entityId, expired.value.state.fencing_token, loss);
+  }
+
+  #tell(resource: string, token: number, loss: LeaseLoss): void {
+    for (const watcher of this.#watchers.get(resource) ?? []) {
+      if (watcher.fencingToken === token) watcher.onEnd(loss);
     }
   }
-}
-
-function lossBy(event: (typeof EVENTS)[number], data: unknown): LeaseLoss {
-  if (event === 'expired') return { cause: 'expired', reason: 'the lock manager says that its time is over' };
-  const taken = LeaseTaken.safeParse(data);
-  if (!taken.success) return { cause: 'taken', reason: 'it was released elsewhere in the name of its owner' };
-  const { cause, reason, operator_id: operatorId } = taken.data;
-  return cause === 'broken'
-    ? { cause: 'broken', reason: `an operator broke it: ${reason}`, details: { reason, operatorId } }
-    : { cause: 'taken', reason: `the lock manager took it back: ${reason}`, details: { reason } };
 }

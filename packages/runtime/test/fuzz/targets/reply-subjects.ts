@@ -1,4 +1,3 @@
-import type { Msg } from '@nats-io/nats-core';
 import { answerable } from '../../../src/intake/reply.ts';
 import { textOf } from '../readable.ts';
 import { must, type Target } from '../target.ts';
@@ -18,7 +17,7 @@ export const replySubjects: Target = {
   words: ['_INBOX', '_INBOX.', '$JS.ACK.'],
   run(input) {
     const reply = textOf(input);
-    const found = answerable({ reply } as Msg);
+    const found = answerable({ reply });
     must((reply === '') === (found === 'no_reply'), 'an empty reply subject', found);
     if (found !== 'yes') return;
     must(reply.startsWith('_INBOX') && /^[\x21-\x7e]{6,1024}$/.test(reply), 'an answer to no inbox', reply);

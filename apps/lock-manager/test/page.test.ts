@@ -1,0 +1,82 @@
+/** Hunts an answer in docs/locks.md that is not the real one, and a bound that is another by now. */
+import { readFile } from 'node:fs/promises';
+import { LOCK_LIMITS } from '@meshforge/protocol';
+import { expect, test } from 'vitest';
+import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
+import { until } from '../../../packages/runtime/test/support/until.ts';
+import { startMesh } from './support/lock-manager.ts';
+
+interface Step {
+  subject: string;
+  body: string;
+  timeoutMs: number;
+  inBackground: boolean;
+  /** Its own answer first, then those of commands in the background that it brings about. */
+  answers: string[];
+}
+
+const COMMAND = /^\$ nats request (?:--timeout (\d+)s )?(\S+) '(.*)'( &)?$/;
+
+function stepsOf(block: string): Step[] {
+  const steps: Step[] = [];
+  for (const line of block.split('\n').filter((each) => each !== '')) {
+    const [isCommand, timeout = '5', subject = '', body = '', background] = COMMAND.exec(line) ?? [];
+    if (isCommand === undefined) steps.at(-1)?.answers.push(line);
+    else
+      steps.push({
+        subject,
+        body,
+        timeoutMs: Number(timeout) * 1_000,
+        inBackground: background !== undefined,
+        answers: [],
+      });
+  }
+  return steps;
+}
+
+/** What depends on the moment is the same in every run then. */
+function timeless(answer: string): string {
+  return answer
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'then')
+    .replace(/"(remaining_ms|retry_after_ms)":\d+/g, '"$1":"so many"');
+}
+
+const readPage = (): Promise<string> => readFile(new URL('../../../docs/locks.md', import.meta.url), 'utf8');
+
+test('the limits are those of the protocol', async () => {
+  const limits = /^## Limits\n([^]*?)^## /m.exec(await readPage())?.[1] ?? '';
+  const numbers = new Set(limits.match(/\d+(?:,\d{3})*/g));
+  for (const [name, value] of Object.entries(LOCK_LIMITS)) {
+    expect(numbers, `${name} stands in the table`).toContain(value.toLocaleString('en'));
+  }
+});
+
+test('the commands over the wire are answered as the page shows', async () => {
+  const steps = stepsOf(/^```console\n([^]*?)^```/m.exec(await readPage())?.[1] ?? '');
+  expect(steps.map(({ subject }) => subject.split('.').pop())).toEqual([
+    'acquire',
+    'acquire',
+    'acquire',
+    'get',
+    'refresh',
+    'release',
+    'break',
+  ]);
+  const { connection } = endWithTest(await startMesh());
+  const background: Promise<string>[] = [];
+  let waiters = 0;
+  connection.subscribe('evt.lock.queued', { callback: () => void waiters++ });
+  await connection.flush();
+  for (const { subject, body, timeoutMs, inBackground, answers } of steps) {
+    const answer = connection.request(subject, body, { timeout: timeoutMs }).then((message) => message.string());
+    if (inBackground) {
+      background.push(answer);
+      await until('it waits', () => Promise.resolve(waiters === background.length));
+      continue;
+    }
+    const came = [await answer];
+    for (let i = 1; i < answers.length; i++) came.push((await background.shift()) ?? 'nothing');
+    expect(came.map(timeless)).toEqual(answers.map(timeless));
+  }
+  expect(background).toEqual([]);
+});
