@@ -24,7 +24,11 @@ export function acquire(
   const { owner_id: owner, ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs } = data;
   const { now, nextVersion } = context;
   const waiting = readQueue(context.notes, now);
+  const isOver = isWaitOver(owner, waiting, context);
   if (isHeld(lock)) {
+    if (lock.owner_id === owner && isOver) {
+      return denied('held', owner, lock, 'the owner holds the lock by another command', { waiters: waiting.length });
+    }
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
     const left = Math.max(0, Date.parse(lock.expires_at) - now);
     const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
@@ -34,9 +38,18 @@ export function acquire(
   if (first !== undefined && first.key !== keyOf(owner)) {
     return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
+  if (isOver) return denied('held', owner, null, 'nobody holds the lock, but the wait for it is over');
   const hasWaited = first !== undefined;
   const rest = hasWaited ? dequeue(waiting, owner) : waiting;
   return lease(owner, nextVersion, iso(now), now + (hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
+}
+
+/**
+ * Whether a command that waited has neither its place any more nor time left: whoever sent it may have been answered, so it
+ * must not commit, whichever replica still tries.
+ */
+function isWaitOver(owner: string, waiting: Queue, { heldBack, now }: RuleContext): boolean {
+  return heldBack !== undefined && heldBack.until <= now && positionOf(waiting, owner) === 0;
 }
 
 export function refresh(

@@ -7,7 +7,8 @@
  *
  * Invariants
  * - A held command is answered, and then forgotten; at worst twice, never not at all while a replica lives.
- * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first.
+ * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first, and without
+ *   one a command that was held back commits no more.
  * - A grant costs the same number of messages however many wait.
  */
 import type { JsonObject, LockState } from '@meshforge/protocol';
@@ -23,6 +24,10 @@ const MAX_HELD = 100_000;
 /** Tries to get into a queue while the lock changes hands. */
 const MAX_TRIES = 20;
 const RETRY_MS = 100;
+/** A command that has no place yet may be granted until so long before the end of its wait: clocks differ. */
+const LAST_MOMENTS_MS = 1_000;
+/** Once it has had a place, it may not be granted without one. */
+const IN_TURN = { until: 0 };
 /** Another replica that was to act has so long before this one does it in its place. */
 const OTHERS_MS = 300;
 /** The runtime ends a lease this long after its time if the server did not. */
@@ -39,8 +44,8 @@ export class WaitingRoom implements Companion {
     this.#host = host;
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
-      lost: (command) => this.#do(() => this.#adopt(command)),
-      over: (command) => this.#do(() => this.#end(command)),
+      lost: (command) => this.#ifHeld(command, (current) => this.#adopt(current)),
+      over: (command) => this.#ifHeld(command, (current) => this.#end(current)),
     });
     this.#do(() => rounds.run(this.#stopping.signal));
   }
@@ -109,6 +114,15 @@ export class WaitingRoom implements Companion {
     this.#tasks.add(task);
   }
 
+  /** News that a command was answered can be lost; what the server has counts. */
+  #ifHeld(command: HeldCommand, see: (current: HeldCommand) => Promise<void> | void): void {
+    this.#do(async () => {
+      await this.#host.held.refresh(command.entityId);
+      const current = this.#current(command);
+      if (current !== undefined) await see(current);
+    });
+  }
+
   /** Takes a command in. An earlier one of the same owner gives way to it, and leaves it its place. */
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
@@ -124,7 +138,8 @@ export class WaitingRoom implements Companion {
       return;
     }
     for (const other of earlier) {
-      if (other.commandId !== kept.commandId) this.#cancelled(other, 'the same owner has asked anew');
+      if (other.commandId === kept.commandId) continue;
+      this.#ifHeld(other, (current) => this.#cancelled(current, 'the same owner has asked anew'));
     }
     await (first === undefined ? this.#settle(kept) : this.#endInTime(kept));
   }
@@ -143,12 +158,14 @@ export class WaitingRoom implements Companion {
       if (until <= host.serverNow()) return await this.#end(command);
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
-      if (queued.kind === 'committed') return await this.#endInTime(command);
+      // Replayed: its publish was repeated, for the first acknowledgement was lost.
+      if (queued.kind === 'committed' || queued.kind === 'replayed') return await this.#endInTime(command);
       if (queued.kind === 'denied' && queued.code === 'queue_full') return await this.#conclude(command, queued);
       // The lock has come free, or is the owner's own.
-      const outcome = queued.kind === 'denied' ? await host.execute(command) : queued;
-      if (isAnswer(outcome)) return await this.#conclude(command, outcome);
-      if (outcome.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
+      const margin = Math.min(LAST_MOMENTS_MS, (until - since) / 2);
+      const outcome = queued.kind === 'denied' ? await host.execute(command, { until: until - margin }) : undefined;
+      if (outcome !== undefined && isAnswer(outcome)) return await this.#conclude(command, outcome);
+      if (outcome?.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
     }
     // The rounds will find it.
   }
@@ -165,7 +182,7 @@ export class WaitingRoom implements Companion {
     while (this.#current(command) !== undefined && !this.#isStopping) {
       const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command) };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : await host.execute(command);
+      const outcome = left.kind === 'unavailable' ? left : await host.execute(command, IN_TURN);
       if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned') return await this.#conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
     }
@@ -207,7 +224,7 @@ export class WaitingRoom implements Companion {
       await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key: first.key }));
       return;
     }
-    const outcome = await host.execute(command);
+    const outcome = await host.execute(command, IN_TURN);
     if (isAnswer(outcome)) await this.#conclude(command, outcome);
   }
 

@@ -13,6 +13,14 @@ export interface RuleContext {
   nextVersion: number;
   /** What the last commit's rule left for the next; empty if nothing. */
   notes: string;
+  /** Set where the agent's companion has held the command back, and decides it once more. */
+  heldBack?: HeldBack;
+}
+
+/** What a companion says of a command that it has held back. */
+export interface HeldBack {
+  /** From then on, in milliseconds since the epoch, its sender may have been told that it is refused. */
+  until: number;
 }
 
 /** A rule's acceptance with more than the new state. */

@@ -53,9 +53,7 @@ export class EntityReader {
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
     const message = logMessage(this.#agent, last.value);
     const entity = entityOf(this.#agent, message);
-    return message.expiredEvent === undefined
-      ? { kind: 'read', value: entity }
-      : this.#afterExpiry(entityId, entity, authoritative);
+    return message.expiredEvent === undefined ? { kind: 'read', value: entity } : this.#afterExpiry(entityId, entity);
   }
 
   /** The newest message of an entity; undefined if it never had one. */
@@ -82,11 +80,12 @@ export class EntityReader {
 
   /**
    * The server writes an expiry without a compare-and-set, so it can land behind a commit that ended the lease in the same
-   * milliseconds, and it knows nothing of commits that left the lease as it was.
+   * milliseconds, and it knows nothing of commits that left the lease as it was. They are asked of the leader: a follower may
+   * not have them yet, and the expiry's sequence would let a decision without them commit.
    */
-  async #afterExpiry(entityId: string, expired: Entity, authoritative: boolean): Promise<ReadResult<Entity>> {
+  async #afterExpiry(entityId: string, expired: Entity): Promise<ReadResult<Entity>> {
     const reads = await Promise.all(
-      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), authoritative)),
+      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), true)),
     );
     let newest = NO_ENTITY;
     for (const read of reads) {

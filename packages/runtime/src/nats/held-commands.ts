@@ -12,6 +12,11 @@ import { utf8 } from './utf8.ts';
 const GRACE_S = 60;
 /** So long the server keeps the news that a command was answered, in seconds; the least it can. */
 const TOMBSTONE_S = 1;
+/** Tries to store a command while nobody knows whether it is, and to have the server forget one. */
+const PUT_TRIES = 2;
+const DROP_TRIES = 10;
+/** When a command came in of which nobody knows whether it is stored: no read tells that it is not held. */
+const UNSURE = Number.POSITIVE_INFINITY;
 const NOTHING = new Uint8Array();
 
 /**
@@ -26,6 +31,9 @@ export class StoredHeldCommands implements HeldCommands {
   /** By entity, then by command; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
   #size = 0;
+  /** Counts what comes in, so that a read that is older than a command says nothing of it. */
+  #moment = 0;
+  readonly #cameIn = new WeakMap<HeldCommand, number>();
   #subscription: Subscription | undefined;
 
   constructor(connection: NatsConnection, requester: RequestPort, agent: string, serverNow: () => number) {
@@ -50,11 +58,11 @@ export class StoredHeldCommands implements HeldCommands {
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
   load(): Promise<void> {
-    return this.#read(heldWildcard(this.#agent));
+    return this.#read(undefined);
   }
 
   refresh(entityId: string): Promise<void> {
-    return this.#read(heldFilter(this.#agent, entityId));
+    return this.#read(entityId);
   }
 
   get size(): number {
@@ -73,17 +81,32 @@ export class StoredHeldCommands implements HeldCommands {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const headers = rawHeaders([['Nats-TTL', `${seconds}s`]]);
     const body = utf8(JSON.stringify(command));
-    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
-    if (ack.kind !== 'stored') return false;
-    this.#set(command);
+    for (let tries = 1; tries <= PUT_TRIES; tries++) {
+      const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
+      if (ack.kind === 'refused') return false;
+      if (ack.kind !== 'stored') continue;
+      this.#set(command);
+      return true;
+    }
+    // It may be stored, and another replica see to it: who sent it must not be told that nothing comes of it.
+    this.#set(command, UNSURE);
     return true;
   }
 
   drop(command: HeldCommand): void {
     this.#forget(command.entityId, command.commandId);
-    this.#connection.publish(this.#subjectOf(command), NOTHING, {
-      headers: rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]),
-    });
+    void this.#bury(command);
+  }
+
+  /** What the server keeps on holding, another replica would answer once more. */
+  async #bury({ commandId, entityId }: HeldCommand): Promise<void> {
+    const subject = heldSubject(this.#agent, entityId, digestOf(commandId));
+    const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]);
+    for (let tries = 1; tries <= DROP_TRIES; tries++) {
+      const ack = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
+      // Its sender may have sent it anew.
+      if (ack.kind !== 'unknown' || this.#mirror.get(entityId)?.has(commandId) === true) return;
+    }
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
@@ -101,10 +124,15 @@ export class StoredHeldCommands implements HeldCommands {
       return;
     }
     const command = readHeld(data);
-    if (command?.entityId === place.entityId) this.#set(command);
+    if (command?.entityId !== place.entityId) return;
+    const known = this.#mirror.get(command.entityId)?.get(command.commandId);
+    // It was heard of, which does not mean that it is stored.
+    const isUnsure = known !== undefined && this.#cameIn.get(known) === UNSURE;
+    this.#set(command, isUnsure ? UNSURE : ++this.#moment);
   }
 
-  #set(command: HeldCommand): void {
+  #set(command: HeldCommand, moment = ++this.#moment): void {
+    this.#cameIn.set(command, moment);
     const { entityId, commandId } = command;
     const commands = this.#mirror.get(entityId) ?? new Map<string, HeldCommand>();
     if (!commands.has(commandId)) this.#size++;
@@ -118,8 +146,19 @@ export class StoredHeldCommands implements HeldCommands {
     if (commands?.size === 0) this.#mirror.delete(entityId);
   }
 
-  /** Walks the stream, one message after the other. */
-  async #read(filter: string): Promise<void> {
+  /** Walks the stream, one message after the other. What it does not have any more was answered, and the news was lost. */
+  async #read(entityId: string | undefined): Promise<void> {
+    const filter = entityId === undefined ? heldWildcard(this.#agent) : heldFilter(this.#agent, entityId);
+    const began = this.#moment;
+    await this.#walk(filter);
+    for (const id of entityId === undefined ? this.entities() : [entityId]) {
+      for (const command of this.of(id)) {
+        if ((this.#cameIn.get(command) ?? 0) <= began) this.#forget(id, command.commandId);
+      }
+    }
+  }
+
+  async #walk(filter: string): Promise<void> {
     const subject = `$JS.API.STREAM.MSG.GET.${heldStream(this.#agent)}`;
     for (let sequence = 1; ;) {
       const request = utf8(JSON.stringify({ seq: sequence, next_by_subj: filter }));

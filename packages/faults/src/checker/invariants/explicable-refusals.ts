@@ -9,7 +9,8 @@ import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
 import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
-import { NOTHING, ruling } from '../ruling.ts';
+import { waitMsOf } from '../queue.ts';
+import { NOTHING, ruling, type Ruling } from '../ruling.ts';
 import { sameJson } from '../same-json.ts';
 
 /** By how much an agent may err about the server's clock. */
@@ -124,13 +125,19 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   const until = (next?.timeMs ?? Number.POSITIVE_INFINITY) + CLOCK_ERROR_MS;
   return [from, ...agent.turningPoints(state, notes).filter((ms) => ms <= until)].some((now) => {
     const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
-    const ruled = ruling(agent.agent, entityAt, asked, now);
-    if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
-    if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
-    return Object.entries(ruled.details ?? {}).every(
-      ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
-    );
+    if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
+    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, asked, now, WAIT_IS_OVER));
   });
+}
+
+const WAIT_IS_OVER = { until: 0 };
+
+function isSaid(payload: JsonObject, ruled: Ruling): boolean {
+  if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
+  if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
+  return Object.entries(ruled.details ?? {}).every(
+    ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
+  );
 }
 
 /** Whoever would wait and finds no place is refused by the rule that gives them out. */

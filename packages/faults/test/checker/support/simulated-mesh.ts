@@ -93,7 +93,7 @@ class SimulatedMesh {
 
   #send(): void {
     const client = this.#idle.splice(this.#random.int(0, this.#idle.length - 1), 1)[0] as string;
-    const wish = anyWish(this.#random, client, this.#size.entities);
+    const wish = anyWish(this.#random, client, this.#size.entities, this.#room.first);
     const sent: Sent = {
       type: 'sent',
       atMs: this.#now,
@@ -194,7 +194,7 @@ class SimulatedMesh {
     if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
     // An expiry that was on its way when its lease was released.
     if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
-      this.#now = Math.max(this.#now, entity.lease.endsAtMs - SERVER_START_MS);
+      this.#sleepUntil(entity.lease.endsAtMs - SERVER_START_MS);
       this.#announce(log.expire(entity.lease.entry, this.#serverNow));
     }
     this.#reply(task, success('committed', entry));
@@ -295,7 +295,14 @@ class SimulatedMesh {
   #goToTheEndOfALease(): void {
     const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
     const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
-    if (ends.length > 0) this.#now = Math.max(this.#now, this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
+    if (ends.length > 0) this.#sleepUntil(this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
+  }
+
+  /** Whoever waits is answered late, for agents were away. */
+  #sleepUntil(atMs: number): void {
+    const fromMs = this.#now;
+    this.#now = Math.max(fromMs, atMs);
+    this.#entries.push({ type: 'disturbed', fromMs, untilMs: this.#now, lane: 'agents' });
   }
 
   #endLeases(): void {

@@ -27,6 +27,11 @@ export class SimulatedWaitingRoom {
     return this.#held.length === 0;
   }
 
+  get first(): { entityId: string; owner: string } | undefined {
+    const sent = this.#held[0]?.sent;
+    return sent && { entityId: sent.entityId, owner: sent.data['owner_id'] as string };
+  }
+
   has({ commandId }: Sent): boolean {
     return this.#held.some(({ sent }) => sent.commandId === commandId);
   }
@@ -58,7 +63,7 @@ export class SimulatedWaitingRoom {
       const isFree = state?.['owner_id'] === null && first?.key === keyOfOwner(owner);
       if (!isFree && until > now) continue;
       if (!isFree) this.#execute(sent, 'leave', { key: keyOfOwner(owner), owner_id: owner }, now);
-      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), sent, now);
+      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), sent, now, { until: 0 });
       this.#held = this.#held.filter((other) => other !== waiter);
       if (ruled.kind === 'commit') waiter.committed(this.#commit(sent, sent.commandId, undefined, ruled, now));
       else if (ruled.kind === 'refusal') waiter.refused(payloadOf(sent, ruled));
