@@ -122,7 +122,13 @@ async function serve(
   });
   const stats = new CommandStats(Object.keys(agent.actions));
   const voice = new Voice(connection, agent.name);
-  const held = new StoredHeldCommands(connection, requester, agent.name, () => serverClock.now());
+  const held = new StoredHeldCommands({
+    connection,
+    requester,
+    agent: agent.name,
+    clock,
+    serverNow: () => serverClock.now(),
+  });
   const connected = watchConnection(connection, logger, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);

@@ -1,6 +1,7 @@
 import { heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { z } from 'zod';
+import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
 import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, readPublishAck } from './jetstream-errors.ts';
@@ -12,9 +13,9 @@ import { utf8 } from './utf8.ts';
 const GRACE_S = 60;
 /** So long the server keeps the news that a command was answered, in seconds; the least it can. */
 const TOMBSTONE_S = 1;
-/** Tries to store a command while nobody knows whether it is, and to have the server forget one. */
-const PUT_TRIES = 2;
-const DROP_TRIES = 10;
+/** Tries to store a command while nobody knows whether it is; and the pause between two, also of those to forget one. */
+const PUT_TRIES = 3;
+const RETRY_MS = 250;
 /** When a command came in of which nobody knows whether it is stored: no read tells that it is not held. */
 const UNSURE = Number.POSITIVE_INFINITY;
 const NOTHING = new Uint8Array();
@@ -27,6 +28,7 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #connection: NatsConnection;
   readonly #requester: RequestPort;
   readonly #agent: string;
+  readonly #clock: Clock;
   readonly #serverNow: () => number;
   /** By entity, then by command; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
@@ -34,13 +36,21 @@ export class StoredHeldCommands implements HeldCommands {
   /** Counts what comes in, so that a read that is older than a command says nothing of it. */
   #moment = 0;
   readonly #cameIn = new WeakMap<HeldCommand, number>();
+  #stopped = false;
   #subscription: Subscription | undefined;
 
-  constructor(connection: NatsConnection, requester: RequestPort, agent: string, serverNow: () => number) {
-    this.#connection = connection;
-    this.#requester = requester;
-    this.#agent = agent;
-    this.#serverNow = serverNow;
+  constructor(options: {
+    connection: NatsConnection;
+    requester: RequestPort;
+    agent: string;
+    clock: Clock;
+    serverNow: () => number;
+  }) {
+    this.#connection = options.connection;
+    this.#requester = options.requester;
+    this.#agent = options.agent;
+    this.#clock = options.clock;
+    this.#serverNow = options.serverNow;
   }
 
   /** Begins to hear of new and of answered commands. */
@@ -53,6 +63,7 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#subscription?.unsubscribe();
   }
 
@@ -84,9 +95,11 @@ export class StoredHeldCommands implements HeldCommands {
     for (let tries = 1; tries <= PUT_TRIES; tries++) {
       const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
       if (ack.kind === 'refused') return false;
-      if (ack.kind !== 'stored') continue;
-      this.#set(command);
-      return true;
+      if (ack.kind === 'stored') {
+        this.#set(command);
+        return true;
+      }
+      await this.#clock.sleep(RETRY_MS);
     }
     // It may be stored, and another replica see to it: who sent it must not be told that nothing comes of it.
     this.#set(command, UNSURE);
@@ -99,13 +112,15 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   /** What the server keeps on holding, another replica would answer once more. */
-  async #bury({ commandId, entityId }: HeldCommand): Promise<void> {
+  async #bury({ commandId, entityId, until }: HeldCommand): Promise<void> {
     const subject = heldSubject(this.#agent, entityId, digestOf(commandId));
     const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]);
-    for (let tries = 1; tries <= DROP_TRIES; tries++) {
+    // By then it forgets by itself.
+    while (this.#serverNow() < until + GRACE_S * 1_000 && !this.#stopped) {
       const ack = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
       // Its sender may have sent it anew.
       if (ack.kind !== 'unknown' || this.#mirror.get(entityId)?.has(commandId) === true) return;
+      await this.#clock.sleep(RETRY_MS);
     }
   }
 

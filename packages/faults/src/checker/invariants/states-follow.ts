@@ -25,8 +25,10 @@ export const statesFollow: Invariant = {
       const asked = sent.atMs === 0 ? undefined : sent;
       const history = [before?.entry, asked, entry];
       const decidedAt = decisionTime(message, sent);
-      const ruled = ruling(entity.agent.agent, before ?? NOTHING, sent, decidedAt);
-      const wrong = differenceTo(ruled, message);
+      const differenceAt = (now: number): string | undefined =>
+        differenceTo(ruling(entity.agent.agent, before ?? NOTHING, sent, now), message);
+      const wrong = differenceAt(decidedAt);
+      if (wrong !== undefined && turningPointsBefore(message).some((now) => differenceAt(now) === undefined)) return;
       if (wrong !== undefined && entry.aside === undefined && isOvertaken(message, sent)) {
         limit('a lease ended while the command of its holder was on its way');
         return;
@@ -60,6 +62,13 @@ export const statesFollow: Invariant = {
     };
   },
 };
+
+/** When a change of the queue may have been decided, of which nothing tells more than that it came after the one before. */
+function turningPointsBefore({ before, entity, entry, timeMs }: Message): number[] {
+  if (entry.aside === undefined || before === undefined) return [];
+  const points = entity.agent.turningPoints(before.state, before.notes);
+  return points.filter((ms) => ms >= before.timeMs - CLOCK_ERROR_MS && ms <= timeMs + CLOCK_ERROR_MS);
+}
 
 /** The commit of the version that an expiry is of; where the log has lost it, what changed nothing but the notes since. */
 function leaseBefore({ before, entry: expiry }: Message): Logged | undefined {

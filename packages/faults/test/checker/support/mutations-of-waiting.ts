@@ -61,9 +61,7 @@ export const waitingMutations: readonly Mutation[] = [
     spoil(view, pick) {
       const grants = view.commits('lock').filter((one) => {
         const at = Date.parse(String(one.state?.['acquired_at']));
-        const earlier = before(view, one);
-        const isKnown = earlier?.version === one.version - 1 && !earlier.byServer;
-        const queue = isKnown ? placesIn(earlier.notes ?? '') : [];
+        const queue = placesIn(notesBefore(view, one));
         return one.state?.['fencing_token'] === one.version && queue.some(({ until }) => until > at);
       });
       return changed(view, pick(grants), (entry) => ({ ...entry, state: { ...entry.state, owner_id: 'an outsider' } }));
@@ -215,6 +213,13 @@ function asides(view: View): Logged[] {
 function before(view: View, entry: Logged): Logged | undefined {
   const messages = view.messagesOf(entry);
   return messages[messages.indexOf(entry) - 1];
+}
+
+/** What the rules saw before a commit; an expiry leaves the queue as the last change of it did. */
+function notesBefore(view: View, entry: Logged): string {
+  const messages = view.messagesOf(entry);
+  const earlier = messages.slice(0, messages.indexOf(entry)).filter(({ version }) => version === entry.version - 1);
+  return (earlier.findLast(({ byServer }) => !byServer) ?? earlier.at(-1))?.notes ?? '';
 }
 
 /** Whether the log has what came directly before it. */

@@ -11,6 +11,7 @@ import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts
 import { anyWish } from './commands.ts';
 import { Random } from '../../../src/random.ts';
 import { highestIn, SimulatedLog } from './simulated-log.ts';
+import { SimulatedEvents } from './simulated-events.ts';
 import { SimulatedWaitingRoom } from './waiting-room.ts';
 
 export interface Size {
@@ -53,6 +54,7 @@ class SimulatedMesh {
   readonly #idle: string[];
   /** By agent and entity: the version that anybody was told of last. */
   readonly #seen = new Map<string, number>();
+  readonly #events: SimulatedEvents;
   readonly #room: SimulatedWaitingRoom;
   /** Of the resource that writers name: it grows now and then. */
   #token = 1;
@@ -63,7 +65,12 @@ class SimulatedMesh {
     this.#random = new Random(seed);
     this.#size = size;
     this.#witnesses = [...this.#logs.values()].map((log) => ({ log, at: 0, delivered: [] }));
-    this.#room = new SimulatedWaitingRoom(this.#logs.get('lock') as SimulatedLog, (entry) => this.#announce(entry));
+    this.#events = new SimulatedEvents(this.#random, this.#underWay, (heard) => {
+      this.#entries.push({ ...heard, atMs: this.#now });
+    });
+    this.#room = new SimulatedWaitingRoom(this.#logs.get('lock') as SimulatedLog, (entry) =>
+      this.#events.announce(entry),
+    );
     this.#idle = Array.from({ length: size.clients }, (_, index) => `client-${index + 1}`);
   }
 
@@ -190,12 +197,12 @@ class SimulatedMesh {
       return;
     }
     const entry = log.commit({ entityId, commandId: sent.commandId, timeMs: this.#serverNow, lease }, ruled);
-    this.#announce(entry);
+    this.#events.announce(entry);
     if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
     // An expiry that was on its way when its lease was released.
     if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
       this.#sleepUntil(entity.lease.endsAtMs - SERVER_START_MS);
-      this.#announce(log.expire(entity.lease.entry, this.#serverNow));
+      this.#events.announce(log.expire(entity.lease.entry, this.#serverNow));
     }
     this.#reply(task, success('committed', entry));
   }
@@ -217,7 +224,7 @@ class SimulatedMesh {
           answer(success('committed', entry));
         },
         refused: (payload) => {
-          this.#signal('denied', sent, payload);
+          this.#events.signal('denied', sent, payload);
           answer({ kind: 'denied', event: eventSubject(sent.agent, 'denied'), payload });
         },
       },
@@ -227,16 +234,8 @@ class SimulatedMesh {
   }
 
   #refuse(task: Task, kind: 'conflict' | 'rejected' | 'denied', payload: JsonObject): void {
-    this.#signal(kind, task.sent, payload);
+    this.#events.signal(kind, task.sent, payload);
     this.#reply(task, { kind, event: eventSubject(task.sent.agent, kind), payload });
-  }
-
-  #signal(event: string, { agent, commandId }: Sent, payload: JsonObject): void {
-    this.#underWay.push(() => {
-      const times = this.#random.pick([0, 1, 1, 2]);
-      const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event, commandId, payload };
-      for (let i = 0; i < times; i++) this.#entries.push({ ...heard, atMs: this.#now });
-    });
   }
 
   #reply(task: Task, answer: Answer): void {
@@ -266,32 +265,6 @@ class SimulatedMesh {
     this.#sendCopy({ ...task, done: false, copies: task.copies });
   }
 
-  #announce(entry: Logged): void {
-    const { agent, entityId, version, state, data, commandId, sequence } = entry;
-    const payload: JsonObject = {
-      entity_id: entityId,
-      entity_version: version,
-      state,
-      ...(data === undefined ? {} : { data }),
-    };
-    for (let subscriber = 0; subscriber < 2; subscriber++) {
-      const times = this.#random.pick([0, 1, 1, 1, 1, 2]);
-      for (let i = 0; i < times; i++) {
-        this.#underWay.push(() => {
-          this.#entries.push({
-            type: 'heard',
-            atMs: this.#now,
-            agent,
-            event: this.#random.chance(0.5) ? entry.event : eventSubject(agent, entry.event),
-            commandId,
-            payload,
-            sequence,
-          });
-        });
-      }
-    }
-  }
-
   #goToTheEndOfALease(): void {
     const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
     const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
@@ -310,8 +283,8 @@ class SimulatedMesh {
       for (const { lease } of log.entities.values()) {
         if (lease === undefined || this.#serverNow < lease.endsAtMs || this.#random.chance(0.3)) continue;
         const expiry = log.expire(lease.entry, this.#serverNow);
-        this.#announce(expiry);
-        if (this.#random.chance(0.05)) this.#announce(log.expire(lease.entry, this.#serverNow));
+        this.#events.announce(expiry);
+        if (this.#random.chance(0.05)) this.#events.announce(log.expire(lease.entry, this.#serverNow));
       }
     }
   }
