@@ -49,7 +49,8 @@ export function acquire(
  * must not commit, whichever replica still tries.
  */
 function isWaitOver(owner: string, waiting: Queue, { heldBack, now }: RuleContext): boolean {
-  return heldBack !== undefined && heldBack.until <= now && positionOf(waiting, owner) === 0;
+  if (heldBack === undefined || heldBack.freeUntil > now) return false;
+  return !waiting.some(({ key, until }) => key === keyOf(owner) && until === heldBack.until);
 }
 
 export function refresh(

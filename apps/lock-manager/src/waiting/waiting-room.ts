@@ -26,8 +26,6 @@ const MAX_TRIES = 20;
 const RETRY_MS = 100;
 /** A command that has no place yet may be granted until so long before the end of its wait: clocks differ. */
 const LAST_MOMENTS_MS = 1_000;
-/** Once it has had a place, it may not be granted without one. */
-const IN_TURN = { until: 0 };
 /** Another replica that was to act has so long before this one does it in its place. */
 const OTHERS_MS = 300;
 /** The runtime ends a lease this long after its time if the server did not. */
@@ -117,9 +115,8 @@ export class WaitingRoom implements Companion {
   /** News that a command was answered can be lost; what the server has counts. */
   #ifHeld(command: HeldCommand, see: (current: HeldCommand) => Promise<void> | void): void {
     this.#do(async () => {
-      await this.#host.held.refresh(command.entityId);
       const current = this.#current(command);
-      if (current !== undefined) await see(current);
+      if (current !== undefined && (await this.#host.held.confirm(current))) await see(current);
     });
   }
 
@@ -137,11 +134,10 @@ export class WaitingRoom implements Companion {
       );
       return;
     }
-    for (const other of earlier) {
-      if (other.commandId === kept.commandId) continue;
-      this.#ifHeld(other, (current) => this.#cancelled(current, 'the same owner has asked anew'));
-    }
     await (first === undefined ? this.#settle(kept) : this.#endInTime(kept));
+    // Their place is the later command's by now.
+    const others = earlier.filter(({ commandId }) => commandId !== kept.commandId);
+    for (const other of others) this.#ifHeld(other, (current) => this.#supersede(current));
   }
 
   /** Sees to a command that another replica has let fall. */
@@ -159,11 +155,12 @@ export class WaitingRoom implements Companion {
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
-      if (queued.kind === 'committed' || queued.kind === 'replayed') return await this.#endInTime(command);
+      if (queued.kind === 'committed' || queued.kind === 'replayed') return this.#do(() => this.#endInTime(command));
       if (queued.kind === 'denied' && queued.code === 'queue_full') return await this.#conclude(command, queued);
       // The lock has come free, or is the owner's own.
       const margin = Math.min(LAST_MOMENTS_MS, (until - since) / 2);
-      const outcome = queued.kind === 'denied' ? await host.execute(command, { until: until - margin }) : undefined;
+      const heldBack = { until, freeUntil: until - margin };
+      const outcome = queued.kind === 'denied' ? await host.execute(command, heldBack) : undefined;
       if (outcome !== undefined && isAnswer(outcome)) return await this.#conclude(command, outcome);
       if (outcome?.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
     }
@@ -182,7 +179,7 @@ export class WaitingRoom implements Companion {
     while (this.#current(command) !== undefined && !this.#isStopping) {
       const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command) };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : await host.execute(command, IN_TURN);
+      const outcome = left.kind === 'unavailable' ? left : await this.#executeInTurn(command);
       if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned') return await this.#conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
     }
@@ -208,6 +205,11 @@ export class WaitingRoom implements Companion {
     });
   }
 
+  /** Once a command has had a place, it may not be granted without it. */
+  #executeInTurn(command: HeldCommand): Promise<StoreOutcome> {
+    return this.#host.execute(command, { until: command.until, freeUntil: 0 });
+  }
+
   /** Grants a free lock to whoever is first. */
   async #grantNext(entityId: string, seen: SeenEntity | undefined): Promise<void> {
     const host = this.#host;
@@ -218,24 +220,35 @@ export class WaitingRoom implements Companion {
     if (isHeld(lock) && Date.parse(lock.expires_at) + LOST_MS > now) return;
     const [first] = readQueue(entity.notes, now);
     if (first === undefined) return;
-    const command = this.#waiter(entityId, first.key) ?? (await this.#missing(entityId, first.key));
+    const command =
+      this.#waiter(entityId, first.key, first.until) ?? (await this.#missing(entityId, first.key, first.until));
     if (command === undefined) {
       const { replica } = host;
       await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key: first.key }));
       return;
     }
-    const outcome = await host.execute(command, IN_TURN);
+    const outcome = await this.#executeInTurn(command);
     if (isAnswer(outcome)) await this.#conclude(command, outcome);
   }
 
-  #waiter(entityId: string, key: string): HeldCommand | undefined {
-    return this.#host.held.of(entityId).findLast((command) => keyOf(ownerOf(command)) === key);
+  /** @param until of the place: an owner may have asked more than once */
+  #waiter(entityId: string, key: string, until?: number): HeldCommand | undefined {
+    return this.#host.held
+      .of(entityId)
+      .findLast((command) => keyOf(ownerOf(command)) === key && command.until === (until ?? command.until));
   }
 
   /** News of a command can be late; what the server has counts. */
-  async #missing(entityId: string, key: string): Promise<HeldCommand | undefined> {
+  async #missing(entityId: string, key: string, until?: number): Promise<HeldCommand | undefined> {
     await this.#host.held.refresh(entityId);
-    return this.#waiter(entityId, key);
+    return this.#waiter(entityId, key, until);
+  }
+
+  /** Its owner has asked anew, unless it was granted before. */
+  async #supersede(command: HeldCommand): Promise<void> {
+    const outcome = await this.#executeInTurn(command);
+    if (isAnswer(outcome)) await this.#conclude(command, outcome);
+    else this.#cancelled(command, 'the same owner has asked anew');
   }
 
   #cancelled(command: HeldCommand, reason: string): void {

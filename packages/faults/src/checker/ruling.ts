@@ -1,5 +1,5 @@
 import { check, type JsonObject } from '@meshforge/protocol';
-import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
+import { annotate, commit, reject, type AnyAgent, type RuleContext } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
 
 /** What an agent's definition says about a command: in the runtime's order, but not with the runtime's code. */
@@ -53,7 +53,7 @@ export function ruling(
   { notes, state, version }: Ruled,
   sent: Sent,
   now: number,
-  heldBack?: { until: number },
+  heldBack?: RuleContext['heldBack'],
 ): Ruling {
   const { action, commandId, entityId } = sent;
   const data = dataOf(agent, sent);

@@ -19,8 +19,10 @@ export interface RuleContext {
 
 /** What a companion says of a command that it has held back. */
 export interface HeldBack {
-  /** From then on, in milliseconds since the epoch, its sender may have been told that it is refused. */
+  /** When its wait ends, in milliseconds since the epoch; tells it from others of the same sender. */
   until: number;
+  /** From then on its sender may have been told that it is refused, unless the notes say that it still waits. */
+  freeUntil: number;
 }
 
 /** A rule's acceptance with more than the new state. */

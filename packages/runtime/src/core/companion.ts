@@ -55,6 +55,8 @@ export interface HeldCommands {
   of(entityId: string): readonly HeldCommand[];
   /** Reads those of an entity from the server: news can be late, or lost. Rejects when it does not answer. */
   refresh(entityId: string): Promise<void>;
+  /** Whether the server still holds a command: news that it was answered can be lost. Rejects when it does not answer. */
+  confirm(command: HeldCommand): Promise<boolean>;
   /** Stores a command, instead of an earlier one of the same id. False: no other replica can have seen it. */
   put(command: HeldCommand): Promise<boolean>;
   /** Forgets one that has been answered. */

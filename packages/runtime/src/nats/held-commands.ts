@@ -36,7 +36,8 @@ export class StoredHeldCommands implements HeldCommands {
   /** Counts what comes in, so that a read that is older than a command says nothing of it. */
   #moment = 0;
   readonly #cameIn = new WeakMap<HeldCommand, number>();
-  #stopped = false;
+  /** Answered, and not forgotten by the server yet; by subject. */
+  readonly #dropped = new Map<string, HeldCommand>();
   #subscription: Subscription | undefined;
 
   constructor(options: {
@@ -63,7 +64,7 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#dropped.clear();
     this.#subscription?.unsubscribe();
   }
 
@@ -88,7 +89,16 @@ export class StoredHeldCommands implements HeldCommands {
     return [...(this.#mirror.get(entityId)?.values() ?? [])];
   }
 
+  async confirm(command: HeldCommand): Promise<boolean> {
+    if (this.#cameIn.get(command) === UNSURE) return true;
+    const message = await this.#ask({ last_by_subj: this.#subjectOf(command) });
+    if (message !== undefined && (message.data ?? '') !== '') return true;
+    this.#forget(command.entityId, command.commandId);
+    return false;
+  }
+
   async put(command: HeldCommand): Promise<boolean> {
+    this.#dropped.delete(this.#subjectOf(command));
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const headers = rawHeaders([['Nats-TTL', `${seconds}s`]]);
     const body = utf8(JSON.stringify(command));
@@ -112,16 +122,17 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   /** What the server keeps on holding, another replica would answer once more. */
-  async #bury({ commandId, entityId, until }: HeldCommand): Promise<void> {
-    const subject = heldSubject(this.#agent, entityId, digestOf(commandId));
+  async #bury(command: HeldCommand): Promise<void> {
+    const subject = this.#subjectOf(command);
+    this.#dropped.set(subject, command);
     const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]);
     // By then it forgets by itself.
-    while (this.#serverNow() < until + GRACE_S * 1_000 && !this.#stopped) {
+    while (this.#dropped.get(subject) === command && this.#serverNow() < command.until + GRACE_S * 1_000) {
       const ack = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
-      // Its sender may have sent it anew.
-      if (ack.kind !== 'unknown' || this.#mirror.get(entityId)?.has(commandId) === true) return;
+      if (ack.kind !== 'unknown') break;
       await this.#clock.sleep(RETRY_MS);
     }
+    if (this.#dropped.get(subject) === command) this.#dropped.delete(subject);
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
@@ -140,6 +151,10 @@ export class StoredHeldCommands implements HeldCommands {
     }
     const command = readHeld(data);
     if (command?.entityId !== place.entityId) return;
+    const dropped = this.#dropped.get(subject);
+    if (dropped?.reply === command.reply) return;
+    // Its sender has sent it anew.
+    if (dropped !== undefined) this.#dropped.delete(subject);
     const known = this.#mirror.get(command.entityId)?.get(command.commandId);
     // It was heard of, which does not mean that it is stored.
     const isUnsure = known !== undefined && this.#cameIn.get(known) === UNSURE;
@@ -174,22 +189,23 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   async #walk(filter: string): Promise<void> {
-    const subject = `$JS.API.STREAM.MSG.GET.${heldStream(this.#agent)}`;
     for (let sequence = 1; ;) {
-      const request = utf8(JSON.stringify({ seq: sequence, next_by_subj: filter }));
-      const answer = await this.#requester.request(subject, request);
-      if (answer.kind !== 'answer') throw new NoAnswerError(heldStream(this.#agent), answer.why);
-      const { message, error } =
-        apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
-      if (message === undefined) {
-        if (error?.err_code === MESSAGE_NOT_FOUND) return;
-        throw new Error(
-          `${heldStream(this.#agent)} does not answer: ${error?.description ?? 'no message and no error'}`,
-        );
-      }
+      const message = await this.#ask({ seq: sequence, next_by_subj: filter });
+      if (message === undefined) return;
       this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
       sequence = message.seq + 1;
     }
+  }
+
+  /** Undefined where there is no such message. @throws NoAnswerError */
+  async #ask(which: object): Promise<{ subject: string; seq: number; data?: string } | undefined> {
+    const stream = heldStream(this.#agent);
+    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${stream}`, utf8(JSON.stringify(which)));
+    if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
+    const { message, error } =
+      apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
+    if (message !== undefined || error?.err_code === MESSAGE_NOT_FOUND) return message;
+    throw new Error(`${stream} does not answer: ${error?.description ?? 'no message and no error'}`);
   }
 }
 

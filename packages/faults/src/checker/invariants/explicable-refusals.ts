@@ -130,7 +130,7 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   });
 }
 
-const WAIT_IS_OVER = { until: 0 };
+const WAIT_IS_OVER = { until: 0, freeUntil: 0 };
 
 function isSaid(payload: JsonObject, ruled: Ruling): boolean {
   if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
