@@ -1,6 +1,17 @@
 import { lockContract } from '@meshforge/protocol';
 import { defineAgent } from '@meshforge/runtime';
-import { acquire, breakLease, cancel, expire, enqueueOwner, leave, refresh, release, withdraw } from './rules.ts';
+import {
+  acquire,
+  breakLease,
+  cancel,
+  enqueueOwner,
+  expire,
+  grant,
+  leave,
+  refresh,
+  release,
+  withdraw,
+} from './rules.ts';
 import { WaitingRoom } from './waiting/waiting-room.ts';
 
 const { actions, expiryEvent } = lockContract;
@@ -15,6 +26,7 @@ export const lockManager = defineAgent({
     cancel: { ...actions.cancel, entity: 'any', rule: cancel },
     break: { ...actions.break, entity: 'any', rule: breakLease },
     queue: { ...actions.queue, entity: 'any', rule: enqueueOwner },
+    grant: { ...actions.grant, entity: 'any', rule: grant },
     leave: { ...actions.leave, entity: 'any', rule: leave },
     withdraw: { ...actions.withdraw, entity: 'any', rule: withdraw },
   },

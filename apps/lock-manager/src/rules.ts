@@ -11,7 +11,17 @@
 import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
 import { annotate, commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
 import { denied, isHeld, quoted, type Held } from './denied.ts';
-import { dequeue, enqueue, isFull, keyOf, positionOf, readQueue, writeQueue, type Queue } from './waiting/queue.ts';
+import {
+  dequeue,
+  enqueue,
+  isFull,
+  keyOf,
+  positionOf,
+  readQueue,
+  writeQueue,
+  type Place,
+  type Queue,
+} from './waiting/queue.ts';
 
 type Result = RuleResult<LockState>;
 type Denial = ReturnType<typeof denied>;
@@ -24,33 +34,34 @@ export function acquire(
   const { owner_id: owner, ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs } = data;
   const { now, nextVersion } = context;
   const waiting = readQueue(context.notes, now);
-  const isOver = isWaitOver(owner, waiting, context);
   if (isHeld(lock)) {
-    if (lock.owner_id === owner && isOver) {
-      return denied('held', owner, lock, 'the owner holds the lock by another command', { waiters: waiting.length });
-    }
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
-    const left = Math.max(0, Date.parse(lock.expires_at) - now);
-    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
-    return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: waiting.length });
+    return heldBy(lock, owner, waiting, now);
   }
   const first = waiting[0];
   if (first !== undefined && first.key !== keyOf(owner)) {
     return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
-  if (isOver) return denied('held', owner, null, 'nobody holds the lock, but the wait for it is over');
   const hasWaited = first !== undefined;
   const rest = hasWaited ? dequeue(waiting, owner) : waiting;
   return lease(owner, nextVersion, iso(now), now + (hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
 }
 
 /**
- * Whether a command that waited has neither its place any more nor time left: whoever sent it may have been answered, so it
- * must not commit, whichever replica still tries.
+ * What a waiter's own command does when its turn has come. Whoever has left the queue by then, or was cancelled, or has asked
+ * anew, gets nothing by it: so what such a command is answered stays true.
  */
-function isWaitOver(owner: string, waiting: Queue, { heldBack, now }: RuleContext): boolean {
-  if (heldBack === undefined || heldBack.freeUntil > now) return false;
-  return !waiting.some(({ key, until }) => key === keyOf(owner) && until === heldBack.until);
+export function grant(
+  lock: LockState | null,
+  data: { owner_id: string; ttl_ms: number; take_up_ms?: number | undefined; until: number },
+  context: RuleContext,
+): Result {
+  const { owner_id: owner, until } = data;
+  const queue = readQueue(context.notes, context.now);
+  const key = keyOf(owner);
+  if (queue.some((place) => place.key === key && place.until === until)) return acquire(lock, data, context);
+  if (isHeld(lock)) return heldBy(lock, owner, queue, context.now);
+  return denied('held', owner, null, 'the wait is over', { waiters: queue.length });
 }
 
 export function refresh(
@@ -94,15 +105,17 @@ export function withdraw(
   return commit(ended(held, context), { data: { cause: 'gone', owner_id: held.owner_id, reason } });
 }
 
-/** An owner begins to wait, or waits until another time; the lease that stands goes on. */
+/**
+ * An owner begins to wait, or waits until another time; the lease that stands goes on. Also for a lock that has just come free:
+ * only from the queue is it granted to one who waits.
+ */
 export function enqueueOwner(
   lock: LockState | null,
   { owner_id: owner, since, until }: { owner_id: string; since: number; until: number },
   { notes, now }: RuleContext,
 ): Result {
   const before = readQueue(notes, now);
-  const isFree = !isHeld(lock) && (before.length === 0 || positionOf(before, owner) === 1);
-  if (lock === null || isFree) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
+  if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
   if (isHeld(lock) && lock.owner_id === owner)
     return denied('held', owner, lock, 'the owner holds the lock: refresh it');
   if (isFull(before) && positionOf(before, owner) === 0) {
@@ -118,15 +131,16 @@ export function enqueueOwner(
 /** A place in the queue is taken away; the lease that stands goes on. */
 export function leave(
   lock: LockState | null,
-  { key, owner_id: owner }: { key: string; owner_id?: string | undefined },
+  { key, owner_id: owner, until }: { key: string; owner_id?: string | undefined; until?: number | undefined },
   { notes, now }: RuleContext,
 ): Result {
+  const isMeant = (place: Place): boolean => place.key === key && (until === undefined || place.until === until);
   // A wait that is over ends by itself, but a clock elsewhere may not have come so far.
-  if (lock === null || readQueue(notes, 0).every((place) => place.key !== key)) {
+  if (lock === null || !readQueue(notes, 0).some(isMeant)) {
     const waiters = readQueue(notes, now).length;
     return denied('not_waiting', owner ?? null, null, 'the owner does not wait for the lock', { waiters });
   }
-  const after = readQueue(notes, now).filter((place) => place.key !== key);
+  const after = readQueue(notes, now).filter((place) => !isMeant(place));
   const data = { ...(owner === undefined ? {} : { owner_id: owner }), waiters: after.length };
   return annotate(writeQueue(after), data);
 }
@@ -138,6 +152,12 @@ export function cancel(lock: LockState | null, data: { owner_id: string }, conte
 /** The state after a lease has ended: nobody's, and everything else as it was. */
 export function expire(lock: LockState): LockState {
   return { ...lock, owner_id: null };
+}
+
+function heldBy(lock: Held, owner: string, queue: Queue, now: number): Denial {
+  const left = Math.max(0, Date.parse(lock.expires_at) - now);
+  const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
+  return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: queue.length });
 }
 
 function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleContext): Result {

@@ -1,88 +1,340 @@
-// Hunts: waiters that are passed over, forgotten, answered twice, or held up by those who have gone.
+/**
+ * Hunts waiters that are passed over, answered twice, too early or too late, or told something else than what the log says.
+ * Three replicas of the lock manager; which of them takes a command is the server's choice.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openConnection, sendCommand, sendQuery } from '../../../packages/runtime/test/support/wire.ts';
-import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { until } from '../../../packages/runtime/test/support/until.ts';
+import { flawsOf } from './support/lease-history.ts';
 import { startMesh, type Mesh } from './support/lock-manager.ts';
-import { acquire, denial, followEvents, lease, LOCKS, release, success, type Connection } from './support/locks.ts';
+import {
+  acquire,
+  denial,
+  followEvents,
+  isLease,
+  lease,
+  refresh,
+  release,
+  success,
+  viewLock,
+  type Announced,
+  type Connection,
+} from './support/locks.ts';
+import {
+  breakLock,
+  cancel,
+  expectAnsweredOnce,
+  queued,
+  startWaiting,
+  tellingOf,
+  type Waiter,
+} from './support/waiting.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let mesh: Mesh;
+let nats: Connection;
+let announced: Announced;
 
 beforeAll(async () => {
   mesh = await startMesh(3);
-}, 30_000);
-
-afterAll(() => mesh?.stop());
-
-const wait = (
-  resource: string,
-  owner: string,
-  { waitMs = 10_000, ttl, takeUp, connection = mesh.connection, commandId }: WaitOptions = {},
-): ReturnType<typeof sendCommand> =>
-  sendCommand(connection, LOCKS, 'acquire', {
-    entityId: resource,
-    data: { owner_id: owner, ttl_ms: ttl, wait_ms: waitMs, take_up_ms: takeUp },
-    timeoutMs: waitMs + 5_000,
-    ...(commandId === undefined ? {} : { commandId }),
-  });
-
-interface WaitOptions {
-  waitMs?: number;
-  ttl?: number;
-  takeUp?: number;
-  connection?: Connection;
-  commandId?: string;
-}
-
-/** Resolves when so many wait for a lock. */
-async function queued(resource: string, waiters: number): Promise<void> {
-  await until(`${waiters} wait for ${resource}`, async () => {
-    const { body } = await sendQuery(mesh.connection, LOCKS, 'get', { entity_id: resource });
-    return body['waiters'] === waiters ? true : undefined;
-  });
-}
-
-test('a waiter gets the lock when it is released', async () => {
-  const first = lease(await acquire(mesh.connection, 'released', 'a'));
-  const waiting = wait('released', 'b');
-  await queued('released', 1);
-  success(await release(mesh.connection, 'released', 'a'), 'released');
-  const { state } = lease(await waiting);
-  expect(state.owner_id).toBe('b');
-  expect(state.fencing_token).toBeGreaterThan(first.state.fencing_token);
+  nats = mesh.connection;
+  announced = await followEvents(nats);
 });
-test('a waiter gets the lock when the lease ends', async () => {
-  lease(await acquire(mesh.connection, 'ended', 'a', { ttl: 1_000 }));
-  const { state } = lease(await wait('ended', 'b'));
-  expect(state.owner_id).toBe('b');
+
+afterAll(async () => {
+  expect(flawsOf(announced.changes())).toEqual([]);
+  await mesh.stop();
 });
-test('wait over', async () => {
-  lease(await acquire(mesh.connection, 'over', 'a'));
-  const before = performance.now();
-  const denied = denial(await wait('over', 'b', { waitMs: 500 }));
-  console.log(denied, performance.now() - before);
-});
-test('500', async () => {
-  lease(await acquire(mesh.connection, 'many', 'a'));
-  const before = performance.now();
-  const order: number[] = [];
-  const all = Array.from({ length: 500 }, async (_, i) => {
-    await sleep(i);
-    const reply = await wait('many', `w${i}`, { waitMs: 60_000 });
-    order.push(i);
-    success(await release(mesh.connection, 'many', `w${i}`), 'released');
-    return reply;
-  });
-  await queued('many', 500);
-  console.log('queued', performance.now() - before);
-  const t = performance.now();
-  success(await release(mesh.connection, 'many', 'a'), 'released');
-  await Promise.all(all);
-  console.log(
-    'served',
-    performance.now() - t,
-    Math.max(...order.map((n, i) => Math.abs(n - i))),
-    order.slice(0, 60).join(' '),
+
+const owners = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i}`);
+
+/** Each is served, and hands on at once; in which order they were. */
+async function serveAll(resource: string, waiters: readonly Waiter[]): Promise<string[]> {
+  const served: string[] = [];
+  await Promise.all(
+    waiters.map(async ({ owner, answer }) => {
+      lease(await answer);
+      served.push(owner);
+      await release(nats, resource, owner);
+    }),
   );
-}, 20_000);
+  return served;
+}
+
+async function arrive(resource: string, names: readonly string[], spacingMs = 20): Promise<Waiter[]> {
+  const waiters: Waiter[] = [];
+  for (const name of names) {
+    waiters.push(startWaiting(nats, resource, name));
+    await sleep(spacingMs);
+  }
+  return waiters;
+}
+
+test('owners are served in the order in which they came, whichever replica took them in', async () => {
+  lease(await acquire(nats, 'fcfs', 'holder'));
+  const waiters = await arrive('fcfs', owners(40));
+  await queued(nats, 'fcfs', 40);
+  success(await release(nats, 'fcfs', 'holder'), 'released');
+  expect(await serveAll('fcfs', waiters)).toEqual(owners(40));
+  await sleep(400);
+  expectAnsweredOnce(waiters);
+});
+
+test('those who come in the last moments of a lease keep their order too', async () => {
+  lease(await acquire(nats, 'moments', 'holder', { ttl: 700 }));
+  await sleep(400);
+  const waiters = await arrive('moments', owners(14));
+  expect(await serveAll('moments', waiters)).toEqual(owners(14));
+  expectAnsweredOnce(waiters);
+});
+
+test('where one stands and how many wait is told by the event and by the query', async () => {
+  const { state } = lease(await acquire(nats, 'seen', 'holder'));
+  const waiters = await arrive('seen', ['ann', 'bob', 'cy']);
+  await queued(nats, 'seen', 3);
+  const told = announced.changes('seen').filter(({ event }) => event === 'queued');
+  expect(told.map(({ data }) => [data?.owner_id, data?.position, data?.waiters])).toEqual([
+    ['ann', 1, 1],
+    ['bob', 2, 2],
+    ['cy', 3, 3],
+  ]);
+  const view = await until('all are in view', async () => {
+    const seen = await viewLock(nats, 'seen');
+    return seen.queue?.length === 3 ? seen : undefined;
+  });
+  expect(view.queue).toEqual(
+    told.map(({ data }) => ({ owner_id: data?.owner_id, position: data?.position, until: data?.until })),
+  );
+  expect(view.remaining_ms).toBeLessThanOrEqual(30_000);
+  expect(view.remaining_ms).toBeGreaterThan(20_000);
+  expect(view.state).toEqual(state);
+  expect(denial(await acquire(nats, 'seen', 'dan'))).toMatchObject({ code: 'held', waiters: 3 });
+  success(await release(nats, 'seen', 'holder'), 'released');
+  await serveAll('seen', waiters);
+  expect(await viewLock(nats, 'seen')).toMatchObject({ remaining_ms: 0, waiters: 0, queue: [] });
+});
+
+test('a wait that is over is answered held, not early and not late, and never granted after that', async () => {
+  lease(await acquire(nats, 'over', 'holder'));
+  const waiters = [200, 501, 1_000, 1_001].map((waitMs, i) => ({
+    waitMs,
+    waiter: startWaiting(nats, 'over', `w${i}`, { waitMs }),
+  }));
+  for (const { waitMs, waiter } of waiters) {
+    expect(denial(await waiter.answer)).toMatchObject({ code: 'held', current_owner_id: 'holder' });
+    const waited = (waiter.answers[0]?.at ?? 0) - waiter.sentAt;
+    expect(waited).toBeGreaterThanOrEqual(waitMs);
+    expect(waited).toBeLessThan(waitMs + 250);
+  }
+  success(await release(nats, 'over', 'holder'), 'released');
+  await sleep(400);
+  expect(announced.changes('over').filter(({ event }) => event === 'acquired')).toHaveLength(1);
+  expectAnsweredOnce(waiters.map(({ waiter }) => waiter));
+});
+
+test('a wait that ends in the last moments of a lease is punctual too', async () => {
+  lease(await acquire(nats, 'punctual', 'holder', { ttl: 1_000 }));
+  const waiter = startWaiting(nats, 'punctual', 'ann', { waitMs: 800 });
+  expect(denial(await waiter.answer).code).toBe('held');
+  expect((waiter.answers[0]?.at ?? 0) - waiter.sentAt).toBeLessThan(800 + 150);
+});
+
+test('cancel answers the waiter cancelled, and tells who was cancelled', async () => {
+  lease(await acquire(nats, 'cancel', 'holder'));
+  const waiters = await arrive('cancel', ['ann', 'bob']);
+  await queued(nats, 'cancel', 2);
+  const cancelled = await cancel(nats, 'cancel', 'ann');
+  expect(cancelled).toMatchObject({ event: 'evt.lock.cancelled', payload: { data: { owner_id: 'ann', waiters: 1 } } });
+  expect(denial(await (waiters[0] as Waiter).answer).code).toBe('cancelled');
+  expect(denial(await cancel(nats, 'cancel', 'ann')).code).toBe('not_waiting');
+  success(await release(nats, 'cancel', 'holder'), 'released');
+  lease(await (waiters[1] as Waiter).answer);
+  expectAnsweredOnce(waiters);
+});
+
+test('whether a cancel or a grant comes first, both are told the same, and nobody is granted what was cancelled', async () => {
+  const tally = { granted: 0, cancelled: 0 };
+  const race = async (i: number): Promise<void> => {
+    const resource = `cancel-race-${i}`;
+    lease(await acquire(nats, resource, 'holder'));
+    const waiter = startWaiting(nats, resource, 'ann');
+    await queued(nats, resource, 1);
+    const releasing = release(nats, resource, 'holder');
+    await sleep((i % 8) / 2);
+    const cancelling = await cancel(nats, resource, 'ann');
+    success(await releasing, 'released');
+    const told = tellingOf(await waiter.answer);
+    await sleep(500);
+    expectAnsweredOnce([waiter]);
+    const held = await viewLock(nats, resource);
+    if (cancelling.event === 'evt.lock.cancelled') {
+      expect({ resource, told, holder: held.state.owner_id }).toEqual({ resource, told: 'cancelled', holder: null });
+      tally.cancelled++;
+    } else {
+      expect(denial(cancelling).code).toBe('not_waiting');
+      expect({ resource, told, holder: held.state.owner_id }).toEqual({ resource, told: 'acquired', holder: 'ann' });
+      tally.granted++;
+    }
+    expect(held.waiters).toBe(0);
+  };
+  for (let i = 0; i < 240; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
+  expect(tally.granted).toBeGreaterThan(0);
+  expect(tally.cancelled).toBeGreaterThan(0);
+});
+
+test('a retry of the same command keeps the place, and is answered once, at its own inbox', async () => {
+  lease(await acquire(nats, 'retry', 'holder'));
+  const first = startWaiting(nats, 'retry', 'ann', { commandId: 'retry-1' });
+  await queued(nats, 'retry', 1);
+  const bob = startWaiting(nats, 'retry', 'bob');
+  await queued(nats, 'retry', 2);
+  const retries = await Promise.all(
+    [1, 2, 3].map(async (i) => {
+      await sleep(50 * i);
+      return startWaiting(nats, 'retry', 'ann', { commandId: 'retry-1' });
+    }),
+  );
+  await sleep(100);
+  expect((await viewLock(nats, 'retry')).queue?.map(({ owner_id: owner }) => owner)).toEqual(['ann', 'bob']);
+  success(await release(nats, 'retry', 'holder'), 'released');
+  const last = retries.at(-1) as Waiter;
+  expect(lease(await last.answer).state.owner_id).toBe('ann');
+  success(await release(nats, 'retry', 'ann'), 'released');
+  lease(await bob.answer);
+  await sleep(400);
+  expectAnsweredOnce([last, bob]);
+  expect([first, ...retries.slice(0, -1)].flatMap(({ answers }) => answers)).toEqual([]);
+});
+
+test('a later acquire of the same owner takes over its place; the earlier one is answered cancelled', async () => {
+  lease(await acquire(nats, 'anew', 'holder'));
+  const [early, bob] = (await arrive('anew', ['ann', 'bob'])) as [Waiter, Waiter];
+  await queued(nats, 'anew', 2);
+  const late = startWaiting(nats, 'anew', 'ann', { waitMs: 20_000 });
+  expect(denial(await early.answer).code).toBe('cancelled');
+  expect((await viewLock(nats, 'anew')).queue?.map(({ owner_id: owner }) => owner)).toEqual(['ann', 'bob']);
+  success(await release(nats, 'anew', 'holder'), 'released');
+  expect(lease(await late.answer).state.owner_id).toBe('ann');
+  success(await release(nats, 'anew', 'ann'), 'released');
+  lease(await bob.answer);
+  await sleep(400);
+  expectAnsweredOnce([early, bob, late]);
+});
+
+test('an acquire anew that meets its own grant: each command is answered once, and the owner holds the lock', async () => {
+  const race = async (i: number): Promise<void> => {
+    const resource = `anew-race-${i}`;
+    lease(await acquire(nats, resource, 'holder'));
+    const early = startWaiting(nats, resource, 'ann', { waitMs: 8_000 });
+    await queued(nats, resource, 1);
+    const releasing = release(nats, resource, 'holder');
+    await sleep((i % 8) / 2);
+    const late = startWaiting(nats, resource, 'ann', { waitMs: 5_000 });
+    success(await releasing, 'released');
+    expect(tellingOf(await late.answer)).toBe('acquired');
+    expect(['acquired', 'cancelled']).toContain(tellingOf(await early.answer));
+    await sleep(400);
+    expectAnsweredOnce([early, late]);
+    expect((await viewLock(nats, resource)).state.owner_id).toBe('ann');
+  };
+  for (let i = 0; i < 192; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
+});
+
+test('the end of a wait that meets a release: granted, or held and then never granted', async () => {
+  const tally: Record<string, number> = {};
+  const race = async (i: number): Promise<void> => {
+    const resource = `end-race-${i}`;
+    lease(await acquire(nats, resource, 'holder'));
+    const waiter = startWaiting(nats, resource, 'ann', { waitMs: 300 });
+    await sleep(296 + (i % 10));
+    success(await release(nats, resource, 'holder'), 'released');
+    const told = tellingOf(await waiter.answer);
+    tally[told] = (tally[told] ?? 0) + 1;
+    await sleep(400);
+    expectAnsweredOnce([waiter]);
+    const { state, waiters } = await viewLock(nats, resource);
+    expect({ resource, holder: state.owner_id, waiters }).toEqual({
+      resource,
+      holder: told === 'acquired' ? 'ann' : null,
+      waiters: 0,
+    });
+  };
+  for (let i = 0; i < 120; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => race(i + j)));
+  expect(Object.keys(tally).sort()).toEqual(['acquired', 'held']);
+});
+
+test('who does not wait never gets past those who do', async () => {
+  lease(await acquire(nats, 'barge', 'holder'));
+  const waiters = await arrive('barge', owners(10), 2);
+  await queued(nats, 'barge', 10);
+  let over = false;
+  let denials = 0;
+  const bargers = Array.from({ length: 8 }, async (_, i) => {
+    while (!over) {
+      const reply = await acquire(nats, 'barge', `barger-${i}`, { ttl: 500 });
+      if (isLease(reply)) {
+        // Only once all who waited have had their turn.
+        expect(waiters.every(({ answers }) => answers.length === 1)).toBe(true);
+        return;
+      }
+      expect(denial(reply).code).toBe('held');
+      denials++;
+    }
+  });
+  success(await release(nats, 'barge', 'holder'), 'released');
+  const hold = waiters.map(async ({ owner, answer }) => {
+    lease(await answer);
+    await sleep(20);
+    await release(nats, 'barge', owner);
+  });
+  await Promise.all(hold);
+  over = true;
+  await Promise.all(bargers);
+  expect(denials).toBeGreaterThan(50);
+});
+
+test('an acquire that expects a version is never held back', async () => {
+  const { entity_version: version } = lease(await acquire(nats, 'expects', 'holder'));
+  const waiter = startWaiting(nats, 'expects', 'ann', { expectedVersion: version });
+  expect(denial(await waiter.answer).code).toBe('held');
+  const conflict = startWaiting(nats, 'expects', 'ann', { expectedVersion: 7 });
+  expect((await conflict.answer).event).toBe('evt.lock.conflict');
+  expect((await viewLock(nats, 'expects')).waiters).toBe(0);
+});
+
+test('break ends a lease for whoever is next: it says who and why, and the former holder is told no', async () => {
+  const held = lease(await acquire(nats, 'break', 'holder'));
+  const [ann] = (await arrive('break', ['ann'])) as [Waiter];
+  await queued(nats, 'break', 1);
+  const broken = await breakLock(nats, 'break', 'its machine burnt', 'ops');
+  const cause = { cause: 'broken', owner_id: 'holder', reason: 'its machine burnt', operator_id: 'ops' };
+  expect(broken).toMatchObject({ event: 'evt.lock.released', payload: { data: cause } });
+  const granted = lease(await ann.answer);
+  expect(granted.state).toMatchObject({ owner_id: 'ann' });
+  expect(granted.state.fencing_token).toBeGreaterThan(held.state.fencing_token);
+  expect(denial(await refresh(nats, 'break', 'holder'))).toMatchObject({ code: 'not_holder', current_owner_id: 'ann' });
+  expect(denial(await release(nats, 'break', 'holder')).code).toBe('not_holder');
+  await until('it is announced', () => announced.changes('break').some(({ data }) => data?.cause === 'broken'));
+  expect(announced.changes('break').find(({ event }) => event === 'released')?.data).toEqual(cause);
+  success(await release(nats, 'break', 'ann'), 'released');
+  expect(denial(await breakLock(nats, 'break', 'again')).code).toBe('not_held');
+});
+
+test('many more than may wait: the one too many is told queue_full', async () => {
+  lease(await acquire(nats, 'full', 'holder', { ttl: 60_000 }));
+  const trace = { traceparent: 'p'.repeat(4_096), tracestate: 's'.repeat(4_096), baggage: 'b'.repeat(4_096) };
+  const waiters = owners(512).map((owner) => startWaiting(nats, 'full', owner, { waitMs: 60_000, headers: trace }));
+  await queued(nats, 'full', 512);
+  const tooMany = startWaiting(nats, 'full', 'one-too-many', { headers: trace });
+  expect(denial(await tooMany.answer)).toMatchObject({ code: 'queue_full', waiters: 512, current_owner_id: 'holder' });
+  // An owner who waits already is not one more.
+  const again = startWaiting(nats, 'full', 'w7', { waitMs: 60_000, headers: trace });
+  expect(denial(await (waiters[7] as Waiter).answer).code).toBe('cancelled');
+  // Big outcomes beside the places of 512 waiters: 32 refreshes, each of them remembered.
+  for (let i = 0; i < 40; i++) lease(await refresh(nats, 'full', 'holder', { ttl: 60_000 + i, headers: trace }));
+  const everybody = [...waiters.filter((_, i) => i !== 7), again];
+  success(await release(nats, 'full', 'holder', { headers: trace }), 'released');
+  await serveAll('full', everybody);
+  expectAnsweredOnce([...waiters, again, tooMany]);
+});

@@ -68,15 +68,14 @@ function companionHost(options: CompanionHostOptions): AgentHost {
       setMaxListeners(0, signal);
       return clock.sleep(ms, signal);
     },
-    execute: ({ entityId, action, lease, data, commandId, headers }, heldBack) => {
+    execute: ({ entityId, action, lease, data, commandId, headers }) => {
       const schema = agent.actions[action]?.data;
       const valid = schema === undefined ? undefined : check(schema, data, 'data');
       if (valid?.ok !== true) throw new TypeError(`${action}: ${valid?.reason ?? 'no such action'}`);
       const checked = valid.value as JsonObject;
       const digest = digestOf(commandId);
       const expectedVersion = undefined;
-      const command = { entityId, action, expectedVersion, lease, data: checked, commandId, digest, headers };
-      return store.execute({ ...command, heldBack });
+      return store.execute({ entityId, action, expectedVersion, lease, data: checked, commandId, digest, headers });
     },
     look: async (entityId): Promise<SeenEntity | undefined> => {
       const read = await reader.entity(entityId, true);

@@ -186,7 +186,8 @@ async function serve(
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
       await service.stop();
-      await Promise.all([commands.drained(), queries.drained(), companion?.stop()]);
+      await Promise.all([commands.drained(), queries.drained()]);
+      await companion?.stop();
       await connection.flush();
     };
     const timeout = new AbortController();

@@ -1,113 +1,219 @@
-// Hunts commands that a replica goes on holding after another has answered them, and such that nobody sees to any more.
-import { heldStream } from '@meshforge/protocol';
-import type { Msg, NatsConnection } from '@nats-io/nats-core';
-import { beforeEach, expect, test } from 'vitest';
+/** Hunts held commands that are lost, kept for ever, or made of bytes that no agent wrote. */
+import { heldSubject } from '@meshforge/protocol';
+import type { Msg } from '@nats-io/nats-core';
+import { headers as newHeaders, type MsgHdrs } from '@nats-io/nats-core';
+import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Clock } from '../src/clock.ts';
 import type { HeldCommand } from '../src/core/companion.ts';
+import { digestOf } from '../src/nats/digest.ts';
 import { StoredHeldCommands } from '../src/nats/held-commands.ts';
-import type { Answer } from '../src/nats/requester.ts';
+import type { Answer, RequestPort } from '../src/nats/requester.ts';
 
-const command: HeldCommand = {
-  entityId: 'lock',
-  action: 'acquire',
-  data: { owner_id: 'me' },
-  commandId: 'c1',
-  headers: [],
-  reply: '_INBOX.me',
-  since: 0,
-  until: 1_000,
-  keeper: 'a replica',
-};
+interface Stored {
+  subject: string;
+  seq: number;
+  data: Uint8Array;
+  headers: MsgHdrs | undefined;
+}
 
-/** A stream of one message a subject, that can be away. */
-class Stream {
-  readonly #messages = new Map<string, { seq: number; data: Uint8Array }>();
+const clock: Clock = { wall: () => 0, monotonic: () => 0, sleep: () => Promise.resolve(), random: () => 0.5 };
+
+/** A stream that keeps the last message of each subject, and tells whoever listens. */
+class FakeStream implements RequestPort {
+  messages: Stored[] = [];
+  /** How many requests are lost from now on. */
+  lost = 0;
+  readonly #listeners: ((message: Msg) => void)[] = [];
   #sequence = 0;
-  isAway = false;
-  /** Stores what is published, and does not say so. */
-  isSilent = false;
 
-  readonly request = (subject: string, body: Uint8Array): Promise<Answer> => {
-    if (this.isAway) return Promise.resolve({ kind: 'lost', why: 'nobody leads it' });
-    const answered = subject.startsWith('$JS.')
-      ? this.#get(JSON.parse(Buffer.from(body).toString()))
-      : this.#put(subject, body);
-    if (this.isSilent) return Promise.resolve({ kind: 'lost', why: 'no answer' });
-    const data = Buffer.from(JSON.stringify(answered));
-    const message = { data, json: () => answered } as unknown as Msg;
-    return Promise.resolve({ kind: 'answer', message });
-  };
+  readonly connection = {
+    subscribe: (_subject: string, { callback }: { callback: (error: null, message: Msg) => void }) => {
+      this.#listeners.push((message) => callback(null, message));
+      return { unsubscribe: () => {} };
+    },
+  } as never;
 
-  #put(subject: string, data: Uint8Array): object {
-    this.#messages.set(subject, { seq: ++this.#sequence, data });
-    return { stream: heldStream('sys_lock_manager'), seq: this.#sequence };
+  request(subject: string, data: Uint8Array, raw?: MsgHdrs): Promise<Answer> {
+    const headers = raw === undefined ? undefined : MsgHdrsImpl.decode((raw as MsgHdrsImpl).encode());
+    if (this.lost-- > 0) return Promise.resolve({ kind: 'lost', why: 'test' });
+    if (subject.startsWith('$JS.API')) return Promise.resolve(this.#read(data));
+    const expected = headers?.get('Nats-Expected-Last-Subject-Sequence') ?? '';
+    const last = this.messages.find((message) => message.subject === subject)?.seq ?? 0;
+    if (expected !== '' && Number(expected) !== last) {
+      return Promise.resolve(answer({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } }));
+    }
+    return Promise.resolve(answer({ seq: this.publish(subject, data, headers) }));
   }
 
-  #get({ seq, last_by_subj: last }: { seq?: number; last_by_subj?: string }): object {
-    const found = [...this.#messages]
-      .toSorted(([, one], [, other]) => one.seq - other.seq)
-      .find(([subject, message]) => (last === undefined ? message.seq >= (seq ?? 0) : subject === last));
-    if (found === undefined) return { error: { code: 404, err_code: 10_037, description: 'no message found' } };
-    const [subject, message] = found;
-    return { message: { subject, seq: message.seq, data: Buffer.from(message.data).toString('base64') } };
+  publish(subject: string, data: Uint8Array, headers?: MsgHdrs): number {
+    this.messages = this.messages.filter((message) => message.subject !== subject);
+    this.messages.push({ subject, seq: ++this.#sequence, data, headers });
+    for (const listener of this.#listeners) listener({ subject, data, headers } as unknown as Msg);
+    return this.#sequence;
+  }
+
+  #read(request: Uint8Array): Answer {
+    const wanted = JSON.parse(new TextDecoder().decode(request)) as {
+      seq?: number;
+      next_by_subj?: string;
+      last_by_subj?: string;
+    };
+    const filter = wanted.next_by_subj ?? wanted.last_by_subj ?? '';
+    const pattern = new RegExp(`^${filter.replaceAll('.', '\\.').replaceAll('*', '[^.]+')}$`);
+    const found = this.messages.find(({ seq, subject }) => seq >= (wanted.seq ?? 0) && pattern.test(subject));
+    if (found === undefined) return answer({ error: { code: 404, err_code: 10037, description: 'no message found' } });
+    const { data, seq, subject } = found;
+    return answer({ message: { subject, seq, data: Buffer.from(data).toString('base64') } });
   }
 }
 
-let stream: Stream;
-/** Of two replicas that hear no news of each other. */
-let one: StoredHeldCommands;
-let other: StoredHeldCommands;
-let slept: () => void;
+function answer(body: unknown): Answer {
+  const data = new TextEncoder().encode(JSON.stringify(body));
+  return { kind: 'answer', message: { data, json: () => body } as unknown as Msg };
+}
 
-beforeEach(() => {
-  stream = new Stream();
-  slept = () => {};
-  const clock = { wall: () => 0, monotonic: () => 0, random: () => 0, sleep: async () => slept() };
-  const connection = {} as NatsConnection;
-  const open = (): StoredHeldCommands =>
-    new StoredHeldCommands({ connection, requester: stream, agent: 'sys_lock_manager', clock, serverNow: () => 0 });
-  [one, other] = [open(), open()];
-});
+const AGENT = 'sys_lock_manager';
 
-test('a read forgets what another replica has answered', async () => {
-  await one.put(command);
-  await other.load();
-  expect(other.of('lock')).toEqual([command]);
-  one.drop(command);
-  await other.load();
-  expect(other.size).toBe(0);
-});
-
-test('whether a command is still held, the server tells', async () => {
-  await one.put(command);
-  await other.load();
-  expect(await other.confirm(command)).toBe(true);
-  one.drop(command);
-  const [known] = other.of('lock');
-  expect(await other.confirm(known ?? command)).toBe(false);
-  expect(other.size).toBe(0);
-});
-
-test('a command is forgotten for certain, though the stream was away when it was dropped', async () => {
-  await one.put(command);
-  stream.isAway = true;
-  one.drop(command);
-  await new Promise<void>((resolve) => {
-    slept = () => {
-      stream.isAway = false;
-      resolve();
-    };
+function replica(stream: FakeStream): StoredHeldCommands {
+  const held = new StoredHeldCommands({
+    connection: stream.connection,
+    requester: stream,
+    agent: AGENT,
+    clock,
+    serverNow: () => 0,
   });
-  await other.load();
-  expect(other.size).toBe(0);
+  held.listen();
+  return held;
+}
+
+const command = (commandId: string, entityId = 'e', reply = '_INBOX.x'): HeldCommand => ({
+  entityId,
+  action: 'acquire',
+  data: { owner_id: commandId },
+  commandId,
+  headers: [['Mesh-Command-Id', commandId]],
+  reply,
+  since: 1,
+  until: 1_000,
+  keeper: 'k',
 });
 
-test('a command of which nobody knows whether it is stored is held', async () => {
-  stream.isSilent = true;
-  expect(await one.put(command)).toBe(true);
-  stream.isSilent = false;
-  expect(await one.confirm(command)).toBe(true);
-  await one.load();
-  expect(one.of('lock')).toEqual([command]);
-  await other.load();
-  expect(other.of('lock')).toEqual([command]);
+test('what one replica stores all have, also one that comes later, until it is dropped', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  expect(await one.put(command('a'))).toBe(true);
+  expect(await other.put(command('b', 'f'))).toBe(true);
+  const late = replica(stream);
+  await late.load();
+  for (const held of [one, other, late]) {
+    expect(held.size).toBe(2);
+    expect(held.of('e')).toEqual([command('a')]);
+    expect([...held.entities()].sort()).toEqual(['e', 'f']);
+  }
+  await other.drop(command('a'));
+  for (const held of [one, other, late]) {
+    expect(held.of('e')).toEqual([]);
+    expect(held.entities()).toEqual(['f']);
+    expect(held.size).toBe(1);
+  }
+});
+
+test('a retry that comes in the moment of the answer is not dropped with it', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  await one.put(command('a', 'e', '_INBOX.first'));
+  await other.put(command('a', 'e', '_INBOX.second'));
+  await one.drop(command('a', 'e', '_INBOX.first'));
+  expect(other.of('e').map(({ reply }) => reply)).toEqual(['_INBOX.second']);
+  await other.drop(command('a', 'e', '_INBOX.second'));
+  expect(one.size + other.size).toBe(0);
+});
+
+test('what was answered while a replica was cut off is forgotten when it reads again', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  for (const id of ['a', 'b', 'c']) await held.put(command(id));
+  // It hears nothing of these.
+  stream.messages = stream.messages.filter(({ subject }) => subject !== heldSubject(AGENT, 'e', digestOf('b')));
+  await held.refresh('e');
+  expect(held.of('e').map(({ commandId }) => commandId)).toEqual(['a', 'c']);
+  stream.messages = [];
+  await held.load();
+  expect(held.size).toBe(0);
+});
+
+test('only what is still held is taken over', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  await held.put(command('a'));
+  expect(await held.replace({ ...command('a'), keeper: 'other' })).toBe(true);
+  expect(held.of('e')[0]?.keeper).toBe('other');
+  await replica(stream).drop(command('a'));
+  expect(await held.replace(command('a'))).toBe(false);
+  stream.messages = [];
+  expect(await held.replace(command('a'))).toBe(false);
+  expect(held.size).toBe(0);
+});
+
+test('a drop is repeated until the server has it', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  await held.put(command('a'));
+  stream.lost = 3;
+  await held.drop(command('a'));
+  expect(stream.messages.map(({ data }) => data.length)).toEqual([0]);
+});
+
+test('what could not be stored is not held', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  stream.lost = 1;
+  expect(await held.put(command('a'))).toBe(false);
+  expect(held.size).toBe(0);
+});
+
+test('odd bytes are ignored, whatever they are and wherever they stand', async () => {
+  const good = new TextEncoder().encode(JSON.stringify(command('a')));
+  const subjects = fc.oneof(
+    fc.constant(heldSubject(AGENT, 'e', digestOf('a'))),
+    fc.constant(heldSubject(AGENT, 'e', 'another-key')),
+    fc.constant(heldSubject(AGENT, 'f', digestOf('a'))),
+    fc.constant('held.lock.%zz.x'),
+    fc.constant('held.lock.e'),
+    fc.constant('held.other.e.x'),
+    fc.string({ unit: 'grapheme-ascii' }).map((text) => `held.lock.${text}`),
+  );
+  const json = fc.jsonValue().map((value) => new TextEncoder().encode(JSON.stringify(value)));
+  const damaged = fc
+    .tuple(fc.constantFrom(...Object.keys(command('a'))), fc.jsonValue())
+    .map(([key, value]) => new TextEncoder().encode(JSON.stringify({ ...command('a'), [key]: value })));
+  const bytes = fc.oneof(fc.uint8Array({ minLength: 1 }), json, damaged, fc.constant(good.slice(1)));
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(subjects, bytes), { maxLength: 10 }), async (messages) => {
+      const stream = new FakeStream();
+      const held = replica(stream);
+      for (const [subject, data] of messages) stream.publish(subject, data);
+      await held.load();
+      for (const entityId of held.entities()) {
+        for (const found of held.of(entityId)) {
+          // Whatever is held is a whole command under its own subject.
+          expect(stream.messages.map(({ subject }) => subject)).toContain(
+            heldSubject(AGENT, entityId, digestOf(found.commandId)),
+          );
+          expect(typeof found.reply).toBe('string');
+          expect(Number.isFinite(found.until)).toBe(true);
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a tombstone of a command that nobody holds changes nothing', () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  stream.publish(heldSubject(AGENT, 'e', digestOf('a')), new Uint8Array(), newHeaders());
+  expect(held.size).toBe(0);
 });

@@ -1,6 +1,6 @@
 /** What the waiting room reads of held commands, and what it says in their name. */
 import { HEADERS, type JsonObject, type LockDenial, type LockState } from '@meshforge/protocol';
-import type { HeldCommand, StoreOutcome } from '@meshforge/runtime';
+import type { AgentHost, HeldCommand, StoreOutcome } from '@meshforge/runtime';
 
 /** How long a command may wait, in milliseconds; 0 = not at all. */
 export function waitMsOf(action: string, data: JsonObject): number {
@@ -11,6 +11,8 @@ export function ownerOf({ data }: Pick<HeldCommand, 'data'>): string {
   return data['owner_id'] as string;
 }
 
+type InternalCommand = Parameters<AgentHost['execute']>[0];
+
 let sent = 0;
 
 /** A command of the lock manager itself, for the sake of one that waits. */
@@ -19,12 +21,18 @@ export function internally(
   { commandId, entityId, headers }: Pick<HeldCommand, 'commandId' | 'entityId' | 'headers'>,
   action: 'queue' | 'leave' | 'withdraw',
   data: JsonObject,
-): Pick<HeldCommand, 'entityId' | 'action' | 'data' | 'commandId' | 'headers'> {
+): InternalCommand {
   const id = `${replica}.${++sent}`;
   const own: [string, string][] = [[HEADERS.commandId, id]];
   if (commandId !== '') own.push([HEADERS.causationId, commandId]);
   const others = headers.filter(([name]) => name !== HEADERS.commandId && name !== HEADERS.causationId);
   return { entityId, action, data, commandId: id, headers: [...own, ...others] };
+}
+
+/** The waiter's own command, as it is decided when its turn has come: under its own id, so that it commits once. */
+export function grantOf({ entityId, data, lease, commandId, headers, until }: HeldCommand): InternalCommand {
+  const { wait_ms: _waitMs, ...rest } = data;
+  return { entityId, action: 'grant', lease, data: { ...rest, until }, commandId, headers };
 }
 
 /** A refusal that no rule has made. */

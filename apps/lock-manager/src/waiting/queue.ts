@@ -1,6 +1,6 @@
 /**
  * The owners who wait for a lock, as they stand in the notes of its entity: so the compare-and-set of the lock decides who
- * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its end>`, first come first: by the
+ * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its length>`, first come first: by the
  * server's clock, as each replica knows it, and not by who won a race to the log.
  */
 import { LOCK_LIMITS } from '@meshforge/protocol';
@@ -24,14 +24,15 @@ export function readQueue(notes: string, now: number): Queue {
   return notes
     .split(' ')
     .map((word) => {
-      const [key = '', since = '', until = ''] = word.split('.');
-      return { key, since: parseInt(since, 36), until: parseInt(until, 36) };
+      const [key = '', begin = '', length = ''] = word.split('.');
+      const since = parseInt(begin, 36);
+      return { key, since, until: since + parseInt(length, 36) };
     })
     .filter(({ until }) => until > now);
 }
 
 export function writeQueue(queue: Queue): string {
-  return queue.map(({ key, since, until }) => `${key}.${since.toString(36)}.${until.toString(36)}`).join(' ');
+  return queue.map(({ key, since, until }) => `${key}.${since.toString(36)}.${(until - since).toString(36)}`).join(' ');
 }
 
 /** 1 = next, 0 = does not wait. */

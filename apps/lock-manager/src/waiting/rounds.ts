@@ -2,7 +2,7 @@ import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, HeldCommand, SeenEntity } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { ownerOf } from './held-acquire.ts';
-import { positionOf, readQueue } from './queue.ts';
+import { keyOf, readQueue } from './queue.ts';
 
 /** How often a replica looks after the commands it keeps, in milliseconds; after those of others every third time. */
 const ROUND_MS = 750;
@@ -27,8 +27,8 @@ export interface RoundsActions {
 export class Rounds {
   readonly #host: AgentHost;
   readonly #actions: RoundsActions;
-  /** Commands that had no place when they were last looked at: once can be news that is under way, twice is not. */
-  #suspects = new Set<string>();
+  /** By lock, commands that had no place when it was last looked at: once can be news that is under way, twice is not. */
+  #suspects = new Map<string, ReadonlySet<string>>();
 
   constructor(host: AgentHost, actions: RoundsActions) {
     this.#host = host;
@@ -40,15 +40,14 @@ export class Rounds {
       await this.#host.sleep(ROUND_MS, signal);
       if (signal.aborted) return;
       const everybodys = round % OTHERS_EVERY === 0;
-      const entities = this.#host.held.entities().filter((entityId) => everybodys || this.#keeps(entityId));
-      const suspects = new Set<string>();
+      const all = this.#host.held.entities();
+      const known = new Set(all);
+      for (const entityId of this.#suspects.keys()) if (!known.has(entityId)) this.#suspects.delete(entityId);
+      const entities = all.filter((entityId) => everybodys || this.#keeps(entityId));
       for (let at = 0; at < entities.length; at += AT_ONCE) {
-        const looks = entities.slice(at, at + AT_ONCE).map((entityId) => this.#look(entityId, suspects));
+        const looks = entities.slice(at, at + AT_ONCE).map((entityId) => this.#look(entityId));
         await Promise.all(looks).catch((error: unknown) => this.#host.onFault(error));
       }
-      // Those of others are suspects until they are looked at again.
-      if (!everybodys) for (const suspect of this.#suspects) suspects.add(suspect);
-      this.#suspects = suspects;
     }
   }
 
@@ -56,22 +55,28 @@ export class Rounds {
     return this.#host.held.of(entityId).some(({ keeper }) => keeper === this.#host.replica);
   }
 
-  async #look(entityId: string, suspects: Set<string>): Promise<void> {
+  async #look(entityId: string): Promise<void> {
     const host = this.#host;
-    const commands = host.held.of(entityId);
+    // What comes while the lock is read may have its place already, and what goes may have lost it.
+    const before = new Set(host.held.of(entityId));
     const entity = await host.look(entityId);
     if (entity === undefined) return;
+    const commands = host.held.of(entityId).filter((command) => before.has(command));
     const now = host.serverNow();
     const lock = entity.state as LockState | null;
     const queue = readQueue(entity.notes, now);
     const isOpen = !isHeld(lock) || Date.parse(lock.expires_at) < now;
     if (isOpen && queue.length > 0) this.#actions.free(entityId, entity);
+    const places = new Map(queue.map(({ key, until }) => [key, until]));
+    const suspects = new Set<string>();
     for (const command of commands) {
-      if (command.until + OVERDUE_MS < now) this.#actions.over(command);
-      else if (command.until > now && positionOf(queue, ownerOf(command)) === 0) {
-        if (this.#suspects.has(command.commandId)) this.#actions.lost(command);
-        else suspects.add(command.commandId);
+      const { commandId, until } = command;
+      if (until + OVERDUE_MS < now) this.#actions.over(command);
+      else if (until > now && places.get(keyOf(ownerOf(command))) !== until) {
+        if (this.#suspects.get(entityId)?.has(commandId) === true) this.#actions.lost(command);
+        else suspects.add(commandId);
       }
     }
+    this.#suspects.set(entityId, suspects);
   }
 }

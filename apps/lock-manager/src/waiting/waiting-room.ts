@@ -7,14 +7,15 @@
  *
  * Invariants
  * - A held command is answered, and then forgotten; at worst twice, never not at all while a replica lives.
- * - Nobody is answered "held" while a replica could still grant them the lock: their place is taken away first, and without
- *   one a command that was held back commits no more.
+ * - A waiter is granted a lock only with a place in its queue. So nobody is answered "held" or "cancelled" while a replica
+ *   could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
 import type { JsonObject, LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
-import { internally, ownerOf, refused, takenNow, waitMsOf } from './held-acquire.ts';
+import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
+import { grantOf, internally, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -24,26 +25,30 @@ const MAX_HELD = 100_000;
 /** Tries to get into a queue while the lock changes hands. */
 const MAX_TRIES = 20;
 const RETRY_MS = 100;
-/** A command that has no place yet may be granted until so long before the end of its wait: clocks differ. */
-const LAST_MOMENTS_MS = 1_000;
-/** Another replica that was to act has so long before this one does it in its place. */
-const OTHERS_MS = 300;
+/** Tries to store a command that is to wait. */
+const PUT_TRIES = 5;
+const CANCELLED = 'cancelled by a command';
+const SUPERSEDED = 'the same owner has asked anew';
 /** The runtime ends a lease this long after its time if the server did not. */
 const LOST_MS = 10_500;
 
 export class WaitingRoom implements Companion {
   readonly #host: AgentHost;
+  readonly #answers: Answers;
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  /** Commands that are on their way into the queue. */
+  readonly #settling = new Set<string>();
   /** Locks that are being handed over; true = once more after that. */
   readonly #handovers = new Map<string, boolean>();
 
   constructor(host: AgentHost) {
     this.#host = host;
+    this.#answers = new Answers(host, this.#stopping.signal);
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
-      lost: (command) => this.#ifHeld(command, (current) => this.#adopt(current)),
-      over: (command) => this.#ifHeld(command, (current) => this.#end(current)),
+      lost: (command) => this.#do(() => this.#adopt(command)),
+      over: (command) => this.#do(() => this.#end(command)),
     });
     this.#do(() => rounds.run(this.#stopping.signal));
   }
@@ -70,13 +75,7 @@ export class WaitingRoom implements Companion {
       const { fencing_token: token } = entity.state as LockState;
       this.#host.notify('lost', { entity_id: entityId, fencing_token: token, ...data });
     }
-    if (event === 'cancelled') {
-      this.#do(async () => {
-        const command = this.#waiter(entityId, keyOf(data.owner_id ?? ''));
-        const found = command ?? (await this.#missing(entityId, keyOf(data.owner_id ?? '')));
-        if (found !== undefined) this.#cancelled(found, 'cancelled by a command');
-      });
-    }
+    if (event === 'cancelled') this.#do(() => this.#cancel(entityId, keyOf(data.owner_id ?? '')));
     if (entity.notes !== '' && !isHeld(entity.state as LockState | null)) this.#handOver(entityId, entity);
   }
 
@@ -112,14 +111,6 @@ export class WaitingRoom implements Companion {
     this.#tasks.add(task);
   }
 
-  /** News that a command was answered can be lost; what the server has counts. */
-  #ifHeld(command: HeldCommand, see: (current: HeldCommand) => Promise<void> | void): void {
-    this.#do(async () => {
-      const current = this.#current(command);
-      if (current !== undefined && (await this.#host.held.confirm(current))) await see(current);
-    });
-  }
-
   /** Takes a command in. An earlier one of the same owner gives way to it, and leaves it its place. */
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
@@ -127,62 +118,118 @@ export class WaitingRoom implements Companion {
     // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
-    if (!(await held.put(kept))) {
-      await this.#host.answer(
-        kept,
-        refused(kept, 'unavailable', 'the wait could not be stored: send it again in a second'),
-      );
-      return;
+    if (!(await this.#keep(kept))) {
+      const why = 'the wait could not be stored: send it again in a second';
+      await this.#host.answer(kept, refused(kept, 'unavailable', why));
+      // It may be stored all the same.
+      return await held.drop(kept);
     }
-    await (first === undefined ? this.#settle(kept) : this.#endInTime(kept));
-    // Their place is the later command's by now.
-    const others = earlier.filter(({ commandId }) => commandId !== kept.commandId);
-    for (const other of others) this.#ifHeld(other, (current) => this.#supersede(current));
+    // Its place is taken, or the rounds will see that it is not.
+    if (first !== undefined) return this.#do(() => this.#endInTime(kept));
+    if (!(await this.#settle(kept))) return;
+    // Only now can no earlier one be granted the lock any more.
+    for (const other of earlier) if (other.commandId !== kept.commandId) this.#superseded(other);
+  }
+
+  async #keep(command: HeldCommand): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      if (await this.#host.held.put(command)) return true;
+      if (tries === PUT_TRIES || this.#isStopping || command.until <= this.#host.serverNow()) return false;
+      await this.#host.sleep(RETRY_MS * tries, this.#stopping.signal);
+    }
   }
 
   /** Sees to a command that another replica has let fall. */
   async #adopt(command: HeldCommand): Promise<void> {
+    if (this.#settling.has(command.commandId)) return;
+    const latest = this.#waiter(command.entityId, keyOf(ownerOf(command)));
+    if (latest !== undefined && latest.commandId !== command.commandId) return this.#superseded(command);
     const adopted = { ...command, keeper: this.#host.replica };
-    if (await this.#host.held.put(adopted)) await this.#settle(adopted);
+    if (await this.#host.held.replace(adopted)) await this.#settle(adopted);
   }
 
-  /** Brings a command into the queue, or to its answer. */
-  async #settle(command: HeldCommand): Promise<void> {
+  /** Brings a command into the queue, or to its answer. @returns whether no earlier one of the owner has a place any more */
+  async #settle(command: HeldCommand): Promise<boolean> {
+    this.#settling.add(command.commandId);
+    return await this.#enqueue(command).finally(() => this.#settling.delete(command.commandId));
+  }
+
+  async #enqueue(command: HeldCommand): Promise<boolean> {
     const host = this.#host;
-    for (let tries = 1; tries <= MAX_TRIES && !this.#isStopping; tries++) {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { since, until } = command;
-      if (until <= host.serverNow()) return await this.#end(command);
+      if (this.#answers.current(command) === undefined) return true;
+      if (tries > 1 && this.#isStopping) return false;
+      if (until <= host.serverNow()) {
+        await this.#end(command);
+        return false;
+      }
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
-      if (queued.kind === 'committed' || queued.kind === 'replayed') return this.#do(() => this.#endInTime(command));
-      if (queued.kind === 'denied' && queued.code === 'queue_full') return await this.#conclude(command, queued);
-      // The lock has come free, or is the owner's own.
-      const margin = Math.min(LAST_MOMENTS_MS, (until - since) / 2);
-      const heldBack = { until, freeUntil: until - margin };
-      const outcome = queued.kind === 'denied' ? await host.execute(command, heldBack) : undefined;
-      if (outcome !== undefined && isAnswer(outcome)) return await this.#conclude(command, outcome);
-      if (outcome?.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
+      if (queued.kind === 'committed' || queued.kind === 'replayed') {
+        this.#do(() => this.#endInTime(command));
+        return true;
+      }
+      // The lock is the owner's own, perhaps by this very command.
+      const isFull = queued.kind === 'denied' && queued.code === 'queue_full';
+      const outcome = queued.kind === 'denied' && !isFull ? await host.execute(command) : queued;
+      if (isAnswer(outcome)) {
+        await this.#answers.conclude(command, outcome);
+        return true;
+      }
+      if (outcome.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
     }
     // The rounds will find it.
+    return false;
   }
 
   async #endInTime(command: HeldCommand): Promise<void> {
-    await this.#host.sleep(Math.max(0, command.until - this.#host.serverNow()), this.#stopping.signal);
-    const current = this.#current(command);
-    if (current?.keeper === this.#host.replica && !this.#isStopping) await this.#end(current);
+    const host = this.#host;
+    while (!this.#isStopping) {
+      const current = this.#answers.current(command);
+      if (current?.keeper !== host.replica) return;
+      const left = current.until - host.serverNow();
+      if (left <= 0) return await this.#end(current);
+      await host.sleep(left, this.#stopping.signal);
+    }
   }
 
   /** The wait is over: takes the place away, so that nobody can grant it any more, and answers what is so then. */
   async #end(command: HeldCommand): Promise<void> {
     const host = this.#host;
-    while (this.#current(command) !== undefined && !this.#isStopping) {
-      const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command) };
+    const { until } = command;
+    while (this.#answers.current(command) !== undefined && !this.#isStopping) {
+      const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command), until };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : await this.#executeInTurn(command);
-      if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned') return await this.#conclude(command, outcome);
+      const outcome = left.kind === 'unavailable' ? left : await host.execute(grantOf(command));
+      if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned')
+        return await this.#answers.conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
     }
+  }
+
+  /** An owner was taken out of the queue by command. */
+  async #cancel(entityId: string, key: string): Promise<void> {
+    while (!this.#isStopping) {
+      try {
+        const command = this.#waiter(entityId, key) ?? (await this.#missing(entityId, key));
+        if (command !== undefined) await this.#answers.conclude(command, refused(command, 'cancelled', CANCELLED));
+        return;
+      } catch {
+        await this.#host.sleep(RETRY_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  #superseded(command: HeldCommand): void {
+    this.#do(async () => {
+      // What it was granted before that, it was granted.
+      const outcome = await this.#host.execute(grantOf(command));
+      if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
+      else if (outcome.kind === 'denied')
+        await this.#answers.conclude(command, refused(command, 'cancelled', SUPERSEDED));
+    });
   }
 
   #handOver(entityId: string, entity?: SeenEntity): void {
@@ -205,11 +252,6 @@ export class WaitingRoom implements Companion {
     });
   }
 
-  /** Once a command has had a place, it may not be granted without it. */
-  #executeInTurn(command: HeldCommand): Promise<StoreOutcome> {
-    return this.#host.execute(command, { until: command.until, freeUntil: 0 });
-  }
-
   /** Grants a free lock to whoever is first. */
   async #grantNext(entityId: string, seen: SeenEntity | undefined): Promise<void> {
     const host = this.#host;
@@ -220,71 +262,28 @@ export class WaitingRoom implements Companion {
     if (isHeld(lock) && Date.parse(lock.expires_at) + LOST_MS > now) return;
     const [first] = readQueue(entity.notes, now);
     if (first === undefined) return;
-    const command =
-      this.#waiter(entityId, first.key, first.until) ?? (await this.#missing(entityId, first.key, first.until));
+    const command = this.#waiter(entityId, first.key) ?? (await this.#missing(entityId, first.key));
     if (command === undefined) {
+      const { key, until } = first;
       const { replica } = host;
-      await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key: first.key }));
-      return;
+      await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key, until }));
+    } else if (command.until !== first.until) {
+      // A later command of the same owner, which is about to take over the place.
+      await this.#settle(command);
+    } else {
+      const outcome = await host.execute(grantOf(command));
+      // To see whether somebody else answers must not hold up the next.
+      if (isAnswer(outcome)) this.#do(() => this.#answers.conclude(command, outcome));
     }
-    const outcome = await this.#executeInTurn(command);
-    if (isAnswer(outcome)) await this.#conclude(command, outcome);
   }
 
-  /** @param until of the place: an owner may have asked more than once */
-  #waiter(entityId: string, key: string, until?: number): HeldCommand | undefined {
-    return this.#host.held
-      .of(entityId)
-      .findLast((command) => keyOf(ownerOf(command)) === key && command.until === (until ?? command.until));
+  #waiter(entityId: string, key: string): HeldCommand | undefined {
+    return this.#host.held.of(entityId).findLast((command) => keyOf(ownerOf(command)) === key);
   }
 
   /** News of a command can be late; what the server has counts. */
-  async #missing(entityId: string, key: string, until?: number): Promise<HeldCommand | undefined> {
+  async #missing(entityId: string, key: string): Promise<HeldCommand | undefined> {
     await this.#host.held.refresh(entityId);
-    return this.#waiter(entityId, key, until);
+    return this.#waiter(entityId, key);
   }
-
-  /** Its owner has asked anew, unless it was granted before. */
-  async #supersede(command: HeldCommand): Promise<void> {
-    const outcome = await this.#executeInTurn(command);
-    if (isAnswer(outcome)) await this.#conclude(command, outcome);
-    else this.#cancelled(command, 'the same owner has asked anew');
-  }
-
-  #cancelled(command: HeldCommand, reason: string): void {
-    this.#do(() => this.#conclude(command, refused(command, 'cancelled', reason)));
-  }
-
-  /** Answers a command and forgets it. A grant that nobody is there to take is taken back. */
-  async #conclude(command: HeldCommand, outcome: StoreOutcome): Promise<void> {
-    const host = this.#host;
-    // Whoever has committed it will answer in a moment, if they live.
-    if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping.signal);
-    const current = this.#current(command);
-    if (current === undefined) return;
-    const taken = host.answer(current, outcome);
-    host.held.drop(current);
-    const grant = takenNow(outcome);
-    // Not waited for: an inbox that somebody listens to says nothing.
-    if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
-  }
-
-  async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {
-    try {
-      if (!(await taken)) await this.#host.execute(internally(this.#host.replica, command, 'withdraw', grant));
-    } catch (error) {
-      this.#host.onFault(error);
-    }
-  }
-
-  /** The command as it is held now: a retry may have brought another inbox, or another replica taken it over. */
-  #current({ entityId, commandId }: HeldCommand): HeldCommand | undefined {
-    return this.#host.held.of(entityId).find((command) => command.commandId === commandId);
-  }
-}
-
-/** Whether an outcome of `acquire` is more than "still held". */
-function isAnswer(outcome: StoreOutcome): boolean {
-  if (outcome.kind === 'denied') return outcome.code !== 'held';
-  return outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned' && outcome.kind !== 'held';
 }

@@ -3,55 +3,106 @@ import type { LockEvent } from './locks.ts';
 
 /** Flaws named in a failure's message. */
 const SHOWN = 20;
+/** Whether a wait was over when a lock was granted, each replica knows by its own reading of the server's clock. */
+const CLOCK_SLACK_MS = 500;
 
 interface Grant {
   owner: string | null;
   token: number;
-  /** Of the latest commit of the lease. */
+  /** Of the latest commit that moved the lease's end. */
   version: number;
   expiresAt: string;
+}
+
+interface Place {
+  owner: string;
+  until: number;
 }
 
 /**
  * Walks the events of all locks in log order and says everything that is wrong with them:
  * - I1: versions are 1, 2, 3, …; an expiry repeats that of the lease it ends;
  * - I7: a grant comes only after the former was released or has expired, and tokens strictly grow;
- * - an expiry is never early by the server's clock, and tells of the very lease that stood.
+ * - an expiry is never early by the server's clock, and tells of the very lease that stood;
+ * - a free lock goes to whoever waits first; what happens in the queue changes nothing else.
  */
 export function flawsOf(events: readonly LockEvent[]): string[] {
   const flaws: string[] = [];
-  const versions = new Map<string, number>();
-  const tokens = new Map<string, number>();
-  const standing = new Map<string, Grant>();
-  for (const { event, payload, sequence, time } of events) {
-    const { entity_id: resource, entity_version: version, state } = payload;
-    const before = versions.get(resource) ?? 0;
-    const grant = standing.get(resource);
-    const wrong = (what: string): void => void flaws.push(`${resource} at ${sequence}, ${event} ${version}: ${what}`);
-
-    if (version !== (event === 'expired' ? before : before + 1)) wrong(`comes after version ${before}`);
-    versions.set(resource, Math.max(before, version));
-
-    if (event === 'acquired' && state.fencing_token === version) {
-      if (grant !== undefined) wrong(`grants to ${state.owner_id} while ${grant.owner} holds token ${grant.token}`);
-      if (version <= (tokens.get(resource) ?? 0)) wrong(`token ${version} does not grow`);
-    } else if (grant === undefined) {
-      wrong('there is no lease that it could be about');
-    } else {
-      if (state.fencing_token !== grant.token) wrong(`has token ${state.fencing_token}, not ${grant.token}`);
-      const owner = event === 'released' ? null : grant.owner;
-      if (state.owner_id !== owner) wrong(`is of ${state.owner_id}, not of ${owner}`);
-      if (event === 'expired' && state.expires_at !== grant.expiresAt) wrong(`ends a lease until ${grant.expiresAt}`);
-    }
-    if (event === 'expired' && time < Date.parse(state.expires_at))
-      wrong(`is early, at ${new Date(time).toISOString()}`);
-
-    if (event !== 'acquired') standing.delete(resource);
-    else {
-      const { owner_id: owner, fencing_token: token, expires_at: expiresAt } = state;
-      tokens.set(resource, token);
-      standing.set(resource, { owner, token, version, expiresAt });
-    }
+  const locks = new Map<string, LockHistory>();
+  for (const event of events) {
+    const resource = event.payload.entity_id;
+    const lock = locks.get(resource) ?? new LockHistory();
+    locks.set(resource, lock);
+    const { entity_version: version } = event.payload;
+    lock.take(event, (what) => void flaws.push(`${resource} at ${event.sequence}, ${event.event} ${version}: ${what}`));
   }
   return flaws.slice(0, SHOWN);
+}
+
+type Wrong = (what: string) => void;
+
+class LockHistory {
+  #version = 0;
+  #token = 0;
+  #grant: Grant | undefined;
+  #queue: Place[] = [];
+
+  take(change: LockEvent, wrong: Wrong): void {
+    const { event, payload } = change;
+    const { entity_version: version, state } = payload;
+    const expected = event === 'expired' ? this.#grant?.version : this.#version + 1;
+    if (version !== expected) wrong(`comes after version ${this.#version}, and ${expected} was expected`);
+    this.#version = Math.max(this.#version, version);
+
+    if (event === 'queued' || event === 'left' || event === 'cancelled') this.#wait(change, wrong);
+    else if (event === 'acquired' && state.fencing_token === version) this.#granted(change, wrong);
+    else this.#ofLease(change, wrong);
+  }
+
+  #granted({ payload, time }: LockEvent, wrong: Wrong): void {
+    const { owner_id: owner, fencing_token: token, expires_at: expiresAt } = payload.state;
+    const grant = this.#grant;
+    if (grant !== undefined) wrong(`grants to ${owner} while ${grant.owner} holds token ${grant.token}`);
+    if (token <= this.#token) wrong(`token ${token} does not grow`);
+    const place = this.#queue.findIndex((waiting) => waiting.owner === owner);
+    const earlier = place === -1 ? this.#queue : this.#queue.slice(0, place);
+    const passedOver = earlier.filter(({ until }) => until > time + CLOCK_SLACK_MS);
+    if (passedOver.length > 0) wrong(`passes over ${passedOver.map((waiting) => waiting.owner).join(', ')}`);
+    this.#queue = this.#queue.filter((waiting) => waiting.owner !== owner);
+    this.#token = token;
+    this.#grant = { owner, token, version: payload.entity_version, expiresAt };
+  }
+
+  /** A refresh, or the end of a lease. */
+  #ofLease({ event, payload, data, time }: LockEvent, wrong: Wrong): void {
+    const { entity_version: version, state } = payload;
+    const grant = this.#grant;
+    if (grant === undefined) return wrong('there is no lease that it could be about');
+    if (state.fencing_token !== grant.token) wrong(`has token ${state.fencing_token}, not ${grant.token}`);
+    const owner = event === 'released' ? null : grant.owner;
+    if (state.owner_id !== owner) wrong(`is of ${state.owner_id}, not of ${owner}`);
+    if (data !== undefined && data.owner_id !== grant.owner) wrong(`takes the lease of ${data.owner_id}`);
+    if (event === 'expired') {
+      if (state.expires_at !== grant.expiresAt) wrong(`ends a lease until ${grant.expiresAt}`);
+      if (time < Date.parse(state.expires_at)) wrong(`is early, at ${new Date(time).toISOString()}`);
+    }
+    this.#grant = event === 'acquired' ? { ...grant, version, expiresAt: state.expires_at } : undefined;
+  }
+
+  #wait({ event, payload, data = {} }: LockEvent, wrong: Wrong): void {
+    const { owner_id: owner = '', position = 0, until = '' } = data;
+    const standing = this.#grant?.owner ?? null;
+    if (payload.state.owner_id !== standing) wrong(`is of ${payload.state.owner_id}, not of ${standing}`);
+    if (event === 'queued') {
+      this.#queue = this.#queue.filter((waiting) => waiting.owner !== owner);
+      // Waits that were over then have no place in the count.
+      const over = Math.max(0, this.#queue.length + 1 - (data.waiters ?? 0));
+      this.#queue.splice(position - 1 + (position === data.waiters ? over : 0), 0, { owner, until: Date.parse(until) });
+      return;
+    }
+    if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))
+      wrong(`${owner} did not wait`);
+    // Who is taken out without a name was first, and nobody has a command of theirs.
+    this.#queue = this.#queue.filter((waiting, i) => (owner === '' ? i > 0 : waiting.owner !== owner));
+  }
 }

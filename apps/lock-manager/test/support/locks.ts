@@ -5,10 +5,13 @@ import {
   entitySubject,
   eventSubject,
   HEADERS,
+  LeaseTaken,
   lockContract,
   LockState,
   LockView,
+  Queued,
   SuccessPayload,
+  WaitEnded,
 } from '@meshforge/protocol';
 import { expect } from 'vitest';
 import { until } from '../../../../packages/runtime/test/support/until.ts';
@@ -93,10 +96,22 @@ export function endOf({ state }: LeasePayload): number {
   return Date.parse(state.expires_at);
 }
 
+const added = {
+  acquired: undefined,
+  expired: undefined,
+  released: LeaseTaken,
+  queued: Queued,
+  cancelled: WaitEnded,
+  left: WaitEnded,
+} as const;
+type Change = keyof typeof added;
+
 /** A change as the server announced it. */
 export interface LockEvent {
-  event: 'acquired' | 'released' | 'expired';
+  event: Change;
   payload: LeasePayload;
+  /** What the event adds: who was queued, who took the lease away. */
+  data: Partial<Queued & LeaseTaken> | undefined;
   sequence: number;
   /** When the server stored it, milliseconds since the epoch by its clock. */
   time: number;
@@ -119,10 +134,10 @@ export async function followEvents(connection: Connection): Promise<Announced> {
       const event = message.subject.slice('evt.lock.'.length);
       const commandId = message.headers?.get(HEADERS.commandId) ?? '';
       if (event === 'denied') denials.push({ payload: StrictDenied.parse(message.json()), commandId });
-      if (event !== 'acquired' && event !== 'released' && event !== 'expired') return;
+      if (!isChange(event)) return;
       const sequence = Number(message.headers?.get('Nats-Sequence'));
       const time = Date.parse(message.headers?.get('Nats-Time-Stamp') ?? '');
-      changes.set(sequence, { event, payload: LeasePayload.parse(message.json()), sequence, time, commandId });
+      changes.set(sequence, { event, ...readChange(event, message.json()), sequence, time, commandId });
     },
   });
   await connection.flush();
@@ -132,6 +147,22 @@ export async function followEvents(connection: Connection): Promise<Announced> {
       [...changes.values()]
         .filter(({ payload }) => resource === undefined || payload.entity_id === resource)
         .sort((a, b) => a.sequence - b.sequence),
+  };
+}
+
+function isChange(event: string): event is Change {
+  return Object.hasOwn(added, event);
+}
+
+function readChange(event: Change, body: object): Pick<LockEvent, 'payload' | 'data'> {
+  const schema = added[event];
+  const { data, ...payload } = body as { data?: unknown };
+  // Only a release by the holder adds nothing where something could be added.
+  const hasData = event !== 'released' || data !== undefined;
+  if (schema === undefined) expect(data).toBeUndefined();
+  return {
+    payload: LeasePayload.parse(payload),
+    data: schema === undefined || !hasData ? undefined : (schema.strict().parse(data) as LockEvent['data']),
   };
 }
 

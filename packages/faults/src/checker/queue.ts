@@ -1,6 +1,6 @@
 /**
  * The queue of a lock as its log shows it: a word for each place in the notes of the lock, `<digest of the owner>.<begin of
- * the wait>.<its end>`, the times to the base 36. Read without the lock manager's own code.
+ * the wait>.<its length>`, the times to the base 36. Read without the lock manager's own code.
  */
 import { digestOf } from '@meshforge/runtime';
 import type { Logged, Sent } from '../history.ts';
@@ -14,8 +14,9 @@ export interface Place {
 export function placesIn(notes: string): readonly Place[] {
   if (notes === '') return [];
   return notes.split(' ').map((word) => {
-    const [key = '', since = '', until = ''] = word.split('.');
-    return { key, since: parseInt(since, 36), until: parseInt(until, 36) };
+    const [key = '', begin = '', length = ''] = word.split('.');
+    const since = parseInt(begin, 36);
+    return { key, since, until: since + parseInt(length, 36) };
   });
 }
 

@@ -1,5 +1,5 @@
 import { check, type JsonObject } from '@meshforge/protocol';
-import { annotate, commit, reject, type AnyAgent, type RuleContext } from '@meshforge/runtime';
+import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
 
 /** What an agent's definition says about a command: in the runtime's order, but not with the runtime's code. */
@@ -44,17 +44,8 @@ export function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | un
   return checked.ok ? (checked.value as JsonObject) : undefined;
 }
 
-/**
- * @param now milliseconds since the epoch
- * @param heldBack set where the agent decides a command once more that it has held back
- */
-export function ruling(
-  agent: AnyAgent,
-  { notes, state, version }: Ruled,
-  sent: Sent,
-  now: number,
-  heldBack?: RuleContext['heldBack'],
-): Ruling {
+/** @param now milliseconds since the epoch */
+export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: Sent, now: number): Ruling {
   const { action, commandId, entityId } = sent;
   const data = dataOf(agent, sent);
   const definition = agent.actions[action];
@@ -62,7 +53,7 @@ export function ruling(
     return { kind: 'malformed', reason: `no ${action} has such data` };
   if (definition.entity === 'present' && state === null) return { kind: 'refusal', code: 'not_found' };
   if (definition.entity === 'absent' && state !== null) return { kind: 'refusal', code: 'already_exists' };
-  const context = { entityId, action, commandId, now, nextVersion: version + 1, notes, ...(heldBack && { heldBack }) };
+  const context = { entityId, action, commandId, now, nextVersion: version + 1, notes };
   const result = (definition.rule as Rule)(state, data, context);
   if (result instanceof Refusal) {
     const { code, reason, details } = result as ReturnType<typeof reject>;

@@ -10,7 +10,7 @@ export const LOCK_LIMITS = {
   maxWaitMs: 600_000,
   /** A lease this close to its end cannot be refreshed: the expiry may already be on its way. */
   guardMs: 250,
-  /** Owners that wait for one lock; each adds 31 bytes to every commit on it. */
+  /** Owners that wait for one lock; each adds 27 bytes to every commit on it. */
   maxWaiters: 512,
   /** Locks that one `acquire` of the client takes together. */
   maxResources: 32,
@@ -154,9 +154,21 @@ export const lockContract = defineContract({
       eventData: Queued,
       internal: true,
     },
+    grant: {
+      description: 'Acquires for an owner whose wait, with this very end, stands in the queue.',
+      data: z.strictObject({
+        owner_id: OwnerId,
+        ttl_ms: TtlMs,
+        take_up_ms: TtlMs.optional(),
+        until: z.int().min(0),
+      }),
+      event: 'acquired',
+      internal: true,
+    },
     leave: {
       description: 'The wait of an owner is over.',
-      data: z.strictObject({ key: z.string(), owner_id: OwnerId.optional() }),
+      // Of a wait that has been replaced by a later one of the same owner, the end is not the one in the queue.
+      data: z.strictObject({ key: z.string(), owner_id: OwnerId.optional(), until: z.int().min(0).optional() }),
       event: 'left',
       eventData: WaitEnded,
       internal: true,

@@ -13,16 +13,6 @@ export interface RuleContext {
   nextVersion: number;
   /** What the last commit's rule left for the next; empty if nothing. */
   notes: string;
-  /** Set where the agent's companion has held the command back, and decides it once more. */
-  heldBack?: HeldBack;
-}
-
-/** What a companion says of a command that it has held back. */
-export interface HeldBack {
-  /** When its wait ends, in milliseconds since the epoch; tells it from others of the same sender. */
-  until: number;
-  /** From then on its sender may have been told that it is refused, unless the notes say that it still waits. */
-  freeUntil: number;
 }
 
 /** A rule's acceptance with more than the new state. */

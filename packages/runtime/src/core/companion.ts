@@ -3,7 +3,6 @@
  * replica, and needs nothing that the others do not know too: any replica can answer what another one has held back.
  */
 import type { JsonObject } from '@meshforge/protocol';
-import type { HeldBack } from './agent.ts';
 import type { CommandHeaders } from './decide.ts';
 import type { Entity } from './entity.ts';
 import type { CommandLease } from './lease-check.ts';
@@ -53,14 +52,14 @@ export interface HeldCommands {
   entities(): readonly string[];
   /** Those of one entity, first come first. */
   of(entityId: string): readonly HeldCommand[];
-  /** Reads those of an entity from the server: news can be late, or lost. Rejects when it does not answer. */
+  /** Reads those of an entity from the server, for one that ought to be there and is not. Rejects when it does not answer. */
   refresh(entityId: string): Promise<void>;
-  /** Whether the server still holds a command: news that it was answered can be lost. Rejects when it does not answer. */
-  confirm(command: HeldCommand): Promise<boolean>;
-  /** Stores a command, instead of an earlier one of the same id. False: no other replica can have seen it. */
+  /** Stores a command, instead of an earlier one of the same id. False: it could not be stored. */
   put(command: HeldCommand): Promise<boolean>;
-  /** Forgets one that has been answered. */
-  drop(command: HeldCommand): void;
+  /** Stores a command instead of the one that is held, if it still is. False: it is not, or that could not be done. */
+  replace(command: HeldCommand): Promise<boolean>;
+  /** Forgets one that has been answered; here at once. Resolves when the server has, or has not answered for too long. */
+  drop(command: HeldCommand): Promise<void>;
 }
 
 /** What a companion's replica does for it. */
@@ -75,7 +74,6 @@ export interface AgentHost {
   /** Decides a command as the agent itself, internal ones too. `data` must be what the action's schema gives. */
   execute(
     command: Pick<HeldCommand, 'entityId' | 'action' | 'lease' | 'data' | 'commandId' | 'headers'>,
-    heldBack?: HeldBack,
   ): Promise<StoreOutcome>;
   /** The entity as the stream's leader has it; undefined when nobody answers. */
   look(entityId: string): Promise<SeenEntity | undefined>;

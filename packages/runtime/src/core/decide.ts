@@ -15,7 +15,7 @@ import {
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
-import { Annotation, Commit, Refusal, type Action, type AnyAgent, type HeldBack, type RuleResult } from './agent.ts';
+import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
 import { currentVersion, type Aside, type Entity } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
@@ -36,8 +36,6 @@ export interface Command {
   commandId: string;
   /** Short digest of the id. */
   digest: string;
-  /** Set where the agent's companion has held it back. */
-  heldBack?: HeldBack | undefined;
   headers: CommandHeaders;
 }
 
@@ -95,9 +93,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   }
 
   const version = entity.version + 1;
-  const { heldBack } = command;
-  const held = heldBack === undefined ? {} : { heldBack };
-  const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes, ...held };
+  const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes };
   let result: RuleResult<JsonObject>;
   try {
     // The definition's types tie state and data to the action; here they are known only by their schemas.

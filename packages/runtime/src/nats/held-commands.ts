@@ -1,4 +1,4 @@
-import { heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
+import { HEADERS, heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
@@ -13,11 +13,9 @@ import { utf8 } from './utf8.ts';
 const GRACE_S = 60;
 /** So long the server keeps the news that a command was answered, in seconds; the least it can. */
 const TOMBSTONE_S = 1;
-/** Tries to store a command while nobody knows whether it is; and the pause between two, also of those to forget one. */
-const PUT_TRIES = 3;
-const RETRY_MS = 250;
-/** When a command came in of which nobody knows whether it is stored: no read tells that it is not held. */
-const UNSURE = Number.POSITIVE_INFINITY;
+/** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
+const DROP_TRIES = 10;
+const DROP_PAUSE_MS = 1_000;
 const NOTHING = new Uint8Array();
 
 /**
@@ -25,7 +23,7 @@ const NOTHING = new Uint8Array();
  * replica, which hears of new and of answered ones as they are published. Each forgets itself when its time is over.
  */
 export class StoredHeldCommands implements HeldCommands {
-  readonly #connection: NatsConnection;
+  readonly #connection: Pick<NatsConnection, 'subscribe'>;
   readonly #requester: RequestPort;
   readonly #agent: string;
   readonly #clock: Clock;
@@ -33,15 +31,10 @@ export class StoredHeldCommands implements HeldCommands {
   /** By entity, then by command; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
   #size = 0;
-  /** Counts what comes in, so that a read that is older than a command says nothing of it. */
-  #moment = 0;
-  readonly #cameIn = new WeakMap<HeldCommand, number>();
-  /** Answered, and not forgotten by the server yet; by subject. */
-  readonly #dropped = new Map<string, HeldCommand>();
   #subscription: Subscription | undefined;
 
   constructor(options: {
-    connection: NatsConnection;
+    connection: Pick<NatsConnection, 'subscribe'>;
     requester: RequestPort;
     agent: string;
     clock: Clock;
@@ -58,23 +51,23 @@ export class StoredHeldCommands implements HeldCommands {
   listen(): void {
     this.#subscription = this.#connection.subscribe(heldWildcard(this.#agent), {
       callback: (error, message) => {
-        if (error === null) this.#see(message.subject, message.data);
+        if (error === null) this.#see(message.subject, message.data, message.headers?.get(HEADERS.answered));
       },
     });
   }
 
   stop(): void {
-    this.#dropped.clear();
     this.#subscription?.unsubscribe();
   }
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
   load(): Promise<void> {
-    return this.#read(undefined);
+    const before = this.entities().flatMap((entityId) => this.of(entityId));
+    return this.#read(heldWildcard(this.#agent), before);
   }
 
   refresh(entityId: string): Promise<void> {
-    return this.#read(entityId);
+    return this.#read(heldFilter(this.#agent, entityId), this.of(entityId));
   }
 
   get size(): number {
@@ -89,80 +82,69 @@ export class StoredHeldCommands implements HeldCommands {
     return [...(this.#mirror.get(entityId)?.values() ?? [])];
   }
 
-  async confirm(command: HeldCommand): Promise<boolean> {
-    if (this.#cameIn.get(command) === UNSURE) return true;
-    const message = await this.#ask({ last_by_subj: this.#subjectOf(command) });
-    if (message !== undefined && (message.data ?? '') !== '') return true;
-    this.#forget(command.entityId, command.commandId);
-    return false;
+  put(command: HeldCommand): Promise<boolean> {
+    return this.#store(command, []);
   }
 
-  async put(command: HeldCommand): Promise<boolean> {
-    this.#dropped.delete(this.#subjectOf(command));
-    const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
-    const headers = rawHeaders([['Nats-TTL', `${seconds}s`]]);
-    const body = utf8(JSON.stringify(command));
-    for (let tries = 1; tries <= PUT_TRIES; tries++) {
-      const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
-      if (ack.kind === 'refused') return false;
-      if (ack.kind === 'stored') {
-        this.#set(command);
-        return true;
-      }
-      await this.#clock.sleep(RETRY_MS);
+  async replace(command: HeldCommand): Promise<boolean> {
+    const request = utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) }));
+    const stored = await this.#ask(request);
+    if (stored === undefined || (stored.data ?? '') === '') {
+      this.#forget(command.entityId, command.commandId);
+      return false;
     }
-    // It may be stored, and another replica see to it: who sent it must not be told that nothing comes of it.
-    this.#set(command, UNSURE);
+    return await this.#store(command, [['Nats-Expected-Last-Subject-Sequence', String(stored.seq)]]);
+  }
+
+  async #store(command: HeldCommand, expectation: [string, string][]): Promise<boolean> {
+    const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
+    const headers = rawHeaders([['Nats-TTL', `${seconds}s`], ...expectation]);
+    const body = utf8(JSON.stringify(command));
+    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
+    if (ack.kind !== 'stored') return false;
+    this.#set(command);
     return true;
   }
 
-  drop(command: HeldCommand): void {
-    this.#forget(command.entityId, command.commandId);
-    void this.#bury(command);
-  }
-
-  /** What the server keeps on holding, another replica would answer once more. */
-  async #bury(command: HeldCommand): Promise<void> {
-    const subject = this.#subjectOf(command);
-    this.#dropped.set(subject, command);
-    const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`]]);
-    // By then it forgets by itself.
-    while (this.#dropped.get(subject) === command && this.#serverNow() < command.until + GRACE_S * 1_000) {
-      const ack = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
-      if (ack.kind !== 'unknown') break;
-      await this.#clock.sleep(RETRY_MS);
+  async drop(command: HeldCommand): Promise<void> {
+    const { commandId, entityId, reply } = command;
+    this.#forget(entityId, commandId);
+    const headers = rawHeaders([
+      ['Nats-TTL', `${TOMBSTONE_S}s`],
+      [HEADERS.answered, reply],
+    ]);
+    for (let tries = 1; tries <= DROP_TRIES; tries++) {
+      const { kind } = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
+      // A retry of the command that has come meanwhile is stored by now.
+      if (kind === 'stored' || this.of(entityId).some((held) => held.commandId === commandId)) return;
+      await this.#clock.sleep(DROP_PAUSE_MS);
     }
-    if (this.#dropped.get(subject) === command) this.#dropped.delete(subject);
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
     return heldSubject(this.#agent, entityId, digestOf(commandId));
   }
 
-  #see(subject: string, data: Uint8Array): void {
+  /** @param answered of a message that says so, the inbox that the command was answered at */
+  #see(subject: string, data: Uint8Array, answered?: string): HeldCommand | undefined {
     const place = parseHeldSubject(subject);
-    if (place === undefined) return;
+    if (place === undefined) return undefined;
     if (data.length === 0) {
       const { entityId, key } = place;
-      for (const { commandId } of this.of(entityId)) {
-        if (digestOf(commandId) === key) this.#forget(entityId, commandId);
+      for (const { commandId, reply } of this.of(entityId)) {
+        // At another inbox: a retry has come in the same moment, and waits for its own answer.
+        const isRetry = answered !== undefined && answered !== '' && reply !== answered;
+        if (digestOf(commandId) === key && !isRetry) this.#forget(entityId, commandId);
       }
-      return;
+      return undefined;
     }
     const command = readHeld(data);
-    if (command?.entityId !== place.entityId) return;
-    const dropped = this.#dropped.get(subject);
-    if (dropped?.reply === command.reply) return;
-    // Its sender has sent it anew.
-    if (dropped !== undefined) this.#dropped.delete(subject);
-    const known = this.#mirror.get(command.entityId)?.get(command.commandId);
-    // It was heard of, which does not mean that it is stored.
-    const isUnsure = known !== undefined && this.#cameIn.get(known) === UNSURE;
-    this.#set(command, isUnsure ? UNSURE : ++this.#moment);
+    if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
+    this.#set(command);
+    return command;
   }
 
-  #set(command: HeldCommand, moment = ++this.#moment): void {
-    this.#cameIn.set(command, moment);
+  #set(command: HeldCommand): void {
     const { entityId, commandId } = command;
     const commands = this.#mirror.get(entityId) ?? new Map<string, HeldCommand>();
     if (!commands.has(commandId)) this.#size++;
@@ -176,36 +158,32 @@ export class StoredHeldCommands implements HeldCommands {
     if (commands?.size === 0) this.#mirror.delete(entityId);
   }
 
-  /** Walks the stream, one message after the other. What it does not have any more was answered, and the news was lost. */
-  async #read(entityId: string | undefined): Promise<void> {
-    const filter = entityId === undefined ? heldWildcard(this.#agent) : heldFilter(this.#agent, entityId);
-    const began = this.#moment;
-    await this.#walk(filter);
-    for (const id of entityId === undefined ? this.entities() : [entityId]) {
-      for (const command of this.of(id)) {
-        if ((this.#cameIn.get(command) ?? 0) <= began) this.#forget(id, command.commandId);
-      }
-    }
-  }
-
-  async #walk(filter: string): Promise<void> {
+  /** Walks the stream, one message after the other; what was in memory before and is not there has been answered. */
+  async #read(filter: string, before: readonly HeldCommand[]): Promise<void> {
+    const found = new Set<string>();
     for (let sequence = 1; ;) {
-      const message = await this.#ask({ seq: sequence, next_by_subj: filter });
-      if (message === undefined) return;
-      this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
+      const message = await this.#ask(utf8(JSON.stringify({ seq: sequence, next_by_subj: filter })));
+      if (message === undefined) break;
+      const command = this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
+      if (command !== undefined) found.add(command.commandId);
       sequence = message.seq + 1;
     }
+    for (const command of before) {
+      const { commandId, entityId } = command;
+      const isSame = this.#mirror.get(entityId)?.get(commandId) === command;
+      if (isSame && !found.has(commandId)) this.#forget(entityId, commandId);
+    }
   }
 
-  /** Undefined where there is no such message. @throws NoAnswerError */
-  async #ask(which: object): Promise<{ subject: string; seq: number; data?: string } | undefined> {
+  async #ask(request: Uint8Array): Promise<{ subject: string; seq: number; data?: string } | undefined> {
     const stream = heldStream(this.#agent);
-    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${stream}`, utf8(JSON.stringify(which)));
+    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${stream}`, request);
     if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
     const { message, error } =
       apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
-    if (message !== undefined || error?.err_code === MESSAGE_NOT_FOUND) return message;
-    throw new Error(`${stream} does not answer: ${error?.description ?? 'no message and no error'}`);
+    if (message !== undefined) return message;
+    if (error?.err_code === MESSAGE_NOT_FOUND) return undefined;
+    throw new NoAnswerError(stream, error?.description ?? 'no message and no error');
   }
 }
 

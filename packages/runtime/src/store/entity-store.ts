@@ -7,8 +7,8 @@
  *   unknown, the same message is published again until the server gives a definite answer: the guard and the message
  *   id make that harmless.
  * - I4: commands on one entity take turns; those on others never wait for it.
- * - I7: nothing is published against a lease in its last moments, and what was acknowledged too late for comfort is looked
- *   at again.
+ * - I7: nothing that ends or moves a lease is published in its last moments, and what was acknowledged too late for comfort
+ *   is looked at again. What leaves the lease as it is may come at any time: an expiry takes nothing of it away.
  * - I5: a command whose id is among the entity's recent commits, or in the stream's dedupe window, is answered with its
  *   first outcome.
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
@@ -164,7 +164,7 @@ export class EntityStore {
         attempt = decision.attempt;
       }
 
-      const { standing } = attempt.message;
+      const standing = attempt.message.aside === undefined ? attempt.message.standing : undefined;
       if (standing !== undefined && isEnding(standing, serverNow(), DELAY_FACTOR * this.#underway.oldestMs)) {
         if (++polls > MAX_LEASE_POLLS && doubtful === undefined) return leaseEnding(command);
         await clock.sleep(LEASE_POLL_MS);

@@ -4,7 +4,7 @@ import { headers as newHeaders, type MsgHdrs, type NatsConnection } from '@nats-
 import { connect } from '@nats-io/transport-node';
 
 /** So that tests of other packages need no NATS client of their own. */
-export { headers, type NatsConnection } from '@nats-io/nats-core';
+export { createInbox, headers, type NatsConnection } from '@nats-io/nats-core';
 
 /** @param servers URLs, separated by commas */
 export function openConnection(servers: string): Promise<NatsConnection> {

@@ -126,11 +126,15 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   return [from, ...agent.turningPoints(state, notes).filter((ms) => ms <= until)].some((now) => {
     const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
     if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
-    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, asked, now, WAIT_IS_OVER));
+    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, withoutPlace(sent), now));
   });
 }
 
-const WAIT_IS_OVER = { until: 0, freeUntil: 0 };
+/** Of one that has waited it is asked whether its place still stands. */
+function withoutPlace(sent: Sent): Sent {
+  const { wait_ms: _waitMs, ...data } = sent.data;
+  return { ...sent, action: 'grant', data: { ...data, until: 0 } };
+}
 
 function isSaid(payload: JsonObject, ruled: Ruling): boolean {
   if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;

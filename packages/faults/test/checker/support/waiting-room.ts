@@ -63,10 +63,9 @@ export class SimulatedWaitingRoom {
       const isFree = state?.['owner_id'] === null && first?.key === keyOfOwner(owner);
       if (!isFree && until > now) continue;
       if (!isFree) this.#execute(sent, 'leave', { key: keyOfOwner(owner), owner_id: owner }, now);
-      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), sent, now, {
-        until,
-        freeUntil: 0,
-      });
+      const { wait_ms: _waitMs, ...data } = sent.data;
+      const grant: Sent = { ...sent, action: 'grant', data: { ...data, until } };
+      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), grant, now);
       this.#held = this.#held.filter((other) => other !== waiter);
       if (ruled.kind === 'commit') waiter.committed(this.#commit(sent, sent.commandId, undefined, ruled, now));
       else if (ruled.kind === 'refusal') waiter.refused(payloadOf(sent, ruled));
