@@ -90,7 +90,7 @@ export class Client {
             try {
               if (error === null) take(message);
             } catch (odd) {
-              reject(odd as Error);
+              reject(odd);
             }
           },
         });

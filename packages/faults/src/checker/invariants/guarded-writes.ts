@@ -13,7 +13,7 @@ type Highs = { token: number; message: Message }[];
 
 export const guardedWrites: Invariant = {
   name: 'fencing',
-  create: ({ breach, ledger, step }) => {
+  create: ({ breach, step }) => {
     const refusals: { told: Told; command: Command }[] = [];
     const entities = new Set<Entity>();
 

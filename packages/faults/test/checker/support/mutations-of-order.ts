@@ -86,7 +86,10 @@ function held(view: View): Answered[] {
   return view.answered.filter(({ answer, commandId }) => {
     const messages = view.messagesOf(view.sentOf(commandId));
     const highest = Math.max(...messages.map(({ version }) => version));
-    return answer.payload['code'] === 'held' && messages.filter(({ byServer }) => !byServer).length === highest;
+    return (
+      answer.payload['code'] === 'held' &&
+      messages.filter(({ aside, byServer }) => !byServer && aside === undefined).length === highest
+    );
   });
 }
 

@@ -7,11 +7,12 @@ import { eventSubject, type JsonObject } from '@meshforge/protocol';
 import { CHECKED_AGENTS } from '../../../src/checker/agents.ts';
 import { waitMsOf } from '../../../src/checker/queue.ts';
 import { ruling } from '../../../src/checker/ruling.ts';
-import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts';
+import type { Answer, Entry, Logged, Sent } from '../../../src/history.ts';
 import { anyWish } from './commands.ts';
 import { Random } from '../../../src/random.ts';
 import { highestIn, SimulatedLog } from './simulated-log.ts';
 import { SimulatedEvents } from './simulated-events.ts';
+import { SimulatedWitness } from './simulated-witness.ts';
 import { SimulatedWaitingRoom } from './waiting-room.ts';
 
 export interface Size {
@@ -33,12 +34,6 @@ interface Task {
   done: boolean;
 }
 
-interface Witness {
-  log: SimulatedLog;
-  at: number;
-  delivered: Logged[];
-}
-
 export function simulate(seed: number, size: Size): Entry[] {
   return new SimulatedMesh(seed, size).run();
 }
@@ -48,7 +43,7 @@ class SimulatedMesh {
   readonly #size: Size;
   readonly #entries: Entry[] = [];
   readonly #logs = new Map(CHECKED_AGENTS.map((agent) => [agent.token, new SimulatedLog(agent)]));
-  readonly #witnesses: Witness[];
+  readonly #witnesses: SimulatedWitness[];
   /** Deeds under way; any of them may be next. */
   readonly #underWay: (() => void)[] = [];
   readonly #idle: string[];
@@ -64,7 +59,9 @@ class SimulatedMesh {
   constructor(seed: number, size: Size) {
     this.#random = new Random(seed);
     this.#size = size;
-    this.#witnesses = [...this.#logs.values()].map((log) => ({ log, at: 0, delivered: [] }));
+    this.#witnesses = [...this.#logs.values()].map(
+      (log) => new SimulatedWitness(log, this.#random, (entry) => this.#entries.push(entry)),
+    );
     this.#events = new SimulatedEvents(this.#random, this.#underWay, (heard) => {
       this.#entries.push({ ...heard, atMs: this.#now });
     });
@@ -80,11 +77,11 @@ class SimulatedMesh {
       if (this.#random.chance(0.02)) this.#goToTheEndOfALease();
       this.#endLeases();
       this.#room.serve(this.#serverNow, () => this.#random.chance(0.5));
-      this.#witness();
+      for (const witness of this.#witnesses) witness.look();
       if (this.#commands < this.#size.commands && this.#idle.length > 0 && this.#random.chance(0.5)) this.#send();
       else this.#act();
     }
-    for (const witness of this.#witnesses) while (this.#deliver(witness));
+    for (const witness of this.#witnesses) witness.finish();
     return this.#entries;
   }
 
@@ -287,25 +284,6 @@ class SimulatedMesh {
         if (this.#random.chance(0.05)) this.#events.announce(log.expire(lease.entry, this.#serverNow));
       }
     }
-  }
-
-  #witness(): void {
-    for (const witness of this.#witnesses) {
-      if (this.#random.chance(0.02)) {
-        // It connects again, and is given the last ones once more.
-        for (const entry of witness.delivered.slice(-this.#random.int(1, 5))) this.#entries.push({ ...entry });
-      }
-      if (this.#random.chance(0.4)) while (this.#random.chance(0.8) && this.#deliver(witness));
-    }
-  }
-
-  #deliver(witness: Witness): boolean {
-    const entry = witness.log.after(witness.at);
-    if (entry === undefined) return false;
-    witness.at = entry.sequence;
-    witness.delivered.push(entry);
-    this.#entries.push(entry);
-    return true;
   }
 }
 

@@ -53,7 +53,7 @@ export class SimulatedWaitingRoom {
 
   /** Serves whoever can be; those whose wait is over are answered. @param isDue whether a waiter has its turn now */
   serve(now: number, isDue: () => boolean): void {
-    for (const waiter of [...this.#held]) {
+    for (const waiter of this.#held) {
       const { sent, until } = waiter;
       const { lease, notes, state } = this.#log.entity(sent.entityId);
       // The lease's last moments are the server's.
