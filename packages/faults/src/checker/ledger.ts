@@ -131,7 +131,12 @@ export class Ledger {
       index: messages.length,
       timeMs: Date.parse(entry.time),
       version: isStray ? highest : version,
-      state: isStray ? (before?.state ?? null) : byServer && state !== null && expire ? expire(state) : state,
+      state:
+        isStray || (before !== undefined && repeatsEnded(entry, before.entry))
+          ? (before?.state ?? null)
+          : byServer && state !== null && expire
+            ? expire(state)
+            : state,
       notes: byServer ? notesAfterExpiry(entry, wiped === undefined ? before : wiped.before) : (entry.notes ?? ''),
       missing: Math.max(0, version - expected),
       wiped,
@@ -179,6 +184,14 @@ function sameCommand(one: Sent, other: Sent): boolean {
 /** The newest commit that is left is the truth; where there is none, the expiry has a copy of what it ended. */
 function notesAfterExpiry({ notes = '', version }: Logged, newest: Message | undefined): string {
   return newest !== undefined && newest.version >= version ? newest.notes : notes;
+}
+
+/**
+ * Whether what changes nothing but the notes was decided before the end of the lease that came directly before it, and so
+ * says that it stands: the leader of a replicated stream does not hold a commit against an expiry that is not stored yet.
+ */
+export function repeatsEnded({ aside, state, version }: Logged, before: Logged): boolean {
+  return aside !== undefined && before.byServer && before.version === version && sameJson(before.state, state);
 }
 
 /** Whether a commit has moved the end of the very lease that an expiry is of, and nothing else tells of it. */

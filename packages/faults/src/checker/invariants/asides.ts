@@ -4,14 +4,19 @@
  */
 import { lockOf } from '../agents.ts';
 import type { Invariant } from '../invariant.ts';
+import { repeatsEnded } from '../ledger.ts';
 import { nameOf } from '../records.ts';
 import { sameJson } from '../same-json.ts';
 
 export const asides: Invariant = {
   name: 'I1',
-  create: ({ breach }) => ({
+  create: ({ breach, limit }) => ({
     onLogged({ before, entity, entry, missing }) {
       if (entry.aside === undefined) return;
+      if (before !== undefined && repeatsEnded(entry, before.entry)) {
+        limit('a lease ended while a change of its queue was on its way');
+        return;
+      }
       const { agent, event, keeps, state, version } = entry;
       const isSame = sameJson(before?.state ?? null, state);
       const says = `${nameOf(entity)} was ${event} at version ${version}`;

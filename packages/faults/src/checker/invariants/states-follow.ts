@@ -29,8 +29,9 @@ export const statesFollow: Invariant = {
         differenceTo(ruling(entity.agent.agent, before ?? NOTHING, sent, now), message);
       const wrong = differenceAt(decidedAt);
       if (wrong !== undefined && turningPointsBefore(message).some((now) => differenceAt(now) === undefined)) return;
-      if (wrong !== undefined && entry.aside === undefined && isOvertaken(message, sent)) {
-        limit('a lease ended while the command of its holder was on its way');
+      if (wrong !== undefined && isOvertaken(message, sent)) {
+        // Of a change of the queue it is told elsewhere.
+        if (entry.aside === undefined) limit('a lease ended while the command of its holder was on its way');
         return;
       }
       if (wrong !== undefined) {
