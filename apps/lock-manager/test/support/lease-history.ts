@@ -9,9 +9,16 @@ const CLOCK_SLACK_MS = 500;
 interface Grant {
   owner: string | null;
   token: number;
-  /** Of the latest commit that moved the lease's end. */
-  version: number;
+  /** Of the latest commit that moved the lease's end; undefined where that was missed. */
+  version: number | undefined;
   expiresAt: string;
+}
+
+export interface Expected {
+  /** Events may be missing, as after a restart of the server: then the next one of a lock is believed. */
+  mayMiss?: boolean;
+  /** How long a lock that somebody waits for may stand free, in milliseconds. Default: any time. */
+  freeMs?: number;
 }
 
 interface Place {
@@ -21,17 +28,17 @@ interface Place {
 
 /**
  * Walks the events of all locks in log order and says everything that is wrong with them:
- * - I1: versions are 1, 2, 3, …; an expiry repeats that of the lease it ends;
+ * - I1: versions are 1, 2, 3, …; an expiry repeats that of the lease it ends, and what happens in the queue the last;
  * - I7: a grant comes only after the former was released or has expired, and tokens strictly grow;
  * - an expiry is never early by the server's clock, and tells of the very lease that stood;
- * - a free lock goes to whoever waits first; what happens in the queue changes nothing else.
+ * - a free lock goes to whoever waits first, and soon; what happens in the queue changes nothing else.
  */
-export function flawsOf(events: readonly LockEvent[]): string[] {
+export function flawsOf(events: readonly LockEvent[], expected: Expected = {}): string[] {
   const flaws: string[] = [];
   const locks = new Map<string, LockHistory>();
   for (const event of events) {
     const resource = event.payload.entity_id;
-    const lock = locks.get(resource) ?? new LockHistory();
+    const lock = locks.get(resource) ?? new LockHistory(expected);
     locks.set(resource, lock);
     const { entity_version: version } = event.payload;
     lock.take(event, (what) => void flaws.push(`${resource} at ${event.sequence}, ${event.event} ${version}: ${what}`));
@@ -46,17 +53,45 @@ class LockHistory {
   #token = 0;
   #grant: Grant | undefined;
   #queue: Place[] = [];
+  /** Since when somebody waits for it though nobody holds it, by the server's clock. */
+  #idleSince: number | undefined;
+  readonly #expected: Expected;
+
+  constructor(expected: Expected) {
+    this.#expected = expected;
+  }
 
   take(change: LockEvent, wrong: Wrong): void {
     const { event, payload } = change;
     const { entity_version: version, state } = payload;
-    const expected = event === 'expired' ? this.#grant?.version : this.#version + 1;
+    const isAside = event === 'queued' || event === 'left' || event === 'cancelled';
+    const next = isAside ? this.#version : this.#version + 1;
+    const expected = event === 'expired' ? (this.#grant?.version ?? version) : next;
+    if (version !== expected && this.#expected.mayMiss === true && version > this.#version)
+      return this.#believe(change);
+    const { freeMs = Number.POSITIVE_INFINITY } = this.#expected;
+    const idleMs = change.time - (this.#idleSince ?? change.time);
+    if (idleMs > freeMs) wrong(`the lock stood free for ${idleMs} ms, and ${this.#queue[0]?.owner} waited`);
     if (version !== expected) wrong(`comes after version ${this.#version}, and ${expected} was expected`);
     this.#version = Math.max(this.#version, version);
 
-    if (event === 'queued' || event === 'left' || event === 'cancelled') this.#wait(change, wrong);
+    if (isAside) this.#wait(change, wrong);
     else if (event === 'acquired' && state.fencing_token === version) this.#granted(change, wrong);
     else this.#ofLease(change, wrong);
+    const waits = this.#queue.some(({ until }) => until > change.time);
+    if (this.#grant !== undefined || !waits) this.#idleSince = undefined;
+    else this.#idleSince ??= change.time;
+  }
+
+  #believe({ event, payload }: LockEvent): void {
+    const { owner_id: owner, fencing_token: token, expires_at: expiresAt } = payload.state;
+    this.#version = payload.entity_version;
+    this.#token = Math.max(token, this.#token);
+    this.#queue = [];
+    this.#idleSince = undefined;
+    this.#grant = undefined;
+    if (event === 'expired' || owner === null) return;
+    this.#grant = { owner, token, version: event === 'acquired' ? this.#version : undefined, expiresAt };
   }
 
   #granted({ payload, time }: LockEvent, wrong: Wrong): void {
@@ -89,15 +124,20 @@ class LockHistory {
     this.#grant = event === 'acquired' ? { ...grant, version, expiresAt: state.expires_at } : undefined;
   }
 
-  #wait({ event, payload, data = {} }: LockEvent, wrong: Wrong): void {
+  #wait({ event, payload, data = {}, time }: LockEvent, wrong: Wrong): void {
     const { owner_id: owner = '', position = 0, until = '' } = data;
     const standing = this.#grant?.owner ?? null;
     if (payload.state.owner_id !== standing) wrong(`is of ${payload.state.owner_id}, not of ${standing}`);
     if (event === 'queued') {
       this.#queue = this.#queue.filter((waiting) => waiting.owner !== owner);
-      // Waits that were over then have no place in the count.
-      const over = Math.max(0, this.#queue.length + 1 - (data.waiters ?? 0));
-      this.#queue.splice(position - 1 + (position === data.waiters ? over : 0), 0, { owner, until: Date.parse(until) });
+      // Waits that were over then have no place in the count; which they were, the server's time tells nearly.
+      const overFirst = [...this.#queue].sort((one, other) => one.until - other.until);
+      const over = new Set(overFirst.slice(0, Math.max(0, this.#queue.length + 1 - (data.waiters ?? 0))));
+      for (const waiting of over)
+        if (waiting.until > time + CLOCK_SLACK_MS) wrong(`${waiting.owner} has lost the place`);
+      this.#queue = this.#queue.filter((waiting) => !over.has(waiting));
+      this.#queue.splice(position - 1, 0, { owner, until: Date.parse(until) });
+      if (this.#queue.length !== data.waiters) wrong(`tells of ${data.waiters} waiters, not of ${this.#queue.length}`);
       return;
     }
     if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))

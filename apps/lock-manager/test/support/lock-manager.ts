@@ -36,8 +36,13 @@ export function startReplica(servers: string, options: AgentOptions = {}): Promi
 }
 
 /** The app itself. */
-export function startLockManagerProcess(natsUrl: string, streamReplicas: 1 | 3 = 1): Promise<AgentProcess> {
+export function startLockManagerProcess(
+  natsUrl: string,
+  streamReplicas: 1 | 3 = 1,
+  imports: readonly string[] = [],
+): Promise<AgentProcess> {
   return startAgentProcess({
+    imports,
     main: new URL('../../src/main.ts', import.meta.url),
     name: LOCKS,
     natsUrl,

@@ -30,6 +30,9 @@ export interface Waiter {
   answer: Promise<RawReply>;
   /** Nobody takes answers at its inbox from now on. */
   vanish(): void;
+  isGone(): boolean;
+  /** Sends the same command once more, for an answer at the same inbox. */
+  again(): void;
 }
 
 let sent = 0;
@@ -76,8 +79,18 @@ export function startWaiting(
   const data = { owner_id: owner, ttl_ms: ttl, wait_ms: waitMs, take_up_ms: takeUp };
   const body = encode({ entity_id: resource, expected_version: expectedVersion, data });
   const sentAt = performance.now();
-  connection.publish(commandSubject(LOCKS, 'acquire'), body, { headers: lines, reply: inbox });
-  return { owner, commandId, sentAt, answers, answer, vanish: () => subscription.unsubscribe() };
+  const send = (): void => connection.publish(commandSubject(LOCKS, 'acquire'), body, { headers: lines, reply: inbox });
+  send();
+  return {
+    owner,
+    commandId,
+    sentAt,
+    answers,
+    answer,
+    vanish: () => subscription.unsubscribe(),
+    isGone: () => subscription.isClosed(),
+    again: send,
+  };
 }
 
 /** Resolves when so many wait for a lock. */

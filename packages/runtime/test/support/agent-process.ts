@@ -15,6 +15,8 @@ export interface AgentProcessOptions {
   natsUrl: string;
   /** Default 1. */
   streamReplicas?: 1 | 3;
+  /** Modules that it loads first: file URLs. */
+  imports?: readonly string[];
   /** Further environment. */
   env?: Readonly<Record<string, string>>;
 }
@@ -69,6 +71,11 @@ export class AgentProcess {
     await this.exited;
   }
 
+  /** SIGSTOP freezes it with its connections open, SIGCONT thaws it; SIGUSR2 is for modules that it has loaded. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
+    this.#child?.kill(signal);
+  }
+
   /** SIGTERM; resolves with how it exited. */
   async terminate(): Promise<AgentExit> {
     this.#child?.kill('SIGTERM');
@@ -81,14 +88,15 @@ export class AgentProcess {
   }
 
   #spawn(): void {
-    const { main, natsUrl, streamReplicas = 1, env = {} } = this.#options;
-    const child = spawnFromSource(main, {
+    const { main, natsUrl, streamReplicas = 1, imports = [], env = {} } = this.#options;
+    const ownEnv = {
       NATS_URL: natsUrl,
       STREAM_REPLICAS: String(streamReplicas),
       HEALTH_PORT: '0',
       LOG_LEVEL: 'info',
       ...env,
-    });
+    };
+    const child = spawnFromSource(main, ownEnv, imports);
     this.#healthPort = undefined;
     this.#child = child;
     this.#exit = once(child, 'exit').then(([code, signal]): AgentExit => ({ code, signal }));
