@@ -11,7 +11,9 @@ import { sameJson } from './same-json.ts';
 export function isOvertaken(message: Message, sent: Sent): boolean {
   const { before, entity } = message;
   const lock = before?.entry.byServer === true ? lockOf(before.entry.agent, before.entry.state) : undefined;
-  const decidedAt = decisionTime(message, sent);
+  // Nothing but what came before tells when a change of the queue was decided: here, what came before the expiry.
+  const then = message.entry.aside === undefined ? message : { ...message, before: before?.before };
+  const decidedAt = decisionTime(then, sent);
   if (before === undefined || lock === undefined || decidedAt >= Date.parse(lock.expires_at)) return false;
   const { notes, version } = before;
   const ruled = ruling(entity.agent.agent, { state: before.entry.state, version, notes }, sent, decidedAt);
