@@ -18,7 +18,14 @@ export interface Sent {
   readonly commandId: string;
   readonly entityId: string;
   readonly expectedVersion?: number;
+  /** The lease under which it was sent. */
+  readonly lease?: NamedLease;
   readonly data: JsonObject;
+}
+
+export interface NamedLease {
+  readonly resource: string;
+  readonly fencing_token: number;
 }
 
 /** The end of a command for its client. */
@@ -28,6 +35,8 @@ export interface Told {
   readonly commandId: string;
   /** Only one copy was ever sent, so its answer is about that copy. */
   readonly single: boolean;
+  /** The client left while it waited: no answer could reach it. */
+  readonly gone?: true;
   /** Missing when no definite answer came within the client's patience: the outcome is unknown. */
   readonly answer?: Answer;
 }
@@ -54,8 +63,20 @@ export interface Logged {
   readonly data?: JsonObject;
   /** Of the command that made it; for an expiry that of the lease that ended. */
   readonly commandId: string;
+  /** Of the command for whose sake the agent itself made it. */
+  readonly causedBy?: string;
   /** Written by the server itself when a lease ended. */
   readonly byServer: boolean;
+  /** An expiry that an agent wrote in the server's place, for the server had not; `byServer` all the same. */
+  readonly overdue?: true;
+  /** Set where it changed nothing but the notes: `remembered` or `forgotten`. */
+  readonly aside?: string;
+  /** The lease that an aside left standing: its event, its version, and its end in milliseconds since the epoch. */
+  readonly keeps?: string;
+  /** What the rules left for the next command. */
+  readonly notes?: string;
+  /** The highest fencing token that the entity has seen of each resource. */
+  readonly fences?: string;
 }
 
 /** A message on `evt.>`, as a plain subscriber heard it. Live events are at most once, and may repeat. */
@@ -70,7 +91,18 @@ export interface Heard {
   readonly sequence?: number;
 }
 
-export type Entry = Sent | Told | Logged | Heard;
+/** A time in which something was wrong with the mesh, known when it was healed. */
+export interface Disturbed {
+  readonly type: 'disturbed';
+  readonly fromMs: number;
+  readonly untilMs: number;
+  /** What was hit: `servers`, `agents`, `links`, `streams`; or `clients` alone. */
+  readonly lane: string;
+  /** Clients whose own ways to the servers were hit. */
+  readonly clients?: readonly string[];
+}
+
+export type Entry = Sent | Told | Logged | Heard | Disturbed;
 
 /** An invariant that did not hold. */
 export interface Breach {

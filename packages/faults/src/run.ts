@@ -1,5 +1,6 @@
 /** The one place that wires a run: mesh, witness, loads, faults, report. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lockContract } from '@meshforge/protocol';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Desk } from './clients/desk.ts';
 import { listenToEvents } from './events.ts';
@@ -16,7 +17,8 @@ import { Tally } from './report/tally.ts';
 import { carryOut, type Happened } from './schedule/carry-out.ts';
 import { drawSchedule } from './schedule/draw-schedule.ts';
 import { awaitProgress } from './settling.ts';
-import { connectClients, startMesh, type MeshRunOptions } from './start-mesh.ts';
+import { connectClients, nameOfClient, startMesh, type MeshRunOptions } from './start-mesh.ts';
+import { whatIsStillHeld } from './witness/held-commands.ts';
 import { Witness } from './witness/witness.ts';
 
 export interface RunOptions extends MeshRunOptions {
@@ -75,6 +77,13 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const clients = await connectClients(mesh);
     closing.push(() => Promise.all(clients.map((client) => client.close())));
 
+    for (const client of clients) {
+      client.onAway = (awayMs) => {
+        const untilMs = now();
+        const fromMs = untilMs - awayMs;
+        recorder.add({ type: 'disturbed', fromMs, untilMs, lane: 'clients', clients: [client.name] });
+      };
+    }
     const random = new Random(seed);
     recorder.begin();
     availability.begin(0);
@@ -88,6 +97,15 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       onHealed: (each) => {
         progress.healed(each.name);
         happened.push(each);
+      },
+      onOver: (lane, fromMs, hit) => {
+        recorder.add({
+          type: 'disturbed',
+          fromMs,
+          untilMs: now(),
+          lane,
+          ...(hit && { clients: hit.map(nameOfClient) }),
+        });
       },
       onSkipped: ({ fault }, why) => skipped.push(`${fault.name}: ${why}`),
     });
@@ -107,6 +125,7 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     await orFail(work.stop());
     progress.say('load has ended; reading the logs once more');
     await sleep(lastLeasesMs);
+    for (const breach of await whatIsStillHeld(manager, lockContract.name)) recorder.addBreach(breach);
     const seen = await witness.finish();
     for (const breach of seen.breaches) recorder.addBreach(breach);
     await orFail(Promise.resolve());

@@ -28,5 +28,10 @@ export async function startMesh(options: MeshRunOptions, onDeath: (death: Death)
 }
 
 export async function connectClients(mesh: TestedMesh): Promise<Client[]> {
-  return await Promise.all(mesh.clientLinks.map((links, index) => Client.connect(`client-${index + 1}`, links)));
+  return await Promise.all(mesh.clientLinks.map((links, index) => Client.connect(nameOfClient(index), links)));
+}
+
+/** @param index from 0 */
+export function nameOfClient(index: number): string {
+  return `client-${index + 1}`;
 }

@@ -44,5 +44,5 @@ test.each([1, 3] as const)(
     expect(witness.map(({ agent }) => agent)).toEqual(['inventory', 'lock']);
     expect(checker.steps).toBeGreaterThan(commands.sent + commands.answered + commands.logged);
   },
-  60_000,
+  120_000,
 );

@@ -106,7 +106,7 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
-  const reader = new EntityReader(agent, requester, options.streamReplicas);
+  const reader = new EntityReader(agent, requester, options.streamReplicas, () => serverClock.now());
   const store = new EntityStore({
     agent,
     reader,

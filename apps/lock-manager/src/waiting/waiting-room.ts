@@ -178,7 +178,8 @@ export class WaitingRoom implements Companion {
       }
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
-      if (queued.kind === 'committed') {
+      // Replayed: its publish was repeated, for the first acknowledgement was lost.
+      if (queued.kind === 'committed' || queued.kind === 'replayed') {
         this.#deadlines.set(command);
         return true;
       }

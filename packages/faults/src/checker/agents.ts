@@ -3,7 +3,8 @@ import { inventory } from '@meshforge/inventory';
 import { lockManager } from '@meshforge/lock-manager';
 import { agentToken, LOCK_LIMITS, type JsonObject, type LockState } from '@meshforge/protocol';
 import type { AnyAgent } from '@meshforge/runtime';
-import type { Logged } from '../history.ts';
+import type { Logged, Sent } from '../history.ts';
+import { keyOfOwner, placesIn, queueChangedAt, subjectOf } from './queue.ts';
 
 export interface CheckedAgent {
   readonly agent: AnyAgent;
@@ -16,9 +17,21 @@ export interface CheckedAgent {
    * rules that never ask for the time.
    * @param data of the command, with the defaults of its schema
    */
-  decidedAt(committed: Logged, data: JsonObject): number | undefined;
-  /** From when on the rules may see this state with other eyes, in milliseconds since the epoch. */
-  turningPoints(state: JsonObject | null): readonly number[];
+  decidedAt(committed: Logged, data: JsonObject, before: Before): number | undefined;
+  /** From when on the rules may see an entity with other eyes, in milliseconds since the epoch. */
+  turningPoints(state: JsonObject | null, notes: string): readonly number[];
+  /**
+   * What the agent must have asked of itself, for commits that no client can ask for.
+   * @param notes of the entity before it
+   */
+  ownCommand(committed: Logged, notes: string): Sent | undefined;
+}
+
+/** An entity before a commit. */
+export interface Before {
+  readonly notes: string;
+  /** Of its last message, in milliseconds since the epoch. */
+  readonly timeMs: number;
 }
 
 const checkedInventory: CheckedAgent = {
@@ -27,22 +40,44 @@ const checkedInventory: CheckedAgent = {
   leaseEvents: new Set(),
   decidedAt: () => undefined,
   turningPoints: () => [],
+  ownCommand: () => undefined,
 };
 
 const checkedLocks: CheckedAgent = {
   agent: lockManager,
   token: agentToken(lockManager.name),
   leaseEvents: new Set(['acquired']),
-  decidedAt({ agent, event, state, version }, { ttl_ms: ttlMs }) {
+  decidedAt(committed, { ttl_ms: ttlMs }, before) {
+    const { agent, aside, event, state, version } = committed;
     const lock = lockOf(agent, state);
     if (lock === undefined) return undefined;
+    if (aside !== undefined) return queueChangedAt(committed, before.notes, before.timeMs);
     if (event === 'released') return Date.parse(lock.expires_at);
     if (lock.fencing_token === version) return Date.parse(lock.acquired_at);
     return Date.parse(lock.expires_at) - Number(ttlMs);
   },
-  turningPoints(state) {
+  turningPoints(state, notes) {
     const lock = state as LockState | null;
-    return lock === null || lock.owner_id === null ? [] : [Date.parse(lock.expires_at) - LOCK_LIMITS.guardMs];
+    const ends = placesIn(notes).map(({ until }) => until);
+    return lock === null || lock.owner_id === null
+      ? ends
+      : [Date.parse(lock.expires_at) - LOCK_LIMITS.guardMs, ...ends];
+  },
+  ownCommand(committed, notes) {
+    const { agent, commandId, data = {}, entityId, event, state } = committed;
+    const { owner_id: owner } = data;
+    const own = (action: string, asked: JsonObject): Sent => {
+      return { type: 'sent', atMs: 0, client: 'the agent itself', agent, action, commandId, entityId, data: asked };
+    };
+    if (event === 'queued') {
+      const place = placesIn(committed.notes ?? '').find(({ key }) => key === keyOfOwner(String(owner)));
+      return own('queue', place === undefined ? data : { owner_id: owner, since: place.since, until: place.until });
+    }
+    if (event === 'left') {
+      return own('leave', { key: subjectOf(committed, notes), ...(owner === undefined ? {} : { owner_id: owner }) });
+    }
+    if (event !== 'released' || data['cause'] !== 'gone') return undefined;
+    return own('withdraw', { owner_id: owner, fencing_token: lockOf(agent, state)?.fencing_token });
   },
 };
 

@@ -69,6 +69,9 @@ export class Checker {
       case 'heard':
         this.#heard(entry);
         break;
+      case 'disturbed':
+        for (const watcher of this.#watchers) watcher.onDisturbed?.(entry);
+        break;
     }
   }
 

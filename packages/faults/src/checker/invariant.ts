@@ -1,4 +1,4 @@
-import type { Entry, Heard, Logged, Told } from '../history.ts';
+import type { Disturbed, Entry, Heard, Logged, Told } from '../history.ts';
 import type { Ledger } from './ledger.ts';
 import type { Command, Message } from './records.ts';
 
@@ -24,6 +24,7 @@ export interface Watcher {
   onSettled?(told: Told, message: Message, command: Command): void;
   /** A log delivered something at a place that it had passed, other than before. */
   onRewritten?(entry: Logged, message: Message): void;
+  onDisturbed?(disturbed: Disturbed): void;
   /** The history is complete. */
   finish?(): void;
 }

@@ -1,12 +1,16 @@
 import type { Invariant } from './invariant.ts';
 import { acknowledgedCommits } from './invariants/acknowledged-commits.ts';
 import { acknowledgedLeases } from './invariants/acknowledged-leases.ts';
+import { asides } from './invariants/asides.ts';
+import { brokenLeases } from './invariants/broken-leases.ts';
 import { commitsOfCommands } from './invariants/commits-of-commands.ts';
 import { eventsOfCommits } from './invariants/events-of-commits.ts';
 import { explicableRefusals } from './invariants/explicable-refusals.ts';
 import { fencingTokens } from './invariants/fencing-tokens.ts';
+import { firstComeFirstServed } from './invariants/first-come-first-served.ts';
 import { gaplessVersions } from './invariants/gapless-versions.ts';
 import { guardedCommits } from './invariants/guarded-commits.ts';
+import { guardedWrites } from './invariants/guarded-writes.ts';
 import { lastingLog } from './invariants/lasting-log.ts';
 import { oneHolder } from './invariants/one-holder.ts';
 import { onceEach } from './invariants/once-each.ts';
@@ -14,6 +18,7 @@ import { realTimeOrder } from './invariants/real-time-order.ts';
 import { refusedCommands } from './invariants/refused-commands.ts';
 import { signalsOfCommands } from './invariants/signals-of-commands.ts';
 import { statesFollow } from './invariants/states-follow.ts';
+import { waiters } from './invariants/waiters.ts';
 import { wipedRefreshes } from './invariants/wiped-refreshes.ts';
 
 /** All that a history must fulfil. Several may be parts of one invariant, and carry its number. */
@@ -21,6 +26,7 @@ export const INVARIANTS: readonly Invariant[] = [
   lastingLog,
   gaplessVersions,
   statesFollow,
+  asides,
   acknowledgedCommits,
   refusedCommands,
   wipedRefreshes,
@@ -31,7 +37,11 @@ export const INVARIANTS: readonly Invariant[] = [
   signalsOfCommands,
   fencingTokens,
   oneHolder,
+  brokenLeases,
   acknowledgedLeases,
+  firstComeFirstServed,
+  waiters,
+  guardedWrites,
   realTimeOrder,
   explicableRefusals,
 ];

@@ -2,7 +2,7 @@
 import type { Logged, Sent, Told } from '../history.ts';
 import { lockOf, type CheckedAgent } from './agents.ts';
 import { Landmarks } from './landmarks.ts';
-import { gapAt, type Command, type Entity, type Message } from './records.ts';
+import { gapAt, repeatsVersion, type Command, type Entity, type Message } from './records.ts';
 import { sameJson } from './same-json.ts';
 
 interface Log {
@@ -122,7 +122,8 @@ export class Ledger {
     const wiped = isOld && before !== undefined && isRefreshOf(before.entry, entry) ? before : undefined;
     const isStray = isOld && wiped === undefined;
     const expire = agent.agent.lease?.expire;
-    const expected = byServer ? highest : highest + 1;
+    const expected = repeatsVersion(entry) ? highest : highest + 1;
+    const isAsked = !byServer && agent.ownCommand(entry, before?.notes ?? '') === undefined;
     const message: Message = {
       entry,
       entity,
@@ -130,16 +131,22 @@ export class Ledger {
       index: messages.length,
       timeMs: Date.parse(entry.time),
       version: isStray ? highest : version,
-      state: isStray ? (before?.state ?? null) : byServer && state !== null && expire ? expire(state) : state,
+      state:
+        isStray || (before !== undefined && repeatsEnded(entry, before.entry))
+          ? (before?.state ?? null)
+          : byServer && state !== null && expire
+            ? expire(state)
+            : state,
+      notes: byServer ? notesAfterExpiry(entry, wiped === undefined ? before : wiped.before) : (entry.notes ?? ''),
       missing: Math.max(0, version - expected),
       wiped,
       wipedBy: undefined,
-      command: byServer ? undefined : this.#commands.get(entry.commandId),
+      command: isAsked ? this.#commands.get(entry.commandId) : undefined,
     };
     if (wiped !== undefined) wiped.wipedBy = message;
     messages.push(message);
     if (message.missing > 0) gaps.push(message);
-    if (!byServer && message.command === undefined) {
+    if (isAsked && message.command === undefined) {
       this.#unclaimed.set(entry.commandId, [...(this.#unclaimed.get(entry.commandId) ?? []), message]);
     }
     return message;
@@ -163,19 +170,33 @@ export class Ledger {
 }
 
 function sameCommand(one: Sent, other: Sent): boolean {
-  const { agent, action, entityId, expectedVersion, data } = other;
+  const { agent, action, entityId, expectedVersion, lease, data } = other;
   return (
     one.agent === agent &&
     one.action === action &&
     one.entityId === entityId &&
     one.expectedVersion === expectedVersion &&
+    sameJson(one.lease, lease) &&
     sameJson(one.data, data)
   );
 }
 
-/** Whether a commit has moved the end of the very lease that an expiry is of. */
+/** The newest commit that is left is the truth; where there is none, the expiry has a copy of what it ended. */
+function notesAfterExpiry({ notes = '', version }: Logged, newest: Message | undefined): string {
+  return newest !== undefined && newest.version >= version ? newest.notes : notes;
+}
+
+/**
+ * Whether what changes nothing but the notes was decided before the end of the lease that came directly before it, and so
+ * says that it stands: the leader of a replicated stream does not hold a commit against an expiry that is not stored yet.
+ */
+export function repeatsEnded({ aside, state, version }: Logged, before: Logged): boolean {
+  return aside !== undefined && before.byServer && before.version === version && sameJson(before.state, state);
+}
+
+/** Whether a commit has moved the end of the very lease that an expiry is of, and nothing else tells of it. */
 function isRefreshOf(entry: Logged, expiry: Logged): boolean {
   const token = lockOf(expiry.agent, expiry.state)?.fencing_token;
-  const lock = entry.byServer ? undefined : lockOf(entry.agent, entry.state);
+  const lock = repeatsVersion(entry) ? undefined : lockOf(entry.agent, entry.state);
   return lock !== undefined && lock.owner_id !== null && lock.fencing_token === token;
 }

@@ -33,13 +33,15 @@ export interface Message {
   readonly version: number;
   /** State of the entity after it: an expiry repeats the state of the lease and ends it. */
   readonly state: JsonObject | null;
+  /** Notes of the entity after it: an expiry leaves those of the newest commit, and has a copy of older ones. */
+  readonly notes: string;
   /** Versions before it of which the log has no message any more. */
   readonly missing: number;
   /** For an expiry: the refresh that it took out, since it was written without a look at what stood there. */
   readonly wiped: Message | undefined;
   /** For a refresh: the expiry that took it out. */
   wipedBy: Message | undefined;
-  /** The command that made it; undefined for an expiry, and as long as no such command is known to have been sent. */
+  /** The command that made it; undefined for what no client asks for, and as long as it is not known to have been sent. */
   command: Command | undefined;
 }
 
@@ -71,7 +73,12 @@ export function gapAt({ gaps }: Entity, version: number): Message | undefined {
 
 /** The highest version that is missing before a message. */
 export function lastMissing({ entry }: Message): number {
-  return entry.byServer ? entry.version : entry.version - 1;
+  return repeatsVersion(entry) ? entry.version : entry.version - 1;
+}
+
+/** Whether it leaves the version as it was: the end of a lease, and what changes nothing but the notes. */
+export function repeatsVersion({ aside, byServer }: Logged): boolean {
+  return byServer || aside !== undefined;
 }
 
 /** Index of the first item, in a list sorted so that `holds` turns from false to true once; its length if none. */

@@ -1,17 +1,38 @@
 import { check, type JsonObject } from '@meshforge/protocol';
-import { commit, reject, type AnyAgent } from '@meshforge/runtime';
+import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
 
 /** What an agent's definition says about a command: in the runtime's order, but not with the runtime's code. */
 export type Ruling =
-  | { kind: 'commit'; event: string; state: JsonObject | null; data: JsonObject | undefined }
+  | {
+      kind: 'commit';
+      event: string;
+      version: number;
+      state: JsonObject | null;
+      data: JsonObject | undefined;
+      notes: string;
+      /** Set where it changes nothing but the notes. */
+      aside: string | undefined;
+    }
   /** `reason` is missing where the runtime words it, and not the rule. */
   | { kind: 'refusal'; code: string; reason?: string; details?: JsonObject }
   | { kind: 'malformed'; reason: string };
 
 /** The runtime offers the makers of these classes, and not the classes. */
 const Commit = commit(null).constructor;
+const Annotation = annotate('').constructor;
 const Refusal = reject('', '').constructor;
+
+/** What a rule decides on. */
+export interface Ruled {
+  /** Null where no entity lives. */
+  readonly state: JsonObject | null;
+  /** Of the last commit; 0 = there was none. */
+  readonly version: number;
+  readonly notes: string;
+}
+
+export const NOTHING: Ruled = { state: null, version: 0, notes: '' };
 
 type Rule = (state: JsonObject | null, data: JsonObject, context: object) => unknown;
 
@@ -23,12 +44,8 @@ export function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | un
   return checked.ok ? (checked.value as JsonObject) : undefined;
 }
 
-/**
- * @param state null where no entity lives
- * @param version of the last commit; 0 = there was none
- * @param now milliseconds since the epoch
- */
-export function ruling(agent: AnyAgent, state: JsonObject | null, version: number, sent: Sent, now: number): Ruling {
+/** @param now milliseconds since the epoch */
+export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: Sent, now: number): Ruling {
   const { action, commandId, entityId } = sent;
   const data = dataOf(agent, sent);
   const definition = agent.actions[action];
@@ -36,17 +53,22 @@ export function ruling(agent: AnyAgent, state: JsonObject | null, version: numbe
     return { kind: 'malformed', reason: `no ${action} has such data` };
   if (definition.entity === 'present' && state === null) return { kind: 'refusal', code: 'not_found' };
   if (definition.entity === 'absent' && state !== null) return { kind: 'refusal', code: 'already_exists' };
-  const context = { entityId, action, commandId, now, nextVersion: version + 1 };
+  const context = { entityId, action, commandId, now, nextVersion: version + 1, notes };
   const result = (definition.rule as Rule)(state, data, context);
   if (result instanceof Refusal) {
     const { code, reason, details } = result as ReturnType<typeof reject>;
     return { kind: 'refusal', code, reason, ...(details === undefined ? {} : { details }) };
   }
-  const made = result instanceof Commit ? (result as ReturnType<typeof commit<JsonObject>>) : undefined;
-  return {
-    kind: 'commit',
-    event: definition.event,
-    state: made === undefined ? (result as JsonObject | null) : made.state,
-    data: made?.data,
-  };
+  const { event, internal } = definition;
+  if (result instanceof Annotation) {
+    const { data: added, notes: left } = result as ReturnType<typeof annotate>;
+    const aside = internal === true ? 'forgotten' : 'remembered';
+    return { kind: 'commit', event, version, state, data: added, notes: left, aside };
+  }
+  const made =
+    result instanceof Commit
+      ? (result as ReturnType<typeof commit<JsonObject>>)
+      : { state: result as JsonObject | null, data: undefined, notes: undefined };
+  const { data: added, notes: left = notes } = made;
+  return { kind: 'commit', event, version: version + 1, state: made.state, data: added, notes: left, aside: undefined };
 }

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { commandSubject, decode, encode, HEADERS, readOutcome, ReplyBody } from '@meshforge/protocol';
 import { connectMesh, MeshError, type Mesh } from '@meshforge/runtime';
-import { headers, type NatsConnection } from '@nats-io/nats-core';
+import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import type { Link } from '../proxy/link.ts';
 import { CONTRACTS, type Command } from './command.ts';
@@ -8,6 +9,8 @@ import { toOutcome, type Outcome } from './outcome.ts';
 
 const patienceMs = 10_000;
 const tryMs = 1_000;
+/** A waiter listens so long for a second answer, which must not come. */
+const secondAnswerMs = 2_000;
 
 /** Somebody who sends commands over links of its own. */
 export class Client {
@@ -15,32 +18,35 @@ export class Client {
   readonly mesh: Mesh;
   /** For what must be sent once and no more: the mesh client tries again when a connection breaks. */
   readonly #bare: NatsConnection;
+  readonly #servers: readonly string[];
+  /** Told how long the bare connection was away, in milliseconds, when it is back. */
+  onAway: ((awayMs: number) => void) | undefined;
 
-  private constructor(name: string, mesh: Mesh, bare: NatsConnection) {
+  private constructor(name: string, servers: readonly string[], mesh: Mesh, bare: NatsConnection) {
     this.name = name;
     this.mesh = mesh;
     this.#bare = bare;
+    this.#servers = servers;
+    void this.#watch();
   }
 
   static async connect(name: string, links: readonly Link[]): Promise<Client> {
     const servers = links.map((link) => link.url);
     const mesh = await connectMesh({ servers, name, timeoutMs: patienceMs, tryTimeoutMs: tryMs });
-    const bare = await connect({
-      servers,
-      name: `${name} bare`,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 250,
-      pingInterval: 5_000,
-      maxPingOut: 2,
-    });
-    return new Client(name, mesh, bare);
+    return new Client(name, servers, mesh, await connectBare(servers, `${name} bare`));
   }
 
   /** As users send: tried again with the same id until there is an answer, for ten seconds. */
   async sendPatiently(command: Command): Promise<Outcome> {
-    const { agent, action, commandId, entityId, expectedVersion, data } = command;
+    const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
     try {
-      const options = { commandId, entityId, data, ...(expectedVersion === undefined ? {} : { expectedVersion }) };
+      const options = {
+        commandId,
+        entityId,
+        data,
+        ...(expectedVersion === undefined ? {} : { expectedVersion }),
+        ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
+      };
       return toOutcome(await this.mesh.request(CONTRACTS[agent], action as never, options as never));
     } catch (error) {
       const why = (error as Error).message;
@@ -53,25 +59,107 @@ export class Client {
 
   /** One copy, whatever happens to it. */
   async sendOnce(command: Command, timeoutMs: number): Promise<Outcome> {
-    const { agent, action, commandId, entityId, expectedVersion, data } = command;
-    const body = encode({ entity_id: entityId, expected_version: expectedVersion, data });
-    const sent = headers();
-    sent.set(HEADERS.commandId, commandId);
-    let message;
     try {
-      const subject = commandSubject(CONTRACTS[agent].name, action);
-      message = await this.#bare.request(subject, body, { timeout: timeoutMs, headers: sent });
+      const { body, sent, subject } = messageOf(command);
+      return read(command, await this.#bare.request(subject, body, { timeout: timeoutMs, headers: sent }));
     } catch (error) {
+      if (error instanceof NoReplyError) throw error;
       return { kind: 'timeout', why: (error as Error).message };
     }
-    const reply = decode(ReplyBody, message.data);
-    const replayed = message.headers?.get(HEADERS.replayed) === 'true';
-    const read = reply.ok ? readOutcome(reply.value, replayed) : undefined;
-    if (read === undefined) throw new Error(`command ${commandId} was answered with no reply of MeshForge`);
-    return toOutcome(read);
+  }
+
+  /** One copy, whose answer may be held back. @param onAgain told a further answer */
+  async sendAndWait(command: Command, timeoutMs: number, onAgain: (outcome: Outcome) => void): Promise<Outcome> {
+    const { body, sent, subject } = messageOf(command);
+    const inbox = createInbox();
+    let subscription: { unsubscribe(): void } | undefined;
+    try {
+      return await new Promise<Outcome>((resolve, reject) => {
+        let isAnswered = false;
+        const timer = setTimeout(() => resolve({ kind: 'timeout', why: `no answer in ${timeoutMs} ms` }), timeoutMs);
+        const take = (message: Msg): void => {
+          const isNobody = message.headers?.code === 503 && message.data.length === 0;
+          const outcome = isNobody ? ({ kind: 'timeout', why: 'nobody serves it' } as const) : read(command, message);
+          if (isAnswered) onAgain(outcome);
+          isAnswered = true;
+          clearTimeout(timer);
+          resolve(outcome);
+        };
+        subscription = this.#bare.subscribe(inbox, {
+          callback: (error, message) => {
+            try {
+              if (error === null) take(message);
+            } catch (odd) {
+              reject(odd);
+            }
+          },
+        });
+        this.#bare.publish(subject, body, { reply: inbox, headers: sent });
+      });
+    } finally {
+      setTimeout(() => subscription?.unsubscribe(), secondAnswerMs).unref();
+    }
+  }
+
+  /** One copy, by somebody who leaves before it can be answered; it may never get as far as a server. */
+  async sendAndLeave(command: Command, leavesAfterMs: number): Promise<void> {
+    const { body, sent, subject } = messageOf(command);
+    let connection: NatsConnection;
+    try {
+      connection = await connectBare(this.#servers, `${this.name} leaving`);
+    } catch {
+      return;
+    }
+    const inbox = createInbox();
+    connection.subscribe(inbox, { callback: () => {} });
+    connection.publish(subject, body, { reply: inbox, headers: sent });
+    await sleep(leavesAfterMs);
+    await connection.close();
   }
 
   async close(): Promise<void> {
     await Promise.all([this.mesh.close(), this.#bare.close()]);
   }
+
+  async #watch(): Promise<void> {
+    let leftAt: number | undefined;
+    for await (const { type } of this.#bare.status()) {
+      if (type === 'disconnect') leftAt ??= performance.now();
+      if (type !== 'reconnect' || leftAt === undefined) continue;
+      this.onAway?.(performance.now() - leftAt);
+      leftAt = undefined;
+    }
+  }
+}
+
+async function connectBare(servers: readonly string[], name: string): Promise<NatsConnection> {
+  return await connect({
+    servers: [...servers],
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+  });
+}
+
+function messageOf(command: Command): { subject: string; body: Uint8Array; sent: ReturnType<typeof headers> } {
+  const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
+  const sent = headers();
+  sent.set(HEADERS.commandId, commandId);
+  const body = encode({ entity_id: entityId, expected_version: expectedVersion, lease, data });
+  return { subject: commandSubject(CONTRACTS[agent].name, action), body, sent };
+}
+
+class NoReplyError extends Error {
+  override readonly name = 'NoReplyError';
+}
+
+/** @throws NoReplyError for an answer that is none of the protocol's */
+function read({ commandId }: Command, message: Msg): Outcome {
+  const reply = decode(ReplyBody, message.data);
+  const replayed = message.headers?.get(HEADERS.replayed) === 'true';
+  const outcome = reply.ok ? readOutcome(reply.value, replayed) : undefined;
+  if (outcome === undefined) throw new NoReplyError(`command ${commandId} was answered with no reply of MeshForge`);
+  return toOutcome(outcome);
 }

@@ -1,4 +1,5 @@
 import { inventoryContract, lockContract, type AgentContract, type JsonObject } from '@meshforge/protocol';
+import type { NamedLease } from '../history.ts';
 
 /** The agents that are under load, by their tokens. */
 export const CONTRACTS = { inventory: inventoryContract, lock: lockContract } as const satisfies Record<
@@ -14,5 +15,7 @@ export interface Command {
   readonly commandId: string;
   readonly entityId: string;
   readonly expectedVersion?: number;
+  /** Under which it is sent. */
+  readonly lease?: NamedLease;
   readonly data: JsonObject;
 }

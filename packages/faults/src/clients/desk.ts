@@ -8,6 +8,8 @@ import type { Outcome } from './outcome.ts';
 
 /** How long a single copy's answer is waited for, in milliseconds. */
 const singleMs = 4_000;
+/** How long past its wait a waiter has patience. */
+const patientMs = 25_000;
 /** Of 32, less what others may commit while it is asked again. */
 const outcomesKept = 20;
 
@@ -41,6 +43,24 @@ export class Desk {
     return this.#toldFirst(command, true, await client.sendOnce(command, timeoutMs));
   }
 
+  /** Exactly one copy of a command whose answer may be held back for so long. */
+  async sendAndWait(client: Client, command: Command, waitMs: number): Promise<Answer | undefined> {
+    this.#sent(client, command);
+    const onAgain = (outcome: Outcome): void => void this.#told(command, true, outcome);
+    const outcome = await client.sendAndWait(command, waitMs + patientMs, onAgain);
+    // One that may wait still is not asked again: it would wait anew.
+    if (outcome.kind !== 'answered') return this.#told(command, true, outcome);
+    return this.#toldFirst(command, true, outcome);
+  }
+
+  /** One copy, by somebody who leaves while it waits. */
+  async sendAndLeave(client: Client, command: Command, leavesAfterMs: number): Promise<void> {
+    this.#sent(client, command);
+    await client.sendAndLeave(command, leavesAfterMs);
+    const { commandId } = command;
+    this.#recorder.add({ type: 'told', atMs: this.#recorder.now(), commandId, single: true, gone: true });
+  }
+
   /** Two copies at once, on two connections. */
   async sendTwice(clients: readonly [Client, Client], command: Command): Promise<void> {
     this.#sent(clients[0], command);
@@ -63,7 +83,8 @@ export class Desk {
     return command.agent === 'lock' && (this.#versions.get(command.entityId) ?? 0) - version > outcomesKept;
   }
 
-  #sent({ name: client }: Client, { agent, action, commandId, entityId, expectedVersion, data }: Command): void {
+  #sent({ name: client }: Client, command: Command): void {
+    const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
     this.#recorder.add({
       type: 'sent',
       atMs: this.#recorder.now(),
@@ -73,6 +94,7 @@ export class Desk {
       commandId,
       entityId,
       ...(expectedVersion === undefined ? {} : { expectedVersion }),
+      ...(lease === undefined ? {} : { lease }),
       data,
     });
   }

@@ -7,9 +7,9 @@ export const cutConnections: Fault = {
   lane: 'links',
   drawDurationMs: () => 0,
   async apply(mesh, random) {
-    const { links, target } = drawLinks(mesh, random);
+    const { links, ...hit } = drawLinks(mesh, random);
     for (const link of links) link.cut();
     await Promise.resolve();
-    return { target };
+    return hit;
   },
 };

@@ -7,12 +7,13 @@ export const delayLinks: Fault = {
   lane: 'links',
   drawDurationMs: shortOrLong([500, 3_000], [3_000, 8_000]),
   async apply(mesh, random) {
-    const { links, target } = drawLinks(mesh, random);
+    const { links, ...hit } = drawLinks(mesh, random);
     const [toServerDelayMs, toClientDelayMs] = [random.pick([0, 20, 150, 700]), random.pick([5, 50, 400])];
     const undo = links.map((link) => link.disturb({ toServerDelayMs, toClientDelayMs }));
     await Promise.resolve();
     return {
-      target: `${target}, by ${toServerDelayMs} ms there and ${toClientDelayMs} ms back`,
+      ...hit,
+      target: `${hit.target}, by ${toServerDelayMs} ms there and ${toClientDelayMs} ms back`,
       heal: async () => {
         for (const each of undo) each();
         await Promise.resolve();

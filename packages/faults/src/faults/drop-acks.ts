@@ -10,12 +10,13 @@ export const dropAcks: Fault = {
   lane: 'links',
   drawDurationMs: shortOrLong([100, 1_500], [2_000, 6_000]),
   async apply(mesh, random) {
-    const { links, target } = drawLinks(mesh, random);
+    const { links, ...hit } = drawLinks(mesh, random);
     const share = random.pick([0.1, 0.5, 1]);
     const drops = (subject: string): boolean => subject.startsWith('_INBOX') && random.chance(share);
     const undo = links.map((link) => link.disturb({ drops }));
     return {
-      target: `${share * 100} % on ${target}`,
+      ...hit,
+      target: `${share * 100} % on ${hit.target}`,
       heal: async () => {
         for (const each of undo) each();
         await Promise.resolve();

@@ -25,6 +25,8 @@ export interface Fault {
 export interface Injected {
   /** For people: what was hit. */
   readonly target: string;
+  /** Clients whose own ways to the servers it is about; numbers from 0. */
+  readonly clients?: readonly number[];
   /** Missing where nothing has to be healed. */
   readonly heal?: () => Promise<void>;
 }

@@ -3,6 +3,7 @@ import type { AgentReplica } from '../mesh/agent-replica.ts';
 import { AGENTS, type TestedMesh } from '../mesh/tested-mesh.ts';
 import type { Link } from '../proxy/link.ts';
 import type { Random } from '../random.ts';
+import type { Injected } from './fault.ts';
 
 /** A server: mostly the one that leads a stream, for that hurts most. */
 export async function drawServer(mesh: TestedMesh, random: Random): Promise<{ server: NatsServer; target: string }> {
@@ -28,17 +29,22 @@ export function drawAgents(mesh: TestedMesh, random: Random): { agents: readonly
 }
 
 /** The links of some agents, of some clients, or of both. */
-export function drawLinks(mesh: TestedMesh, random: Random): { links: readonly Link[]; target: string } {
+export function drawLinks(mesh: TestedMesh, random: Random): Pick<Injected, 'clients' | 'target'> & { links: Link[] } {
   const agents = random.some(mesh.agents);
   const clients = random.some(mesh.clientLinks);
   const ofAgents = agents.flatMap((agent) => agent.links);
   const names = agents.map((agent) => agent.name).join();
+  const numbers = clients.map((links) => mesh.clientLinks.indexOf(links));
   switch (random.pick(['agents', 'agents', 'clients', 'both'] as const)) {
     case 'agents':
       return { links: ofAgents, target: `links of ${names}` };
     case 'clients':
-      return { links: clients.flat(), target: `links of ${clients.length} clients` };
+      return { links: clients.flat(), clients: numbers, target: `links of ${clients.length} clients` };
     case 'both':
-      return { links: [...ofAgents, ...clients.flat()], target: `links of ${names} and of ${clients.length} clients` };
+      return {
+        links: [...ofAgents, ...clients.flat()],
+        clients: numbers,
+        target: `links of ${names} and of ${clients.length} clients`,
+      };
   }
 }

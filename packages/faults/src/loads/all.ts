@@ -1,5 +1,7 @@
+import { breaking } from './breaking.ts';
 import { copies } from './copies.ts';
 import { guardedUpdates } from './guarded-updates.ts';
+import { guardedWrites } from './guarded-writes.ts';
 import { lives } from './lives.ts';
 import type { Load } from './load.ts';
 import { locks } from './locks.ts';
@@ -8,6 +10,7 @@ import { refusals } from './refusals.ts';
 import { reservations } from './reservations.ts';
 import { sameIdRetries } from './same-id-retries.ts';
 import { unguardedUpdates } from './unguarded-updates.ts';
+import { waiting } from './waiting.ts';
 
 /** Every load there is; a further one is a file and a line here. */
 export const LOADS: readonly Load[] = [
@@ -18,6 +21,9 @@ export const LOADS: readonly Load[] = [
   refusals,
   lives,
   locks,
+  waiting,
+  breaking,
+  guardedWrites,
   copies,
   sameIdRetries,
 ];

@@ -9,7 +9,7 @@ const shownEntries = 30;
 /** The report for people. */
 export function reportText(report: Report): string {
   const { commands, unavailability } = report;
-  const { unknown } = commands;
+  const { refusals, unknown, waiters } = commands;
   return [
     `${report.replicas === 1 ? 'one server' : `${report.replicas} servers`}, ${report.agents} replicas of each agent, ` +
       `${report.seconds} s of load, seed ${report.seed}`,
@@ -17,6 +17,11 @@ export function reportText(report: Report): string {
     `commands  ${commands.sent} sent, ${commands.answered} answers (${commands.answeredPerSecond}/s), ` +
       `${commands.committed} committed (${commands.committedPerSecond}/s), ${commands.single} sent once and answered, ` +
       `unknown: ${unknown['timeout'] ?? 0} timeouts, ${unknown['unavailable'] ?? 0} unavailable`,
+    `waiters   ${waiters.sent} sent, ${waiters.granted} granted, ${waiters.refused} refused, ${waiters.left} left, ` +
+      `${waiters.unanswered} without an answer`,
+    `refusals  ${Object.entries(refusals)
+      .map(([code, count]) => `${code} ${count}`)
+      .join(', ')}`,
     `logs      ${commands.logged} commits, ${commands.expired} of them by the server; ${commands.heard} events heard`,
     ...report.witness.map(
       ({ agent, lastSequence, copied, missed, restarts }) =>

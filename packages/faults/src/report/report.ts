@@ -40,6 +40,10 @@ export interface CommandReport {
   readonly unknown: Readonly<Record<string, number>>;
   /** By agent and action, by outcome. */
   readonly outcomes: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** By their codes. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Commands that might wait for a lock, by what came of them. */
+  readonly waiters: Tally['waiters'];
   readonly logged: number;
   readonly heard: number;
   /** Leases that the server ended. */
@@ -73,7 +77,7 @@ export interface Findings extends Pick<Report, Carried> {
 
 export function toReport(findings: Findings): Report {
   const { command, seed, replicas, agents, loadMs, tally, happened, availability } = findings;
-  const { sent, answered, committed, single, unknown, outcomes, logged, heard, expired } = tally;
+  const { sent, answered, committed, single, unknown, outcomes, refusals, waiters, logged, heard, expired } = tally;
   const seconds = Math.round(loadMs / 100) / 10;
   const perSecond = (count: number): number => Math.round((count * 1000) / Math.max(1, loadMs));
   const names = [...new Set(happened.map(({ name }) => name))].toSorted();
@@ -92,6 +96,8 @@ export function toReport(findings: Findings): Report {
       single,
       unknown,
       outcomes,
+      refusals,
+      waiters,
       logged,
       heard,
       expired,

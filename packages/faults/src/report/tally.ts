@@ -1,4 +1,4 @@
-import type { Entry } from '../history.ts';
+import type { Entry, Told } from '../history.ts';
 import type { Listener } from '../recorder.ts';
 
 type Counts = Record<string, number>;
@@ -17,12 +17,21 @@ export class Tally implements Listener {
   logged = 0;
   heard = 0;
   expired = 0;
+  /** Refusals by their codes. */
+  readonly refusals: Counts = {};
+  /** Commands that may wait: sent, answered, those of clients that left, and so on. */
+  readonly waiters = { sent: 0, granted: 0, refused: 0, left: 0, unanswered: 0 };
+  readonly #waiting = new Set<string>();
 
   entry(entry: Entry): void {
     switch (entry.type) {
       case 'sent': {
         this.sent++;
         // Forgotten again below: commands under way are few.
+        if (Number(entry.data['wait_ms'] ?? 0) > 0) {
+          if (!this.#waiting.has(entry.commandId)) this.waiters.sent++;
+          this.#waiting.add(entry.commandId);
+        }
         this.#actions.set(entry.commandId, `${entry.agent}.${entry.action}`);
         break;
       }
@@ -32,7 +41,10 @@ export class Tally implements Listener {
         const counts = (this.outcomes[action] ??= {});
         const kind = entry.answer?.kind ?? 'unknown';
         counts[kind] = (counts[kind] ?? 0) + 1;
+        if (this.#waiting.delete(entry.commandId)) this.#waited(entry);
         if (entry.answer === undefined) break;
+        const code = entry.answer.payload['code'];
+        if (typeof code === 'string') this.refusals[code] = (this.refusals[code] ?? 0) + 1;
         this.answered++;
         if (entry.single) this.single++;
         if (kind === 'committed') this.committed++;
@@ -47,7 +59,16 @@ export class Tally implements Listener {
         this.heard++;
         break;
       }
+      case 'disturbed':
+        break;
     }
+  }
+
+  #waited({ answer, gone }: Told): void {
+    if (gone === true) this.waiters.left++;
+    else if (answer === undefined) this.waiters.unanswered++;
+    else if (answer.kind === 'denied' || answer.kind === 'rejected') this.waiters.refused++;
+    else this.waiters.granted++;
   }
 
   unknownOutcome(kind: 'unavailable' | 'timeout'): void {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LANES } from '../faults/fault.ts';
+import { LANES, type Lane } from '../faults/fault.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Random } from '../random.ts';
 import type { Planned } from './draw-schedule.ts';
@@ -21,6 +21,8 @@ export interface CarryOutOptions {
   readonly signal: AbortSignal;
   readonly onInjected: (planned: Planned, target: string) => void;
   readonly onHealed: (happened: Happened) => void;
+  /** The fault is over: it was healed, and where it took a server away, the servers work together again. */
+  readonly onOver: (lane: Lane, fromMs: number, clients: readonly number[] | undefined) => void;
   /** Why a fault could not be injected; the next one will be. */
   readonly onSkipped: (planned: Planned, why: string) => void;
 }
@@ -50,8 +52,9 @@ async function carryOutLane(mesh: TestedMesh, lane: readonly Planned[], options:
 }
 
 async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOutOptions): Promise<void> {
-  const { now, signal, onInjected, onHealed, onSkipped } = options;
+  const { now, signal, onInjected, onHealed, onOver, onSkipped } = options;
   const { fault, atMs, durationMs, seed } = planned;
+  const beganAtMs = now();
   let injected;
   try {
     injected = await fault.apply(mesh, new Random(seed));
@@ -59,7 +62,7 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
     onSkipped(planned, (error as Error).message);
     return;
   }
-  const { target, heal } = injected;
+  const { clients, target, heal } = injected;
   const injectedAtMs = now();
   onInjected(planned, target);
   if (heal !== undefined) {
@@ -69,6 +72,7 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
   const healedAtMs = heal === undefined ? injectedAtMs : now();
   onHealed({ name: fault.name, target, plannedAtMs: atMs, injectedAtMs, healedAtMs });
   if (fault.lane === 'servers') await mesh.servers.ready(readyWithinMs);
+  onOver(fault.lane, beganAtMs, clients);
 }
 
 async function sleepUntil(atMs: number, now: () => number, signal: AbortSignal): Promise<void> {

@@ -23,6 +23,7 @@ test.each([
       const runtime = scenario(agent).at(NOON);
       let state: JsonObject | null = null;
       let version = 0;
+      let notes = '';
       let now = NOON;
       for (let i = 0; i < 40; i++) {
         const wish = anyWish(random, random.pick(['ann', 'bob']), 1);
@@ -30,11 +31,11 @@ test.each([
         const sent: Sent = { type: 'sent', atMs: i, client: 'ann', commandId: `c${i}`, ...wish };
         const ms = random.int(0, 900);
         now += ms;
-        const ruled = ruling(agent, state, version, sent, now);
+        const ruled = ruling(agent, { state, version, notes }, sent, now);
         runtime.after(ms).when(sent.action, sent.data, { commandId: sent.commandId });
         if (ruled.kind === 'commit') {
           state = ruled.state;
-          version++;
+          ({ notes, version } = ruled);
           const expiresAt = ruled.event === 'acquired' ? Date.parse(String(state?.['expires_at'])) : undefined;
           const { data, event } = ruled;
           runtime.thenCommits({

@@ -137,11 +137,15 @@ function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?:
  */
 export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
   if (newest.version < expired.version) return expired;
-  const { lease, ...rest } = newest;
   const { sequence } = expired;
-  if (lease?.version !== expired.version) return { ...newest, sequence };
-  const { state } = rest;
-  return { ...rest, sequence, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
+  if (newest.lease?.version !== expired.version) return { ...newest, sequence };
+  return { ...endLease(agent, newest), sequence };
+}
+
+/** An entity whose lease has ended. */
+export function endLease(agent: AnyAgent, { lease: _ended, ...entity }: Entity): Entity {
+  const { state } = entity;
+  return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
 }
 
 /** Whether one commit of an entity came after another. */

@@ -1,6 +1,15 @@
 import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import { afterExpiry, entityOf, isNewer, NO_ENTITY, type Entity, type LogMessage } from '../core/entity.ts';
+import {
+  afterExpiry,
+  endLease,
+  entityOf,
+  isNewer,
+  NO_ENTITY,
+  type Entity,
+  type LogMessage,
+  type StandingLease,
+} from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
@@ -10,6 +19,8 @@ import { utf8 } from './utf8.ts';
 export type ReadResult<T> = { kind: 'read'; value: T } | { kind: 'unavailable'; why: string };
 
 const EMPTY = new Uint8Array();
+/** A lease that ends within so many milliseconds may have ended: by so much the server's time is not known. */
+const CLOCK_ERROR_MS = 2_000;
 
 /**
  * Reads an agent's log.
@@ -22,10 +33,18 @@ export class EntityReader {
   readonly #requester: RequestPort;
   readonly #stream: string;
   readonly #replicated: boolean;
+  readonly #serverNow: () => number;
   /** Events under which an ordinary commit can stand. */
   readonly #commitEvents: readonly string[];
 
-  constructor(agent: AnyAgent, requester: RequestPort, replicas: number) {
+  /** @param serverNow milliseconds since the epoch, by the server's clock; without it every lease may have ended */
+  constructor(
+    agent: AnyAgent,
+    requester: RequestPort,
+    replicas: number,
+    serverNow: () => number = () => Number.POSITIVE_INFINITY,
+  ) {
+    this.#serverNow = serverNow;
     this.#agent = agent;
     this.#requester = requester;
     this.#stream = entityStream(agent.name);
@@ -53,9 +72,10 @@ export class EntityReader {
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
     const message = logMessage(this.#agent, last.value);
     const entity = entityOf(this.#agent, message);
-    return message.expiredEvent === undefined
-      ? { kind: 'read', value: entity }
-      : this.#afterExpiry(entityId, entity, authoritative);
+    if (message.expiredEvent !== undefined) return this.#afterExpiry(entityId, entity);
+    const { keptLease } = message;
+    const mayHaveEnded = keptLease !== undefined && keptLease.endsAt - CLOCK_ERROR_MS <= this.#serverNow();
+    return mayHaveEnded ? this.#afterAside(entityId, entity, keptLease) : { kind: 'read', value: entity };
   }
 
   /** The newest message of an entity; undefined if it never had one. */
@@ -81,12 +101,26 @@ export class EntityReader {
   }
 
   /**
-   * The server writes an expiry without a compare-and-set, so it can land behind a commit that ended the lease in the same
-   * milliseconds, and it knows nothing of commits that left the lease as it was.
+   * A replicated stream can take in what left a lease alone behind the end of that lease, for its leader does not hold a
+   * commit against an expiry that is not stored yet: it says that the lease stands, and the log has ended it.
    */
-  async #afterExpiry(entityId: string, expired: Entity, authoritative: boolean): Promise<ReadResult<Entity>> {
+  async #afterAside(entityId: string, entity: Entity, kept: StandingLease): Promise<ReadResult<Entity>> {
+    const { name, lease } = this.#agent;
+    if (lease === undefined) return { kind: 'read', value: entity };
+    const read = await this.#last(entitySubject(name, entityId, lease.expiryEvent), true);
+    if (read.kind === 'unavailable') return read;
+    const ended = read.value === undefined ? undefined : logMessage(this.#agent, read.value).body.entity_version;
+    return { kind: 'read', value: ended === kept.version ? endLease(this.#agent, entity) : entity };
+  }
+
+  /**
+   * The server writes an expiry without a compare-and-set, so it can land behind a commit that ended the lease in the same
+   * milliseconds, and it knows nothing of commits that left the lease as it was. They are asked of the leader: a follower may
+   * not have them yet, and the expiry's sequence would let a decision without them commit.
+   */
+  async #afterExpiry(entityId: string, expired: Entity): Promise<ReadResult<Entity>> {
     const reads = await Promise.all(
-      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), authoritative)),
+      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), true)),
     );
     let newest = NO_ENTITY;
     for (const read of reads) {

@@ -6,7 +6,7 @@ import type { LockState } from '@meshforge/protocol';
 import type { Told } from '../../history.ts';
 import { lockOf } from '../agents.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf, type Entity, type Message } from '../records.ts';
+import { nameOf, repeatsVersion, type Entity, type Message } from '../records.ts';
 
 interface Course {
   /** What holders were told, by version. */
@@ -44,8 +44,8 @@ export const acknowledgedLeases: Invariant = {
     return {
       onLogged(message) {
         const { entity, entry } = message;
-        const { agent, byServer, state, version } = entry;
-        if (byServer || lockOf(agent, state)?.fencing_token !== version) return;
+        const { agent, state, version } = entry;
+        if (repeatsVersion(entry) || lockOf(agent, state)?.fencing_token !== version) return;
         const course = courseOf(entity);
         course.grants.set(version, message);
         judge(course, version, version);
@@ -53,8 +53,9 @@ export const acknowledgedLeases: Invariant = {
       },
 
       onTold(told, { entity, sent }) {
-        const { kind, payload } = told.answer ?? {};
+        const { event = '', kind, payload } = told.answer ?? {};
         if (kind !== 'committed' && kind !== 'replayed') return;
+        if (!entity.agent.leaseEvents.has(event.slice(event.lastIndexOf('.') + 1))) return;
         const lock = lockOf(sent.agent, payload?.['state']);
         if (lock === undefined || lock.owner_id === null) return;
         const version = Number(payload?.['entity_version']);

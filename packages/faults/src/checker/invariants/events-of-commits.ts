@@ -28,7 +28,7 @@ export const eventsOfCommits: Invariant = {
       onHeard(heard) {
         const { agent, sequence } = heard;
         if (sequence === undefined) {
-          if (isSignal(heard)) return;
+          if (isSignal(heard) || isNotice(heard)) return;
           breach(`an event ${heard.event} of ${agent} names no sequence: no commit is behind it`, [heard]);
           return;
         }
@@ -66,6 +66,11 @@ export const eventsOfCommits: Invariant = {
 /** Whether an agent says it itself, of a command that changed nothing. */
 export function isSignal(heard: Heard): boolean {
   return (SIGNAL_EVENTS as readonly string[]).includes(eventName(heard));
+}
+
+/** Whether an agent says it beside its commits. */
+export function isNotice({ agent, event }: Heard): boolean {
+  return agent === 'lock' && event.slice(event.lastIndexOf('.') + 1) === 'lost';
 }
 
 /** Last token, whether or not the whole subject is given. */

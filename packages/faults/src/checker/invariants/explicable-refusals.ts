@@ -6,10 +6,11 @@
  * that anybody had been told of when the command was sent, and before the first commit that was sent after the answer.
  */
 import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
-import type { Answer, Told } from '../../history.ts';
+import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
-import { ruling } from '../ruling.ts';
+import { waitMsOf } from '../queue.ts';
+import { NOTHING, ruling, type Ruling } from '../ruling.ts';
 import { sameJson } from '../same-json.ts';
 
 /** By how much an agent may err about the server's clock. */
@@ -24,10 +25,11 @@ interface Open {
   next: number;
 }
 
-/** Words of the runtime itself, about the command or the moment and not about the entity. */
-const NOT_OF_THE_ENTITY: ReadonlySet<unknown> = new Set(
-  REJECTION_CODES.filter((code) => code !== 'not_found' && code !== 'already_exists'),
-);
+/** About the command, the moment or its lease, and not about the entity. That a wait was cancelled is told of the queue. */
+const NOT_OF_THE_ENTITY: ReadonlySet<unknown> = new Set([
+  ...REJECTION_CODES.filter((code) => code !== 'not_found' && code !== 'already_exists'),
+  'cancelled',
+]);
 
 export const explicableRefusals: Invariant = {
   name: 'explicable-refusals',
@@ -114,21 +116,37 @@ function isHidden(message: Message, from: number, { kind, payload }: Answer): bo
 /** @param at the message that made the state; undefined: before the first @param next the message that ended it */
 function explains({ answer, command }: Open, at: Message | undefined, next: Message | undefined): boolean {
   const { sent, entity } = command;
-  const state = at?.state ?? null;
-  const version = at?.version ?? 0;
+  const entityAt = at ?? NOTHING;
+  const { notes, state, version } = entityAt;
   const { payload } = answer;
   if (answer.kind === 'conflict') return payload['current_version'] === (state === null ? 0 : version);
   const { agent } = entity;
   const from = at?.timeMs ?? 0;
   const until = (next?.timeMs ?? Number.POSITIVE_INFINITY) + CLOCK_ERROR_MS;
-  return [from, ...agent.turningPoints(state).filter((ms) => ms <= until)].some((now) => {
-    const ruled = ruling(agent.agent, state, version, sent, now);
-    if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
-    if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
-    return Object.entries(ruled.details ?? {}).every(
-      ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
-    );
+  return [from, ...agent.turningPoints(state, notes).filter((ms) => ms <= until)].some((now) => {
+    const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
+    if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
+    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, withoutPlace(sent), now));
   });
+}
+
+/** Of one that has waited it is asked whether its place still stands. */
+function withoutPlace(sent: Sent): Sent {
+  const { wait_ms: _waitMs, ...data } = sent.data;
+  return { ...sent, action: 'grant', data: { ...data, until: 0 } };
+}
+
+function isSaid(payload: JsonObject, ruled: Ruling): boolean {
+  if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
+  if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
+  return Object.entries(ruled.details ?? {}).every(
+    ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
+  );
+}
+
+/** Whoever would wait and finds no place is refused by the rule that gives them out. */
+function queueing(sent: Sent, now: number): Sent {
+  return { ...sent, action: 'queue', data: { owner_id: sent.data['owner_id'], since: now, until: now + 1 } };
 }
 
 /** How long one has to wait is different at every moment. */

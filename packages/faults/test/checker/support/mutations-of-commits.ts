@@ -130,7 +130,7 @@ export const commitMutations: readonly Mutation[] = [
     name: 'a commit is by a command that nobody sent',
     invariant: 'I2',
     spoil(view, pick) {
-      const entry = pick(view.logged.filter(({ byServer }) => !byServer));
+      const entry = pick(view.asked);
       if (entry === undefined) return undefined;
       return { entries: view.withoutCommand(entry.commandId), culprits: [entry] };
     },
@@ -180,7 +180,7 @@ export const commitMutations: readonly Mutation[] = [
     name: 'a command commits twice',
     invariant: 'I5',
     spoil(view, pick) {
-      const entry = pick(view.logged.filter(({ byServer }) => !byServer));
+      const entry = pick(view.asked);
       const last = view.logged.findLast(({ agent }) => agent === entry?.agent);
       if (entry === undefined || last === undefined) return undefined;
       const version = (view.messagesOf(entry).at(-1)?.version ?? 0) + 1;
@@ -206,7 +206,7 @@ export const commitMutations: readonly Mutation[] = [
     invariant: 'I5',
     spoil(view, pick) {
       const told = pick(view.answered.filter(({ answer }) => answer.kind === 'committed'));
-      const last = view.entries.findLast((entry) => entry.type !== 'logged');
+      const last = view.entries.findLast((entry) => 'atMs' in entry);
       if (told === undefined || last === undefined) return undefined;
       const sent: Sent = { ...view.sentOf(told.commandId), atMs: last.atMs + 1 };
       const answer = { kind: 'rejected' as const, event: 'evt.inventory.rejected', payload: { code: 'not_found' } };

@@ -156,7 +156,7 @@ export const leaseMutations: readonly Mutation[] = [
     invariant: 'I1',
     spoil(view, pick) {
       const told = pick(rolledUp(view));
-      const last = view.entries.findLast((entry) => entry.type !== 'logged');
+      const last = view.entries.findLast((entry) => 'atMs' in entry);
       if (told === undefined || last === undefined) return undefined;
       const other = { ...view.sentOf(told.commandId), atMs: last.atMs + 1, commandId: 'other' };
       const same = { ...told, atMs: last.atMs + 2, commandId: 'other' };

@@ -21,7 +21,7 @@ export const orderMutations: readonly Mutation[] = [
       const answer = view.toldOf(before.commandId);
       const late: Entry[] = answer === undefined ? [sent] : [sent, { ...answer, atMs: told.atMs + 0.002 }];
       const rest = view.entries.filter(
-        (entry) => entry.type === 'logged' || entry.type === 'heard' || entry.commandId !== before.commandId,
+        (entry) => (entry.type !== 'sent' && entry.type !== 'told') || entry.commandId !== before.commandId,
       );
       const entries = rest.toSpliced(rest.indexOf(told) + 1, 0, ...late);
       return { entries, culprits: [sent, before] };
@@ -86,7 +86,10 @@ function held(view: View): Answered[] {
   return view.answered.filter(({ answer, commandId }) => {
     const messages = view.messagesOf(view.sentOf(commandId));
     const highest = Math.max(...messages.map(({ version }) => version));
-    return answer.payload['code'] === 'held' && messages.filter(({ byServer }) => !byServer).length === highest;
+    return (
+      answer.payload['code'] === 'held' &&
+      messages.filter(({ aside, byServer }) => !byServer && aside === undefined).length === highest
+    );
   });
 }
 

@@ -3,6 +3,7 @@ import { commitMutations } from './mutations-of-commits.ts';
 import { eventMutations } from './mutations-of-events.ts';
 import { leaseMutations } from './mutations-of-leases.ts';
 import { orderMutations } from './mutations-of-order.ts';
+import { waitingMutations } from './mutations-of-waiting.ts';
 import type { View } from './view.ts';
 
 /** A way to spoil a correct history. */
@@ -25,4 +26,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...eventMutations,
   ...leaseMutations,
   ...orderMutations,
+  ...waitingMutations,
 ];

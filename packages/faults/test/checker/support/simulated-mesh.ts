@@ -5,11 +5,15 @@
  */
 import { eventSubject, type JsonObject } from '@meshforge/protocol';
 import { CHECKED_AGENTS } from '../../../src/checker/agents.ts';
+import { waitMsOf } from '../../../src/checker/queue.ts';
 import { ruling } from '../../../src/checker/ruling.ts';
-import type { Answer, Entry, Heard, Logged, Sent } from '../../../src/history.ts';
+import type { Answer, Entry, Logged, Sent } from '../../../src/history.ts';
 import { anyWish } from './commands.ts';
 import { Random } from '../../../src/random.ts';
-import { SimulatedLog } from './simulated-log.ts';
+import { highestIn, SimulatedLog } from './simulated-log.ts';
+import { SimulatedEvents } from './simulated-events.ts';
+import { SimulatedWitness } from './simulated-witness.ts';
+import { SimulatedWaitingRoom } from './waiting-room.ts';
 
 export interface Size {
   commands: number;
@@ -30,12 +34,6 @@ interface Task {
   done: boolean;
 }
 
-interface Witness {
-  log: SimulatedLog;
-  at: number;
-  delivered: Logged[];
-}
-
 export function simulate(seed: number, size: Size): Entry[] {
   return new SimulatedMesh(seed, size).run();
 }
@@ -45,32 +43,45 @@ class SimulatedMesh {
   readonly #size: Size;
   readonly #entries: Entry[] = [];
   readonly #logs = new Map(CHECKED_AGENTS.map((agent) => [agent.token, new SimulatedLog(agent)]));
-  readonly #witnesses: Witness[];
+  readonly #witnesses: SimulatedWitness[];
   /** Deeds under way; any of them may be next. */
   readonly #underWay: (() => void)[] = [];
   readonly #idle: string[];
   /** By agent and entity: the version that anybody was told of last. */
   readonly #seen = new Map<string, number>();
+  readonly #events: SimulatedEvents;
+  readonly #room: SimulatedWaitingRoom;
+  /** Of the resource that writers name: it grows now and then. */
+  #token = 1;
   #now = 0;
   #commands = 0;
 
   constructor(seed: number, size: Size) {
     this.#random = new Random(seed);
     this.#size = size;
-    this.#witnesses = [...this.#logs.values()].map((log) => ({ log, at: 0, delivered: [] }));
+    this.#witnesses = [...this.#logs.values()].map(
+      (log) => new SimulatedWitness(log, this.#random, (entry) => this.#entries.push(entry)),
+    );
+    this.#events = new SimulatedEvents(this.#random, this.#underWay, (heard) => {
+      this.#entries.push({ ...heard, atMs: this.#now });
+    });
+    this.#room = new SimulatedWaitingRoom(this.#logs.get('lock') as SimulatedLog, (entry) =>
+      this.#events.announce(entry),
+    );
     this.#idle = Array.from({ length: size.clients }, (_, index) => `client-${index + 1}`);
   }
 
   run(): Entry[] {
-    while (this.#commands < this.#size.commands || this.#underWay.length > 0) {
+    while (this.#commands < this.#size.commands || this.#underWay.length > 0 || !this.#room.isEmpty) {
       this.#now += this.#random.chance(0.05) ? this.#random.int(100, 900) : this.#random.next() * 40;
       if (this.#random.chance(0.02)) this.#goToTheEndOfALease();
       this.#endLeases();
-      this.#witness();
+      this.#room.serve(this.#serverNow, () => this.#random.chance(0.5));
+      for (const witness of this.#witnesses) witness.look();
       if (this.#commands < this.#size.commands && this.#idle.length > 0 && this.#random.chance(0.5)) this.#send();
       else this.#act();
     }
-    for (const witness of this.#witnesses) while (this.#deliver(witness));
+    for (const witness of this.#witnesses) witness.finish();
     return this.#entries;
   }
 
@@ -86,7 +97,7 @@ class SimulatedMesh {
 
   #send(): void {
     const client = this.#idle.splice(this.#random.int(0, this.#idle.length - 1), 1)[0] as string;
-    const wish = anyWish(this.#random, client, this.#size.entities);
+    const wish = anyWish(this.#random, client, this.#size.entities, this.#room.first);
     const sent: Sent = {
       type: 'sent',
       atMs: this.#now,
@@ -94,6 +105,7 @@ class SimulatedMesh {
       commandId: `c${++this.#commands}`,
       ...wish,
       ...this.#guard(wish.agent, wish.entityId),
+      ...this.#lease(wish.agent),
     };
     this.#entries.push(sent);
     const task: Task = { sent, client, copies: 0, done: false };
@@ -104,6 +116,14 @@ class SimulatedMesh {
     if (this.#random.chance(0.5)) return {};
     const seen = this.#seen.get(`${agent} ${entityId}`) ?? 0;
     return { expectedVersion: this.#random.chance(0.8) ? seen : Math.max(0, seen + this.#random.int(-1, 1)) };
+  }
+
+  /** Some hold a lease, some did. */
+  #lease(agent: string): Pick<Sent, 'lease'> {
+    if (agent !== 'inventory' || !this.#random.chance(0.4)) return {};
+    if (this.#random.chance(0.2)) this.#token++;
+    const token = Math.max(1, this.#token - this.#random.pick([0, 0, 0, 1, 2]));
+    return { lease: { resource: this.#random.pick(['dock', 'dock', 'gate']), fencing_token: token } };
   }
 
   #sendCopy(task: Task): void {
@@ -137,6 +157,12 @@ class SimulatedMesh {
       return;
     }
     const entity = log.entity(sent.entityId);
+    if (sent.agent === 'lock' && this.#room.has(sent)) return;
+    const { action, entityId, lease } = sent;
+    if (lease !== undefined && lease.fencing_token < highestIn(entity.fences, lease.resource)) {
+      this.#refuse(task, 'rejected', { entity_id: entityId, action, code: 'stale_token', reason: 'it is over' });
+      return;
+    }
     const current = entity.state === null ? 0 : entity.version;
     if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) {
       this.#refuse(task, 'conflict', {
@@ -149,9 +175,13 @@ class SimulatedMesh {
       return;
     }
     const { agent } = log.agent;
-    const ruled = ruling(agent, entity.state, entity.version, sent, this.#serverNow);
+    const ruled = ruling(agent, entity, sent, this.#serverNow);
     if (ruled.kind === 'malformed') throw new Error(`${sent.action} ${JSON.stringify(sent.data)}: ${ruled.reason}`);
     if (ruled.kind === 'refusal') {
+      if (ruled.code === 'held' && waitMsOf(sent) > 0) {
+        this.#wait(task);
+        return;
+      }
       const { code, reason = 'it is so', details } = ruled;
       const isDenial = agent.denied !== undefined && ruled.reason !== undefined;
       const payload = { entity_id: sent.entityId, ...(isDenial ? details : { action: sent.action }), code, reason };
@@ -163,24 +193,46 @@ class SimulatedMesh {
       this.#underWay.push(() => this.#decide(task));
       return;
     }
-    const entry = log.commit({ entityId: sent.entityId, commandId: sent.commandId, timeMs: this.#serverNow }, ruled);
-    this.#announce(entry);
+    const entry = log.commit({ entityId, commandId: sent.commandId, timeMs: this.#serverNow, lease }, ruled);
+    this.#events.announce(entry);
+    if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
     // An expiry that was on its way when its lease was released.
     if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
-      this.#now = Math.max(this.#now, entity.lease.endsAtMs - SERVER_START_MS);
-      this.#announce(log.expire(entity.lease.entry, this.#serverNow));
+      this.#sleepUntil(entity.lease.endsAtMs - SERVER_START_MS);
+      this.#events.announce(log.expire(entity.lease.entry, this.#serverNow));
     }
     this.#reply(task, success('committed', entry));
   }
 
+  #wait(task: Task): void {
+    const { sent } = task;
+    const answer = (told: Answer): void => {
+      if (task.done) return;
+      if (!this.#random.chance(0.1)) this.#tell(task, told);
+      // It is lost, which has a cause.
+      else this.#entries.push({ type: 'disturbed', fromMs: this.#now, untilMs: this.#now, lane: 'servers' });
+    };
+    const isAdmitted = this.#room.admit(
+      {
+        sent,
+        until: this.#serverNow + waitMsOf(sent),
+        committed: (entry) => {
+          if (task.done) this.#room.withdraw(task, entry.state?.['fencing_token'], this.#serverNow);
+          answer(success('committed', entry));
+        },
+        refused: (payload) => {
+          this.#events.signal('denied', sent, payload);
+          answer({ kind: 'denied', event: eventSubject(sent.agent, 'denied'), payload });
+        },
+      },
+      this.#serverNow,
+    );
+    if (!isAdmitted) this.#underWay.push(() => this.#decide(task));
+  }
+
   #refuse(task: Task, kind: 'conflict' | 'rejected' | 'denied', payload: JsonObject): void {
-    const { agent, commandId } = task.sent;
-    this.#underWay.push(() => {
-      const times = this.#random.pick([0, 1, 1, 2]);
-      const heard: Omit<Heard, 'atMs'> = { type: 'heard', agent, event: kind, commandId, payload };
-      for (let i = 0; i < times; i++) this.#entries.push({ ...heard, atMs: this.#now });
-    });
-    this.#reply(task, { kind, event: eventSubject(agent, kind), payload });
+    this.#events.signal(kind, task.sent, payload);
+    this.#reply(task, { kind, event: eventSubject(task.sent.agent, kind), payload });
   }
 
   #reply(task: Task, answer: Answer): void {
@@ -210,36 +262,17 @@ class SimulatedMesh {
     this.#sendCopy({ ...task, done: false, copies: task.copies });
   }
 
-  #announce(entry: Logged): void {
-    const { agent, entityId, version, state, data, commandId, sequence } = entry;
-    const payload: JsonObject = {
-      entity_id: entityId,
-      entity_version: version,
-      state,
-      ...(data === undefined ? {} : { data }),
-    };
-    for (let subscriber = 0; subscriber < 2; subscriber++) {
-      const times = this.#random.pick([0, 1, 1, 1, 1, 2]);
-      for (let i = 0; i < times; i++) {
-        this.#underWay.push(() => {
-          this.#entries.push({
-            type: 'heard',
-            atMs: this.#now,
-            agent,
-            event: this.#random.chance(0.5) ? entry.event : eventSubject(agent, entry.event),
-            commandId,
-            payload,
-            sequence,
-          });
-        });
-      }
-    }
-  }
-
   #goToTheEndOfALease(): void {
     const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
     const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
-    if (ends.length > 0) this.#now = Math.max(this.#now, this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
+    if (ends.length > 0) this.#sleepUntil(this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
+  }
+
+  /** Whoever waits is answered late, for agents were away. */
+  #sleepUntil(atMs: number): void {
+    const fromMs = this.#now;
+    this.#now = Math.max(fromMs, atMs);
+    this.#entries.push({ type: 'disturbed', fromMs, untilMs: this.#now, lane: 'agents' });
   }
 
   #endLeases(): void {
@@ -247,29 +280,10 @@ class SimulatedMesh {
       for (const { lease } of log.entities.values()) {
         if (lease === undefined || this.#serverNow < lease.endsAtMs || this.#random.chance(0.3)) continue;
         const expiry = log.expire(lease.entry, this.#serverNow);
-        this.#announce(expiry);
-        if (this.#random.chance(0.05)) this.#announce(log.expire(lease.entry, this.#serverNow));
+        this.#events.announce(expiry);
+        if (this.#random.chance(0.05)) this.#events.announce(log.expire(lease.entry, this.#serverNow));
       }
     }
-  }
-
-  #witness(): void {
-    for (const witness of this.#witnesses) {
-      if (this.#random.chance(0.02)) {
-        // It connects again, and is given the last ones once more.
-        for (const entry of witness.delivered.slice(-this.#random.int(1, 5))) this.#entries.push({ ...entry });
-      }
-      if (this.#random.chance(0.4)) while (this.#random.chance(0.8) && this.#deliver(witness));
-    }
-  }
-
-  #deliver(witness: Witness): boolean {
-    const entry = witness.log.after(witness.at);
-    if (entry === undefined) return false;
-    witness.at = entry.sequence;
-    witness.delivered.push(entry);
-    this.#entries.push(entry);
-    return true;
   }
 }
 

@@ -25,7 +25,15 @@ export class View {
   }
 
   commits(agent: string): Logged[] {
-    return this.logged.filter((entry) => entry.agent === agent && !entry.byServer);
+    return this.logged.filter((entry) => entry.agent === agent && !entry.byServer && entry.aside === undefined);
+  }
+
+  /** Commits that clients asked for. */
+  get asked(): Logged[] {
+    const ids = new Set(this.sent.map(({ commandId }) => commandId));
+    return this.logged.filter(
+      ({ aside, byServer, commandId }) => !byServer && aside === undefined && ids.has(commandId),
+    );
   }
 
   /** Messages of the same entity, in log order. */
@@ -68,6 +76,7 @@ export class View {
     return this.entries.filter(
       (entry) =>
         entry.type === 'logged' ||
+        entry.type === 'disturbed' ||
         entry.commandId !== commandId ||
         (entry.type === 'heard' && entry.sequence !== undefined),
     );
