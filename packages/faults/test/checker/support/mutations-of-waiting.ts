@@ -27,17 +27,6 @@ export const waitingMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'a change of the queue revives a lease that has ended',
-    invariant: 'I1',
-    spoil(view, pick) {
-      const free = asides(view).filter(
-        (one) => one.state?.['owner_id'] === null && before(view, one)?.aside !== undefined,
-      );
-      const next = free.filter((one) => isNext(view, one));
-      return changed(view, pick(next), (entry) => ({ ...entry, state: { ...entry.state, owner_id: 'somebody' } }));
-    },
-  },
-  {
     name: 'a change of the queue forgets the lease that stands',
     invariant: 'I1',
     spoil(view, pick) {
