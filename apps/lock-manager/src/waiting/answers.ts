@@ -19,19 +19,26 @@ export class Answers {
     return this.#host.held.of(entityId).find((command) => command.commandId === commandId);
   }
 
-  /** Answers a command and forgets it. A grant that nobody is there to take is taken back. */
+  /**
+   * Answers a command and forgets it. A commit is answered by whoever made it; of any other answer the replicas agree who
+   * gives it. A grant that nobody is there to take is taken back.
+   */
   async conclude(command: HeldCommand, outcome: StoreOutcome): Promise<void> {
     const host = this.#host;
-    // Whoever has committed it will answer in a moment, if they live.
-    if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping);
+    if (outcome.kind !== 'committed') {
+      // Whoever has committed it will answer in a moment, if they live.
+      if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping);
+      const claimed = this.current(command) === undefined ? undefined : await host.held.claim(command);
+      if (claimed !== undefined) host.answer(claimed, outcome).catch(host.onFault);
+      return;
+    }
     const current = this.current(command);
     if (current === undefined) return;
     const taken = host.answer(current, outcome);
-    const dropped = host.held.drop(current);
     const grant = takenNow(outcome);
     // Nobody waits for it: an inbox that somebody listens to says nothing.
     if (grant !== undefined) taken.then((isTaken) => this.#takeBackUnless(isTaken, command, grant)).catch(host.onFault);
-    await dropped;
+    await host.held.drop(current);
   }
 
   async #takeBackUnless(

@@ -110,8 +110,8 @@ export class WaitingRoom implements Companion {
     const { held } = this.#host;
     const earlier = held.of(command.entityId).filter((other) => ownerOf(other) === ownerOf(command));
     // The same command again is a retry: its wait ends when it would have ended.
-    const until = earlier.find(({ commandId }) => commandId === command.commandId)?.until ?? command.until;
-    const kept = { ...command, until };
+    const first = earlier.find(({ commandId }) => commandId === command.commandId);
+    const kept = { ...command, until: first?.until ?? command.until };
     if (!(await this.#keep(kept))) {
       const why = 'the wait could not be stored: send it again in a second';
       await this.#host.answer(kept, refused(kept, 'unavailable', why));
@@ -150,8 +150,7 @@ export class WaitingRoom implements Companion {
     const host = this.#host;
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { since, until } = command;
-      if (this.#answers.current(command) === undefined) return true;
-      if (tries > 1 && this.#isStopping) return false;
+      if (this.#answers.current(command) === undefined || (tries > 1 && this.#isStopping)) return false;
       if (until <= host.serverNow()) {
         await this.#end(command);
         return false;
@@ -253,28 +252,33 @@ export class WaitingRoom implements Companion {
     if (isHeld(lock) && Date.parse(lock.expires_at) + LOST_MS > now) return;
     const [first] = readQueue(entity.notes, now);
     if (first === undefined) return;
-    const command = this.#waiter(entityId, first.key) ?? (await this.#missing(entityId, first.key));
+    const { key, until } = first;
+    const command = this.#waiter(entityId, key, until) ?? (await this.#missing(entityId, key, until));
     if (command === undefined) {
-      const { key, until } = first;
-      const { replica } = host;
-      await host.execute(internally(replica, { entityId, headers: [], commandId: '' }, 'leave', { key, until }));
-    } else if (command.until !== first.until) {
-      // A later command of the same owner, which is about to take over the place.
-      await this.#settle(command);
-    } else {
-      const outcome = await host.execute(grantOf(command));
-      // To see whether somebody else answers must not hold up the next.
-      if (isAnswer(outcome)) this.#do(() => this.#answers.conclude(command, outcome));
+      // It has been answered. Another command of its owner takes over the place, or it is nobody's.
+      const other = this.#waiter(entityId, key);
+      const [action, data, cause] =
+        other === undefined || other.until <= now
+          ? (['leave', { key, until }, { entityId, headers: [], commandId: '' }] as const)
+          : (['queue', { owner_id: ownerOf(other), since: other.since, until: other.until }, other] as const);
+      await host.execute(internally(host.replica, cause, action, data));
+      return;
     }
+    const outcome = await host.execute(grantOf(command));
+    // To see whether somebody else answers must not hold up the next.
+    if (isAnswer(outcome)) this.#do(() => this.#answers.conclude(command, outcome));
   }
 
-  #waiter(entityId: string, key: string): HeldCommand | undefined {
-    return this.#host.held.of(entityId).findLast((command) => keyOf(ownerOf(command)) === key);
+  /** The latest command of an owner, or that whose wait ends then. */
+  #waiter(entityId: string, key: string, until?: number): HeldCommand | undefined {
+    const isMeant = (command: HeldCommand): boolean =>
+      keyOf(ownerOf(command)) === key && (until === undefined || command.until === until);
+    return this.#host.held.of(entityId).findLast(isMeant);
   }
 
   /** News of a command can be late; what the server has counts. */
-  async #missing(entityId: string, key: string): Promise<HeldCommand | undefined> {
+  async #missing(entityId: string, key: string, until?: number): Promise<HeldCommand | undefined> {
     await this.#host.held.refresh(entityId);
-    return this.#waiter(entityId, key);
+    return this.#waiter(entityId, key, until);
   }
 }

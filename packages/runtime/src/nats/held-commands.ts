@@ -16,6 +16,10 @@ const TOMBSTONE_S = 1;
 /** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
 const DROP_TRIES = 10;
 const DROP_PAUSE_MS = 1_000;
+/** Looks at a command that changes again and again: by retries of whoever sent it. */
+const CLAIM_TRIES = 10;
+/** Dropped commands that are remembered, so that old news of one does not bring it back. */
+const MAX_DROPPED = 10_000;
 const NOTHING = new Uint8Array();
 
 /**
@@ -30,6 +34,8 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #serverNow: () => number;
   /** By entity, then by command; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
+  /** Begin of the wait, by command. */
+  readonly #dropped = new Map<string, number>();
   #size = 0;
   #subscription: Subscription | undefined;
 
@@ -87,13 +93,39 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   async replace(command: HeldCommand): Promise<boolean> {
-    const request = utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) }));
-    const stored = await this.#ask(request);
-    if (stored === undefined || (stored.data ?? '') === '') {
-      this.#forget(command.entityId, command.commandId);
-      return false;
+    const last = await this.#last(command);
+    return last !== undefined && (await this.#store(command, expecting(last.sequence)));
+  }
+
+  async claim(command: HeldCommand): Promise<HeldCommand | undefined> {
+    try {
+      for (let tries = 1; tries <= CLAIM_TRIES; tries++) {
+        const last = await this.#last(command);
+        if (last === undefined) return undefined;
+        const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`], ...expecting(last.sequence)]);
+        const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
+        if (ack.kind === 'stored') {
+          this.#remember(last.command);
+          return last.command;
+        }
+        // Another replica was first, or a retry has come.
+        if (ack.kind !== 'lost_race') break;
+      }
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error;
     }
-    return await this.#store(command, [['Nats-Expected-Last-Subject-Sequence', String(stored.seq)]]);
+    const current = this.#mirror.get(command.entityId)?.get(command.commandId) ?? command;
+    void this.drop(current);
+    return current;
+  }
+
+  /** The command as the server holds it; undefined, and forgotten, where it does not any more. @throws NoAnswerError */
+  async #last(command: HeldCommand): Promise<{ command: HeldCommand; sequence: number } | undefined> {
+    const stored = await this.#ask(utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) })));
+    const held = stored === undefined ? undefined : readHeld(Buffer.from(stored.data ?? '', 'base64'));
+    if (stored !== undefined && held !== undefined) return { command: held, sequence: stored.seq };
+    this.#forget(command.entityId, command.commandId);
+    return undefined;
   }
 
   async #store(command: HeldCommand, expectation: [string, string][]): Promise<boolean> {
@@ -108,7 +140,7 @@ export class StoredHeldCommands implements HeldCommands {
 
   async drop(command: HeldCommand): Promise<void> {
     const { commandId, entityId, reply } = command;
-    this.#forget(entityId, commandId);
+    this.#remember(command);
     const headers = rawHeaders([
       ['Nats-TTL', `${TOMBSTONE_S}s`],
       [HEADERS.answered, reply],
@@ -119,6 +151,13 @@ export class StoredHeldCommands implements HeldCommands {
       if (kind === 'stored' || this.of(entityId).some((held) => held.commandId === commandId)) return;
       await this.#clock.sleep(DROP_PAUSE_MS);
     }
+  }
+
+  #remember({ commandId, entityId, since }: HeldCommand): void {
+    this.#forget(entityId, commandId);
+    this.#dropped.delete(commandId);
+    this.#dropped.set(commandId, since);
+    if (this.#dropped.size > MAX_DROPPED) this.#dropped.delete(this.#dropped.keys().next().value ?? '');
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
@@ -140,6 +179,7 @@ export class StoredHeldCommands implements HeldCommands {
     }
     const command = readHeld(data);
     if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
+    if (this.#dropped.get(command.commandId) === command.since) return undefined;
     this.#set(command);
     return command;
   }
@@ -185,6 +225,10 @@ export class StoredHeldCommands implements HeldCommands {
     if (error?.err_code === MESSAGE_NOT_FOUND) return undefined;
     throw new NoAnswerError(stream, error?.description ?? 'no message and no error');
   }
+}
+
+function expecting(sequence: number): [string, string][] {
+  return [['Nats-Expected-Last-Subject-Sequence', String(sequence)]];
 }
 
 const Held = z.object({
