@@ -35,18 +35,20 @@ async function loseSchedule(nats: Connection, resource: string): Promise<void> {
   expect(answer.json()).toMatchObject({ success: true, purged: 1 });
 }
 
-/** A log that says "leased until then", and no schedule: nobody waits, so only the sweep can find it. */
+/** A log that says "leased until then", and a schedule that is due in a day: nobody waits, so only the sweep can find it. */
 async function craftLost(nats: Connection, resource: string, endsAt: number): Promise<void> {
   const [acquired_at, expires_at] = [new Date(endsAt - 1_000), new Date(endsAt)].map((time) => time.toISOString());
   const state = { owner_id: 'holder', fencing_token: 1, acquired_at, expires_at };
+  const inADay = new Date(endsAt + 86_400_000).toISOString();
+  const target = entitySubject(LOCKS, resource, 'expired');
   for (const [event, headers] of [
-    ['acquired', {}],
+    ['acquired', { 'Nats-Schedule': `@at ${inADay}`, 'Nats-Schedule-Target': target }],
     ['left', { [HEADERS.aside]: 'forgotten', [HEADERS.lease]: `acquired 1 ${endsAt}` }],
   ] as const) {
     const lines = newHeaders();
     for (const [name, value] of Object.entries(headers)) lines.set(name, value);
     const body = encode({ entity_id: resource, entity_version: 1, state, data: { waiters: 0 } });
-    const answer = await nats.request(entitySubject(LOCKS, resource, event), body, { headers: lines, timeout: 5_000 });
+    const answer = await nats.request(entitySubject(LOCKS, resource, event), body, { headers: lines, timeout: 10_000 });
     expect(answer.json()).toHaveProperty('seq');
   }
 }

@@ -22,20 +22,28 @@ export class Answers {
     return this.#host.held.find(entityId, commandId);
   }
 
-  /** Answers a command and forgets it. A grant that nobody is there to take is taken back. */
+  /**
+   * Answers a command and forgets it. A commit is answered by whoever made it; of any other answer the replicas agree who
+   * gives it. A grant that nobody is there to take is taken back.
+   */
   async conclude(command: HeldCommand, outcome: StoreOutcome): Promise<void> {
     const host = this.#host;
-    // Whoever has committed it will answer in a moment, if they live.
-    if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping);
+    if (outcome.kind !== 'committed') {
+      // Whoever has committed it will answer in a moment, if they live.
+      if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping);
+      const claimed = this.current(command) === undefined ? undefined : await host.held.claim(command);
+      this.#onAnswered(command);
+      if (claimed !== undefined) host.answer(claimed, outcome).catch((error: unknown) => host.onFault(error));
+      return;
+    }
     const current = this.current(command);
     if (current === undefined) return;
     const taken = host.answer(current, outcome);
-    const dropped = host.held.drop(current);
     this.#onAnswered(current);
     const grant = takenNow(outcome);
     // Not waited for: an inbox that somebody listens to says nothing.
     if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
-    await dropped;
+    await host.held.drop(current);
   }
 
   async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {

@@ -170,8 +170,7 @@ export class WaitingRoom implements Companion {
     const host = this.#host;
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { since, until } = command;
-      if (this.#answers.current(command) === undefined) return true;
-      if (tries > 1 && this.#isStopping) return false;
+      if (this.#answers.current(command) === undefined || (tries > 1 && this.#isStopping)) return false;
       if (until <= host.serverNow()) {
         await this.#end(command);
         return false;
@@ -263,10 +262,9 @@ export class WaitingRoom implements Companion {
     if (isHeld(lock) && Date.parse(lock.expires_at) + LOST_MS > now) return;
     const [first] = readQueue(entity.notes, now);
     if (first === undefined) return;
-    const command = this.#waiter(entityId, first.key) ?? (await this.#missing(entityId, first.key));
+    const { key, until } = first;
+    const command = this.#waiter(entityId, key, until) ?? (await this.#missing(entityId, key, until));
     if (command === undefined) return await this.#clear(entityId, first);
-    // A later command of the same owner, which is about to take over the place.
-    if (command.until !== first.until) return void (await this.#settle(command));
     const outcome = await host.execute(grantOf(command));
     if (!isAnswer(outcome)) return;
     // To see whether somebody else answers must not hold up the next, nor must one that is not granted, such as one of long ago
@@ -275,18 +273,29 @@ export class WaitingRoom implements Companion {
     if (outcome.kind !== 'committed') await this.#clear(entityId, first);
   }
 
+  /** Whose place it is has been answered. Another command of the owner takes it over, or it is nobody's. */
   async #clear(entityId: string, { key, until }: Place): Promise<void> {
-    const nobody = { entityId, headers: [], commandId: '' };
-    await this.#host.execute(internally(this.#host.replica, nobody, 'leave', { key, until }));
+    const host = this.#host;
+    const other = host.held
+      .of(entityId)
+      .findLast((held) => ownerKeyOf(held) === key && held.until !== until && held.until > host.serverNow());
+    const [action, data, cause] =
+      other === undefined
+        ? (['leave', { key, until }, { entityId, headers: [], commandId: '' }] as const)
+        : (['queue', { owner_id: ownerOf(other), since: other.since, until: other.until }, other] as const);
+    await host.execute(internally(host.replica, cause, action, data));
   }
 
-  #waiter(entityId: string, key: string): HeldCommand | undefined {
-    return this.#host.held.of(entityId).findLast((command) => ownerKeyOf(command) === key);
+  /** The latest command of an owner, or that whose wait ends then. */
+  #waiter(entityId: string, key: string, until?: number): HeldCommand | undefined {
+    return this.#host.held
+      .of(entityId)
+      .findLast((command) => ownerKeyOf(command) === key && (until === undefined || command.until === until));
   }
 
   /** News of a command can be late; what the server has counts. */
-  async #missing(entityId: string, key: string): Promise<HeldCommand | undefined> {
+  async #missing(entityId: string, key: string, until?: number): Promise<HeldCommand | undefined> {
     await this.#host.held.refresh(entityId);
-    return this.#waiter(entityId, key);
+    return this.#waiter(entityId, key, until);
   }
 }

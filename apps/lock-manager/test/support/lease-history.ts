@@ -142,7 +142,8 @@ class LockHistory {
     }
     if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))
       wrong(`${owner} did not wait`);
-    // Who is taken out without a name was first, and nobody has a command of theirs.
-    this.#queue = this.#queue.filter((waiting, i) => (owner === '' ? i > 0 : waiting.owner !== owner));
+    // Who is taken out without a name was first of those whose wait goes on, and nobody has a command of theirs.
+    const nameless = this.#queue.find((waiting) => waiting.until > time);
+    this.#queue = this.#queue.filter((waiting) => (owner === '' ? waiting !== nameless : waiting.owner !== owner));
   }
 }

@@ -33,6 +33,8 @@ export interface Waiter {
   isGone(): boolean;
   /** Sends the same command once more, for an answer at the same inbox. */
   again(): void;
+  /** How often it was sent. */
+  sends(): number;
 }
 
 let sent = 0;
@@ -79,7 +81,11 @@ export function startWaiting(
   const data = { owner_id: owner, ttl_ms: ttl, wait_ms: waitMs, take_up_ms: takeUp };
   const body = encode({ entity_id: resource, expected_version: expectedVersion, data });
   const sentAt = performance.now();
-  const send = (): void => connection.publish(commandSubject(LOCKS, 'acquire'), body, { headers: lines, reply: inbox });
+  let sends = 0;
+  const send = (): void => {
+    sends++;
+    connection.publish(commandSubject(LOCKS, 'acquire'), body, { headers: lines, reply: inbox });
+  };
   send();
   return {
     owner,
@@ -90,6 +96,7 @@ export function startWaiting(
     vanish: () => subscription.unsubscribe(),
     isGone: () => subscription.isClosed(),
     again: send,
+    sends: () => sends,
   };
 }
 

@@ -64,6 +64,11 @@ export interface HeldCommands {
   put(command: HeldCommand): Promise<boolean>;
   /** Stores a command instead of the one that is held, if it still is. False: it is not, or that could not be done. */
   replace(command: HeldCommand): Promise<boolean>;
+  /**
+   * Forgets a command, for one replica alone to answer it: the command as it is held now, for whoever comes first. Undefined:
+   * another replica has answered it. While the server does not answer, everybody is told to be first.
+   */
+  claim(command: HeldCommand): Promise<HeldCommand | undefined>;
   /** Forgets one that has been answered; here at once. Resolves when the server has, or has not answered for too long. */
   drop(command: HeldCommand): Promise<void>;
 }

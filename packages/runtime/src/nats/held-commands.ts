@@ -16,6 +16,10 @@ const TOMBSTONE_S = 1;
 /** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
 const DROP_TRIES = 10;
 const DROP_PAUSE_MS = 1_000;
+/** Looks at a command that changes again and again: by retries of whoever sent it. */
+const CLAIM_TRIES = 10;
+/** Dropped commands that are remembered, so that old news of one does not bring it back. */
+const MAX_DROPPED = 10_000;
 const NOTHING = new Uint8Array();
 
 /**
@@ -30,6 +34,8 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #serverNow: () => number;
   /** By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
+  /** Begin of the wait, by command. */
+  readonly #dropped = new Map<string, number>();
   #size = 0;
   #subscription: Subscription | undefined;
 
@@ -91,43 +97,75 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   async replace(command: HeldCommand): Promise<boolean> {
-    const { commandId, entityId } = command;
-    const key = digestOf(commandId);
-    const subject = heldSubject(this.#agent, entityId, key);
-    const stored = await this.#ask(utf8(JSON.stringify({ last_by_subj: subject })));
-    if (stored === undefined || (stored.data ?? '') === '') {
-      this.#forget(entityId, key);
-      return false;
+    const last = await this.#last(command);
+    return last !== undefined && (await this.#store(command, expecting(last.sequence)));
+  }
+
+  async claim(command: HeldCommand): Promise<HeldCommand | undefined> {
+    try {
+      for (let tries = 1; tries <= CLAIM_TRIES; tries++) {
+        const last = await this.#last(command);
+        if (last === undefined) return undefined;
+        const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`], ...expecting(last.sequence)]);
+        const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
+        if (ack.kind === 'stored') {
+          this.#remember(last.command);
+          return last.command;
+        }
+        // Another replica was first, or a retry has come.
+        if (ack.kind !== 'lost_race') break;
+      }
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error;
     }
-    return await this.#store(command, [['Nats-Expected-Last-Subject-Sequence', String(stored.seq)]]);
+    const current = this.find(command.entityId, command.commandId) ?? command;
+    void this.drop(current);
+    return current;
+  }
+
+  /** The command as the server holds it; undefined, and forgotten, where it does not any more. @throws NoAnswerError */
+  async #last(command: HeldCommand): Promise<{ command: HeldCommand; sequence: number } | undefined> {
+    const stored = await this.#ask(utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) })));
+    const held = stored === undefined ? undefined : readHeld(Buffer.from(stored.data ?? '', 'base64'));
+    if (stored !== undefined && held !== undefined) return { command: held, sequence: stored.seq };
+    this.#forget(command.entityId, digestOf(command.commandId));
+    return undefined;
   }
 
   async #store(command: HeldCommand, expectation: [string, string][]): Promise<boolean> {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const headers = rawHeaders([['Nats-TTL', `${seconds}s`], ...expectation]);
     const body = utf8(JSON.stringify(command));
-    const key = digestOf(command.commandId);
-    const subject = heldSubject(this.#agent, command.entityId, key);
-    const ack = readPublishAck(await this.#requester.request(subject, body, headers));
+    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
     if (ack.kind !== 'stored') return false;
-    this.#set(command, key);
+    this.#set(command, digestOf(command.commandId));
     return true;
   }
 
-  async drop({ commandId, entityId, reply }: HeldCommand): Promise<void> {
-    const key = digestOf(commandId);
-    const subject = heldSubject(this.#agent, entityId, key);
-    this.#forget(entityId, key);
+  async drop(command: HeldCommand): Promise<void> {
+    const { commandId, entityId, reply } = command;
+    this.#remember(command);
     const headers = rawHeaders([
       ['Nats-TTL', `${TOMBSTONE_S}s`],
       [HEADERS.answered, reply],
     ]);
     for (let tries = 1; tries <= DROP_TRIES; tries++) {
-      const { kind } = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
+      const { kind } = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
       // A retry of the command that has come meanwhile is stored by now.
       if (kind === 'stored' || this.find(entityId, commandId) !== undefined) return;
       await this.#clock.sleep(DROP_PAUSE_MS);
     }
+  }
+
+  #remember({ commandId, entityId, since }: HeldCommand): void {
+    this.#forget(entityId, digestOf(commandId));
+    this.#dropped.delete(commandId);
+    this.#dropped.set(commandId, since);
+    if (this.#dropped.size > MAX_DROPPED) this.#dropped.delete(this.#dropped.keys().next().value ?? '');
+  }
+
+  #subjectOf({ entityId, commandId }: HeldCommand): string {
+    return heldSubject(this.#agent, entityId, digestOf(commandId));
   }
 
   /** @param answered of a message that says so, the inbox that the command was answered at */
@@ -143,6 +181,7 @@ export class StoredHeldCommands implements HeldCommands {
     }
     const command = readHeld(data);
     if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
+    if (this.#dropped.get(command.commandId) === command.since) return undefined;
     this.#set(command, place.key);
     return command;
   }
@@ -188,6 +227,10 @@ export class StoredHeldCommands implements HeldCommands {
     if (error?.err_code === MESSAGE_NOT_FOUND) return undefined;
     throw new NoAnswerError(stream, error?.description ?? 'no message and no error');
   }
+}
+
+function expecting(sequence: number): [string, string][] {
+  return [['Nats-Expected-Last-Subject-Sequence', String(sequence)]];
 }
 
 const Held = z.object({

@@ -71,8 +71,8 @@ export class AgentProcess {
     await this.exited;
   }
 
-  /** SIGSTOP freezes it with its connections open, SIGCONT thaws it; SIGUSR2 is for modules that it has loaded. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
+  /** SIGSTOP freezes it with its connections open, SIGCONT thaws it; SIGWINCH is for modules that it has loaded. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGWINCH'): void {
     this.#child?.kill(signal);
   }
 

@@ -1,0 +1,86 @@
+import type { StoredHeldCommands } from '../../../../packages/runtime/src/nats/held-commands.ts';
+import type { SimulatedTime } from './simulated-time.ts';
+
+type Options = ConstructorParameters<typeof StoredHeldCommands>[0];
+type Message = Parameters<NonNullable<NonNullable<Parameters<Options['connection']['subscribe']>[1]>['callback']>>[1];
+type Headers = Parameters<Options['requester']['request']>[2];
+type Answer = Awaited<ReturnType<Options['requester']['request']>>;
+
+interface Stored {
+  subject: string;
+  seq: number;
+  data: Uint8Array;
+}
+
+/** The stream of held commands in memory: each listener hears of a message after a while of its own, in order. */
+export class SimulatedHeldStream {
+  readonly #time: SimulatedTime;
+  readonly #listeners: ((message: Message) => void)[] = [];
+  #messages: Stored[] = [];
+  #sequence = 0;
+
+  constructor(time: SimulatedTime) {
+    this.#time = time;
+  }
+
+  get size(): number {
+    return this.#messages.filter(({ data }) => data.length > 0).length;
+  }
+
+  /** What one replica has of it. */
+  portOf(isDead: () => boolean): Pick<Options, 'connection' | 'requester'> {
+    const time = this.#time;
+    let heardAt = 0;
+    const listen: Options['connection']['subscribe'] = (_subject, options) => {
+      this.#listeners.push((message) => {
+        heardAt = Math.max(heardAt, time.now + time.draw(4));
+        void time.sleep(heardAt - time.now).then(() => {
+          if (!isDead()) void options?.callback?.(null, message);
+        });
+      });
+      return { unsubscribe: () => {} } as ReturnType<Options['connection']['subscribe']>;
+    };
+    const request = async (subject: string, data: Uint8Array, headers?: Headers): Promise<Answer> => {
+      const answer = await time.trip(() =>
+        subject.startsWith('$JS.API') ? this.#read(data) : this.#publish(subject, data, headers),
+      );
+      return isDead() ? await new Promise<never>(() => {}) : answer;
+    };
+    return { connection: { subscribe: listen }, requester: { request } };
+  }
+
+  #publish(subject: string, data: Uint8Array, headers: Headers): Answer {
+    const text = new TextDecoder().decode((headers as unknown as { encode(): Uint8Array }).encode());
+    const header = (name: string): string => new RegExp(`^${name}: (.*)\r$`, 'm').exec(text)?.[1] ?? '';
+    const expected = header('Nats-Expected-Last-Subject-Sequence');
+    const last = this.#messages.find((message) => message.subject === subject)?.seq ?? 0;
+    if (expected !== '' && Number(expected) !== last) {
+      return answerOf({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } });
+    }
+    this.#messages = this.#messages.filter((message) => message.subject !== subject);
+    this.#messages.push({ subject, seq: ++this.#sequence, data });
+    const message = { subject, data, headers: { get: header } } as unknown as Message;
+    for (const listener of this.#listeners) listener(message);
+    return answerOf({ seq: this.#sequence });
+  }
+
+  #read(request: Uint8Array): Answer {
+    const wanted = JSON.parse(new TextDecoder().decode(request)) as {
+      seq?: number;
+      next_by_subj?: string;
+      last_by_subj?: string;
+    };
+    const [prefix = ''] = (wanted.next_by_subj ?? wanted.last_by_subj ?? '').split('*');
+    const found = this.#messages.find(({ seq, subject }) => seq >= (wanted.seq ?? 0) && subject.startsWith(prefix));
+    if (found === undefined) {
+      return answerOf({ error: { code: 404, err_code: 10037, description: 'no message found' } });
+    }
+    const { data, seq, subject } = found;
+    return answerOf({ message: { subject, seq, data: Buffer.from(data).toString('base64') } });
+  }
+}
+
+function answerOf(body: unknown): Answer {
+  const data = new TextEncoder().encode(JSON.stringify(body));
+  return { kind: 'answer', message: { data, json: () => body } } as unknown as Answer;
+}
