@@ -1,7 +1,7 @@
 /**
  * The owners who wait for a lock, as they stand in the notes of its entity: so the compare-and-set of the lock decides who
- * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its length>`, first come first: by the
- * server's clock, as each replica knows it, and not by who won a race to the log.
+ * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its length>[.<later begin>]`, first come
+ * first: by the server's clock, as each replica knows it, and not by who won a race to the log.
  */
 import { LOCK_LIMITS } from '@meshforge/protocol';
 import { digestOf } from '@meshforge/runtime';
@@ -12,6 +12,8 @@ export interface Place {
   /** When the wait began and when it ends, in milliseconds since the epoch. */
   since: number;
   until: number;
+  /** When the latest command came for which the owner waits. */
+  asked: number;
 }
 
 export type Queue = readonly Place[];
@@ -24,15 +26,30 @@ export function readQueue(notes: string, now: number): Queue {
   return notes
     .split(' ')
     .map((word) => {
-      const [key = '', begin = '', length = ''] = word.split('.');
+      const [key = '', begin = '', length = '', later = '0'] = word.split('.');
       const since = parseInt(begin, 36);
-      return { key, since, until: since + parseInt(length, 36) };
+      return { key, since, until: since + parseInt(length, 36), asked: since + parseInt(later, 36) };
     })
     .filter(({ until }) => until > now);
 }
 
 export function writeQueue(queue: Queue): string {
-  return queue.map(({ key, since, until }) => `${key}.${since.toString(36)}.${(until - since).toString(36)}`).join(' ');
+  return queue
+    .map(({ key, since, until, asked }) => {
+      const word = `${key}.${since.toString(36)}.${(until - since).toString(36)}`;
+      return asked === since ? word : `${word}.${(asked - since).toString(36)}`;
+    })
+    .join(' ');
+}
+
+/** Whether the owner waits already for a command that is not earlier: an earlier one, late to the log, changes nothing. */
+export function waitsForLater(
+  queue: Queue,
+  ownerId: string,
+  { since, until }: Pick<Place, 'since' | 'until'>,
+): boolean {
+  const place = queue.find(({ key }) => key === keyOf(ownerId));
+  return place !== undefined && (place.asked > since || (place.asked === since && place.until !== until));
 }
 
 /** 1 = next, 0 = does not wait. */
@@ -46,7 +63,7 @@ export function enqueue(queue: Queue, ownerId: string, { since, until }: Pick<Pl
   const key = keyOf(ownerId);
   const before = queue.find((place) => place.key === key);
   const others = queue.filter((place) => place.key !== key);
-  const mine = { key, since: Math.min(since, before?.since ?? since), until };
+  const mine = { key, since: Math.min(since, before?.since ?? since), until, asked: since };
   const at = others.findIndex((place) => place.since > mine.since);
   return at === -1 ? [...others, mine] : [...others.slice(0, at), mine, ...others.slice(at)];
 }

@@ -108,7 +108,9 @@ export class WaitingRoom implements Companion {
   /** Takes a command in. An earlier one of the same owner gives way to it, and leaves it its place. */
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
-    const earlier = held.of(command.entityId).filter((other) => ownerOf(other) === ownerOf(command));
+    const isEarlier = (other: HeldCommand): boolean =>
+      ownerOf(other) === ownerOf(command) && (other.commandId === command.commandId || other.since < command.since);
+    const earlier = held.of(command.entityId).filter(isEarlier);
     // The same command again is a retry: its wait ends when it would have ended.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, until: first?.until ?? command.until };
@@ -161,9 +163,9 @@ export class WaitingRoom implements Companion {
         this.#do(() => this.#endInTime(command));
         return true;
       }
-      // The lock is the owner's own, perhaps by this very command.
-      const isFull = queued.kind === 'denied' && queued.code === 'queue_full';
-      const outcome = queued.kind === 'denied' && !isFull ? await host.execute(command) : queued;
+      // Unless it is refused a place, the lock is the owner's own, perhaps by this very command.
+      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full' && queued.code !== 'cancelled';
+      const outcome = isOwn ? await host.execute(command) : queued;
       if (isAnswer(outcome)) {
         await this.#answers.conclude(command, outcome);
         return true;
@@ -255,13 +257,9 @@ export class WaitingRoom implements Companion {
     const { key, until } = first;
     const command = this.#waiter(entityId, key, until) ?? (await this.#missing(entityId, key, until));
     if (command === undefined) {
-      // It has been answered. Another command of its owner takes over the place, or it is nobody's.
-      const other = this.#waiter(entityId, key);
-      const [action, data, cause] =
-        other === undefined || other.until <= now
-          ? (['leave', { key, until }, { entityId, headers: [], commandId: '' }] as const)
-          : (['queue', { owner_id: ownerOf(other), since: other.since, until: other.until }, other] as const);
-      await host.execute(internally(host.replica, cause, action, data));
+      // It has been answered; if the owner waits for another one, the rounds find that.
+      const cause = { entityId, headers: [], commandId: '' };
+      await host.execute(internally(host.replica, cause, 'leave', { key, until }));
       return;
     }
     const outcome = await host.execute(grantOf(command));
