@@ -18,6 +18,7 @@ import {
   keyOf,
   positionOf,
   readQueue,
+  waitsForLater,
   writeQueue,
   type Place,
   type Queue,
@@ -121,6 +122,10 @@ export function enqueueOwner(
   if (isFull(before) && positionOf(before, owner) === 0) {
     const reason = `${before.length} owners wait for the lock, as many as may: try again later`;
     return denied('queue_full', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
+  }
+  if (waitsForLater(before, owner, { since, until })) {
+    const reason = 'the same owner has asked anew';
+    return denied('cancelled', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
   }
   const after = enqueue(before, owner, { since, until });
   const position = positionOf(after, owner);

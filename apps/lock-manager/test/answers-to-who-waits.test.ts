@@ -7,7 +7,7 @@ import { encode, entitySubject, HEADERS } from '@meshforge/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { headers as newHeaders, sendCommand, type RawReply } from '../../../packages/runtime/test/support/wire.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
-import { writeQueue, keyOf } from '../src/waiting/queue.ts';
+import { enqueue, writeQueue, type Queue } from '../src/waiting/queue.ts';
 import { nameOf, readCells, type Asker, type Cell, type State } from './support/answers.ts';
 import { startMesh, type Mesh } from './support/lock-manager.ts';
 import { acquire, denial, isLease, lease, LOCKS, release, success } from './support/locks.ts';
@@ -63,7 +63,8 @@ async function writeCommit(
 
 const notesOf = (owners: readonly string[]): string => {
   const since = Date.now() - 1_000;
-  return writeQueue(owners.map((owner, index) => ({ key: keyOf(owner), since: since + index, until: since + WAIT })));
+  const places = owners.map((owner, index) => ({ owner, since: since + index, until: since + WAIT }));
+  return writeQueue(places.reduce<Queue>((queue, { owner, ...wait }) => enqueue(queue, owner, wait), []));
 };
 
 /** A lease whose schedule is gone, so that it ends only when `clear` has the server's part done. */

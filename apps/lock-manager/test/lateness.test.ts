@@ -18,10 +18,10 @@ test.each([
   const mesh = endWithTest(await startMesh(3));
   const nats = mesh.connection;
   const announced = await followEvents(nats);
-  let over = false;
+  const end = { isHere: false };
   const load = Array.from({ length: loaders }, async (_, i) => {
     let pairs = 0;
-    for (; !over; pairs++) {
+    for (; !end.isHere; pairs++) {
       lease(await acquire(nats, `load-${i}`, 'ann', { ttl: 60_000 }));
       await release(nats, `load-${i}`, 'ann');
     }
@@ -39,7 +39,7 @@ test.each([
   const expiries = (): ReturnType<typeof announced.changes> =>
     announced.changes().filter(({ event }) => event === 'expired');
   await until('all have ended', () => announced.changes().length >= LEASES && expiries().length === LEASES);
-  over = true;
+  end.isHere = true;
   const pairs = (await Promise.all(load)).reduce((sum, each) => sum + each, 0);
   const late = expiries().map(({ payload, time }) => time - (ends.get(payload.entity_id) ?? Number.NaN));
   late.sort((a, b) => a - b);

@@ -29,6 +29,7 @@ interface Waiting {
   owner: string;
   since: number;
   until: number;
+  asked: number;
 }
 
 test('a queue is the list of those who wait, by when they came', () => {
@@ -48,13 +49,13 @@ test('a queue is the list of those who wait, by when they came', () => {
           const since = Math.min(times.since, before?.since ?? times.since);
           model = model.filter((waiting) => waiting !== before);
           const behind = model.filter((waiting) => waiting.since <= since).length;
-          model.splice(behind, 0, { owner: each.owner, since, until: times.until });
+          model.splice(behind, 0, { owner: each.owner, since, until: times.until, asked: times.since });
         } else if (each.kind === 'go') {
           queue = dequeue(queue, each.owner);
           model = model.filter((waiting) => waiting.owner !== each.owner);
         }
         notes = writeQueue(queue);
-        expect(queue).toEqual(model.map(({ owner: name, since, until }) => ({ key: keyOf(name), since, until })));
+        expect(queue).toEqual(model.map(({ owner: name, ...times }) => ({ key: keyOf(name), ...times })));
         expect(readQueue(notes, 0)).toEqual(queue);
         for (const name of ['ann', 'bob', 'nobody']) {
           expect(positionOf(queue, name)).toBe(model.findIndex((waiting) => waiting.owner === name) + 1);

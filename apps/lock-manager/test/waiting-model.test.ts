@@ -130,7 +130,9 @@ class Run {
       case 'jump':
         managers[step.manager]?.signal('SIGWINCH');
         break;
-      default:
+      case 'pause':
+      case 'kill':
+      case 'restart-server':
         this.#begin(step);
     }
     await Promise.resolve();

@@ -101,7 +101,8 @@ class Run {
         return this.#send('acquire', each.replica, { ...data, ttl_ms: each.ttl });
       case 'break':
         return this.#send('break', each.replica, { reason: 'for the test' });
-      default:
+      case 'cancel':
+      case 'release':
         return this.#send(each.kind, each.replica, data);
     }
   }

@@ -1,9 +1,9 @@
 /**
  * The owners who wait for a lock, as they stand in the notes of its entity: so the compare-and-set of the lock decides who
- * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its length>`, first come first: by the
- * server's clock, as each replica knows it, and not by who won a race to the log.
+ * waits, across all replicas. One word each, `<digest of the owner>.<begin of the wait>.<its length>[.<later begin>]`, first come
+ * first: by the server's clock, as each replica knows it, and not by who won a race to the log.
  */
-import { LOCK_LIMITS } from '@meshforge/protocol';
+import { LIMITS, LOCK_LIMITS } from '@meshforge/protocol';
 import { digestOf } from '@meshforge/runtime';
 
 export interface Place {
@@ -12,6 +12,8 @@ export interface Place {
   /** When the wait began and when it ends, in milliseconds since the epoch. */
   readonly since: number;
   readonly until: number;
+  /** When the latest command came for which the owner waits. */
+  readonly asked: number;
 }
 
 export type Queue = readonly Place[];
@@ -40,9 +42,9 @@ function parse(notes: string): Queue {
   const known = parsed.get(notes);
   if (known !== undefined) return known;
   const queue = notes.split(' ').map((word) => {
-    const [key = '', begin = '', length = ''] = word.split('.');
+    const [key = '', begin = '', length = '', later = '0'] = word.split('.');
     const since = parseInt(begin, 36);
-    const place = { key, since, until: since + parseInt(length, 36) };
+    const place = { key, since, until: since + parseInt(length, 36), asked: since + parseInt(later, 36) };
     words.set(place, word);
     return place;
   });
@@ -61,9 +63,21 @@ function remember(notes: string, queue: Queue): void {
 function wordOf(place: Place): string {
   const known = words.get(place);
   if (known !== undefined) return known;
-  const word = `${place.key}.${place.since.toString(36)}.${(place.until - place.since).toString(36)}`;
+  const { asked, key, since, until } = place;
+  const begun = `${key}.${since.toString(36)}.${(until - since).toString(36)}`;
+  const word = asked === since ? begun : `${begun}.${(asked - since).toString(36)}`;
   words.set(place, word);
   return word;
+}
+
+/** Whether the owner waits already for a command that is not earlier: an earlier one, late to the log, changes nothing. */
+export function waitsForLater(
+  queue: Queue,
+  ownerId: string,
+  { since, until }: Pick<Place, 'since' | 'until'>,
+): boolean {
+  const place = queue.find(({ key }) => key === keyOf(ownerId));
+  return place !== undefined && (place.asked > since || (place.asked === since && place.until !== until));
 }
 
 /** 1 = next, 0 = does not wait. */
@@ -77,7 +91,7 @@ export function enqueue(queue: Queue, ownerId: string, { since, until }: Pick<Pl
   const key = keyOf(ownerId);
   const before = queue.find((place) => place.key === key);
   const others = queue.filter((place) => place.key !== key);
-  const mine = { key, since: Math.min(since, before?.since ?? since), until };
+  const mine = { key, since: Math.min(since, before?.since ?? since), until, asked: since };
   const at = others.findIndex((place) => place.since > mine.since);
   return at === -1 ? [...others, mine] : [...others.slice(0, at), mine, ...others.slice(at)];
 }
@@ -87,6 +101,10 @@ export function dequeue(queue: Queue, ownerId: string): Queue {
   return queue.filter((place) => place.key !== key);
 }
 
+/** The longest place: that of an owner who has asked anew again and again. */
+const PLACE_BYTES = 40;
+
 export function isFull(queue: Queue): boolean {
-  return queue.length >= LOCK_LIMITS.maxWaiters;
+  if (queue.length >= LOCK_LIMITS.maxWaiters) return true;
+  return queue.length * PLACE_BYTES > LIMITS.noteBytes && writeQueue(queue).length + PLACE_BYTES > LIMITS.noteBytes;
 }

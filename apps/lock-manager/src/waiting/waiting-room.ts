@@ -16,6 +16,7 @@ import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity } fr
 import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
+import { Handovers } from './handovers.ts';
 import { grantOf, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue, type Place } from './queue.ts';
 import { Rounds } from './rounds.ts';
@@ -41,8 +42,7 @@ export class WaitingRoom implements Companion {
   /** Commands that are on their way into the queue. */
   readonly #settling = new Set<string>();
   readonly #deadlines: Deadlines;
-  /** Locks that are being handed over; true = once more after that. */
-  readonly #handovers = new Map<string, boolean>();
+  readonly #handovers: Handovers<SeenEntity>;
 
   constructor(host: AgentHost) {
     this.#host = host;
@@ -50,6 +50,7 @@ export class WaitingRoom implements Companion {
       if (command.keeper === host.replica) this.#do(() => this.#end(command));
     });
     this.#answers = new Answers(host, this.#stopping.signal, (command) => this.#deadlines.forget(command));
+    this.#handovers = new Handovers((entityId, entity) => this.#grantNext(entityId, entity));
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
@@ -126,7 +127,9 @@ export class WaitingRoom implements Companion {
   /** Takes a command in. An earlier one of the same owner gives way to it, and leaves it its place. */
   async #admit(command: HeldCommand): Promise<void> {
     const { held } = this.#host;
-    const earlier = held.of(command.entityId).filter((other) => ownerOf(other) === ownerOf(command));
+    const isEarlier = (other: HeldCommand): boolean =>
+      ownerOf(other) === ownerOf(command) && (other.commandId === command.commandId || other.since < command.since);
+    const earlier = held.of(command.entityId).filter(isEarlier);
     // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
@@ -182,9 +185,9 @@ export class WaitingRoom implements Companion {
         this.#deadlines.set(command);
         return true;
       }
-      // The lock is the owner's own, perhaps by this very command.
-      const isFull = queued.kind === 'denied' && queued.code === 'queue_full';
-      const outcome = queued.kind === 'denied' && !isFull ? await host.execute(command) : queued;
+      // Unless it is refused a place, the lock is the owner's own, perhaps by this very command.
+      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full' && queued.code !== 'cancelled';
+      const outcome = isOwn ? await host.execute(command) : queued;
       if (isAnswer(outcome)) {
         await this.#answers.conclude(command, outcome);
         return true;
@@ -233,23 +236,7 @@ export class WaitingRoom implements Companion {
   }
 
   #handOver(entityId: string, entity?: SeenEntity): void {
-    if (this.#handovers.has(entityId)) {
-      this.#handovers.set(entityId, true);
-      return;
-    }
-    this.#handovers.set(entityId, false);
-    this.#do(async () => {
-      let seen = entity;
-      try {
-        do {
-          this.#handovers.set(entityId, false);
-          await this.#grantNext(entityId, seen);
-          seen = undefined;
-        } while (this.#handovers.get(entityId) === true && !this.#isStopping);
-      } finally {
-        this.#handovers.delete(entityId);
-      }
-    });
+    this.#do(() => this.#handovers.run(entityId, entity));
   }
 
   /** Grants a free lock to whoever is first. */
@@ -273,17 +260,10 @@ export class WaitingRoom implements Companion {
     if (outcome.kind !== 'committed') await this.#clear(entityId, first);
   }
 
-  /** Whose place it is has been answered. Another command of the owner takes it over, or it is nobody's. */
+  /** Whose place it is has been answered; if the owner waits for another command, the rounds find that. */
   async #clear(entityId: string, { key, until }: Place): Promise<void> {
-    const host = this.#host;
-    const other = host.held
-      .of(entityId)
-      .findLast((held) => ownerKeyOf(held) === key && held.until !== until && held.until > host.serverNow());
-    const [action, data, cause] =
-      other === undefined
-        ? (['leave', { key, until }, { entityId, headers: [], commandId: '' }] as const)
-        : (['queue', { owner_id: ownerOf(other), since: other.since, until: other.until }, other] as const);
-    await host.execute(internally(host.replica, cause, action, data));
+    const nobody = { entityId, headers: [], commandId: '' };
+    await this.#host.execute(internally(this.#host.replica, nobody, 'leave', { key, until }));
   }
 
   /** The latest command of an owner, or that whose wait ends then. */

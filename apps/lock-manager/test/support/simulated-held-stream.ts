@@ -1,4 +1,4 @@
-import type { StoredHeldCommands } from '../../../../packages/runtime/src/nats/held-commands.ts';
+import type { StoredHeldCommands } from '../../../../packages/runtime/test/support/internals.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 
 type Options = ConstructorParameters<typeof StoredHeldCommands>[0];
@@ -34,9 +34,10 @@ export class SimulatedHeldStream {
     const listen: Options['connection']['subscribe'] = (_subject, options) => {
       this.#listeners.push((message) => {
         heardAt = Math.max(heardAt, time.now + time.draw(4));
-        void time.sleep(heardAt - time.now).then(() => {
+        void (async () => {
+          await time.sleep(heardAt - time.now);
           if (!isDead()) void options?.callback?.(null, message);
-        });
+        })();
       });
       return { unsubscribe: () => {} } as ReturnType<Options['connection']['subscribe']>;
     };

@@ -4,13 +4,13 @@
  */
 import { check, type JsonObject } from '@meshforge/protocol';
 import { digestOf, type AgentHost, type Companion, type StoreOutcome } from '@meshforge/runtime';
-import { decide, type Command } from '../../../../packages/runtime/src/core/decide.ts';
-import { isEnding, NO_ENTITY, type Entity } from '../../../../packages/runtime/src/core/entity.ts';
-import { refusal, success } from '../../../../packages/runtime/src/core/outcome.ts';
-import { findCommit } from '../../../../packages/runtime/src/core/recent.ts';
-import { StoredHeldCommands } from '../../../../packages/runtime/src/nats/held-commands.ts';
-import { prepareAttempt, type Attempt } from '../../../../packages/runtime/src/store/attempt.ts';
-import { Turns } from '../../../../packages/runtime/src/store/turns.ts';
+import { decide, type Command } from '../../../../packages/runtime/test/support/internals.ts';
+import { isEnding, NO_ENTITY, type Entity } from '../../../../packages/runtime/test/support/internals.ts';
+import { refusal, success } from '../../../../packages/runtime/test/support/internals.ts';
+import { findCommit } from '../../../../packages/runtime/test/support/internals.ts';
+import { StoredHeldCommands } from '../../../../packages/runtime/test/support/internals.ts';
+import { prepareAttempt, type Attempt } from '../../../../packages/runtime/test/support/internals.ts';
+import { Turns } from '../../../../packages/runtime/test/support/internals.ts';
 import { lockManager } from '../../src/index.ts';
 import type { LockEvent } from './locks.ts';
 import { SimulatedHeldStream } from './simulated-held-stream.ts';
@@ -112,10 +112,11 @@ export class SimulatedReplica {
       execute: ({ action, ...command }) => this.execute(action, command),
       look: () => this.#live(time.trip(() => locks.entity)),
       answer: (command, outcome) => this.#live(time.trip(() => this.#answer(command.reply, outcome))),
+      notify: () => {},
       onFault: (error) => locks.faults.push(error),
     };
     this.#companion = held.load().then(() => (lockManager.companion as (host: AgentHost) => Companion)(host));
-    this.ready = this.#companion.then(() => {});
+    this.ready = this.#companion.then(() => undefined);
   }
 
   get isDead(): boolean {
@@ -180,7 +181,7 @@ export class SimulatedReplica {
       if (plan.kind === 'defect') throw new Error(plan.payload.reason, { cause: plan.cause });
       if (plan.kind !== 'commit') return refusal(plan.kind, plan.payload);
       const attempt = prepareAttempt(lockManager, entity, command, plan, 1_048_576) as Attempt;
-      if (!plan.keepLease && entity.lease !== undefined && isEnding(entity.lease, time.now)) {
+      if (plan.aside === undefined && entity.lease !== undefined && isEnding(entity.lease, time.now)) {
         await this.#live(time.sleep(POLL_MS));
         continue;
       }

@@ -29,10 +29,10 @@ export interface Waiter {
   /** The first answer. */
   answer: Promise<RawReply>;
   /** Nobody takes answers at its inbox from now on. */
-  vanish(): void;
-  isGone(): boolean;
+  vanish: () => void;
+  isGone: () => boolean;
   /** Sends the same command once more, for an answer at the same inbox. */
-  again(): void;
+  again: () => void;
   /** How often it was sent. */
   sends(): number;
 }

@@ -111,7 +111,7 @@ export class SimulatedWaitingRoom {
   }
 }
 
-export function payloadOf(sent: Sent, { code, details, reason }: Ruling & { kind: 'refusal' }): JsonObject {
+function payloadOf(sent: Sent, { code, details, reason }: Ruling & { kind: 'refusal' }): JsonObject {
   return { entity_id: sent.entityId, ...details, code, reason };
 }
 
