@@ -16,7 +16,7 @@ import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity, StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
-import { grantOf, internally, ownerOf, refused, waitMsOf } from './held-acquire.ts';
+import { grantOf, heldStill, internally, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -122,7 +122,7 @@ export class WaitingRoom implements Companion {
     }
     if (!(await this.#settle(kept))) return;
     // Only now can no earlier one be granted the lock any more.
-    for (const other of earlier) if (other.commandId !== kept.commandId) this.#superseded(other);
+    for (const other of earlier) if (other.commandId !== kept.commandId) this.#cancelUnplaced(other, SUPERSEDED);
   }
 
   async #keep(command: HeldCommand): Promise<boolean> {
@@ -137,7 +137,8 @@ export class WaitingRoom implements Companion {
   async #adopt(command: HeldCommand): Promise<void> {
     if (this.#settling.has(command.commandId)) return;
     const latest = this.#waiter(command.entityId, keyOf(ownerOf(command)));
-    if (latest !== undefined && latest.commandId !== command.commandId) return this.#superseded(command);
+    if (latest !== undefined && latest.commandId !== command.commandId)
+      return this.#cancelUnplaced(command, SUPERSEDED);
     const adopted = { ...command, keeper: this.#host.replica };
     if (await this.#host.held.replace(adopted)) await this.#settle(adopted);
   }
@@ -163,8 +164,13 @@ export class WaitingRoom implements Companion {
         this.#do(() => this.#endInTime(command));
         return true;
       }
+      if (queued.kind === 'denied' && queued.code === 'cancelled') {
+        this.#cancelUnplaced(command, SUPERSEDED);
+        return true;
+      }
       // Unless it is refused a place, the lock is the owner's own, perhaps by this very command.
-      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full' && queued.code !== 'cancelled';
+      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full';
+      if (isOwn && this.#answers.current(command) === undefined) return false;
       const outcome = isOwn ? await host.execute(command) : queued;
       if (isAnswer(outcome)) {
         await this.#answers.conclude(command, outcome);
@@ -194,7 +200,7 @@ export class WaitingRoom implements Companion {
     while (this.#answers.current(command) !== undefined && !this.#isStopping) {
       const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command), until };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : await host.execute(grantOf(command));
+      const outcome = left.kind === 'unavailable' ? left : heldStill(await host.execute(grantOf(command)));
       if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned')
         return await this.#answers.conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
@@ -205,8 +211,12 @@ export class WaitingRoom implements Companion {
   async #cancel(entityId: string, key: string): Promise<void> {
     while (!this.#isStopping) {
       try {
-        const command = this.#waiter(entityId, key) ?? (await this.#missing(entityId, key));
-        if (command !== undefined) await this.#answers.conclude(command, refused(command, 'cancelled', CANCELLED));
+        if (this.#waiter(entityId, key) === undefined) await this.#host.held.refresh(entityId);
+        const commands = this.#host.held.of(entityId).filter((command) => keyOf(ownerOf(command)) === key);
+        const [only] = commands;
+        if (only !== undefined && commands.length === 1) {
+          await this.#answers.conclude(only, refused(only, 'cancelled', CANCELLED));
+        } else for (const command of commands) this.#cancelUnplaced(command, CANCELLED);
         return;
       } catch {
         await this.#host.sleep(RETRY_MS, this.#stopping.signal);
@@ -214,13 +224,17 @@ export class WaitingRoom implements Companion {
     }
   }
 
-  #superseded(command: HeldCommand): void {
+  /** Of several commands of one owner, only one has the place. */
+  #cancelUnplaced(command: HeldCommand, reason: string): void {
     this.#do(async () => {
-      // What it was granted before that, it was granted.
+      // It may be on its way into the queue still: then the log refuses it itself.
+      await this.#host.sleep(OTHERS_MS, this.#stopping.signal);
       const outcome = await this.#host.execute(grantOf(command));
+      // What it was granted before that, it was granted.
       if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
-      else if (outcome.kind === 'denied')
-        await this.#answers.conclude(command, refused(command, 'cancelled', SUPERSEDED));
+      else if (outcome.kind === 'denied' && outcome.code === 'not_waiting') {
+        await this.#answers.conclude(command, refused(command, 'cancelled', reason));
+      }
     });
   }
 
