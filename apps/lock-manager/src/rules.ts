@@ -50,7 +50,7 @@ export function acquire(
 
 /**
  * What a waiter's own command does when its turn has come. Whoever has left the queue by then, or was cancelled, or has asked
- * anew, gets nothing by it: so what such a command is answered stays true.
+ * anew, is not waiting and gets nothing by it: so what such a command is answered stays true.
  */
 export function grant(
   lock: LockState | null,
@@ -61,8 +61,8 @@ export function grant(
   const queue = readQueue(context.notes, context.now);
   const key = keyOf(owner);
   if (queue.some((place) => place.key === key && place.until === until)) return acquire(lock, data, context);
-  if (isHeld(lock)) return heldBy(lock, owner, queue, context.now);
-  return denied('held', owner, null, 'the wait is over', { waiters: queue.length });
+  const reason = isHeld(lock) ? `${quoted(lock.owner_id)} holds the lock` : 'the wait is over';
+  return denied('not_waiting', owner, isHeld(lock) ? lock : null, reason, leftOf(lock, queue, context.now));
 }
 
 export function refresh(
@@ -160,9 +160,16 @@ export function expire(lock: LockState): LockState {
 }
 
 function heldBy(lock: Held, owner: string, queue: Queue, now: number): Denial {
-  const left = Math.max(0, Date.parse(lock.expires_at) - now);
   const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
-  return denied('held', owner, lock, reason, { retryAfterMs: left, waiters: queue.length });
+  return denied('held', owner, lock, reason, leftOf(lock, queue, now));
+}
+
+function leftOf(
+  lock: LockState | null,
+  { length: waiters }: Queue,
+  now: number,
+): { retryAfterMs?: number; waiters: number } {
+  return isHeld(lock) ? { retryAfterMs: Math.max(0, Date.parse(lock.expires_at) - now), waiters } : { waiters };
 }
 
 function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleContext): Result {

@@ -62,6 +62,18 @@ test('queue again keeps the place, with another end of the wait', () => {
   });
 });
 
+test('an earlier command of the owner, late to the log, does not take the place of a later one', () => {
+  const lock = waits(annHolds(), 'bob', { since: NOON + 5, until: UNTIL });
+  waits(lock, 'bob', { since: NOON + 4, until: UNTIL + 4 }).thenRefuses('cancelled', { waiters: 1 });
+  waits(lock, 'bob', { since: NOON + 5, until: UNTIL + 5 }).thenRefuses('cancelled');
+  // The very same one is a retry of the lock manager's own.
+  waits(lock, 'bob', { since: NOON + 5, until: UNTIL }).thenCommits({
+    event: 'queued',
+    state: held(),
+    data: { owner_id: 'bob', position: 1, waiters: 1, until: iso(UNTIL) },
+  });
+});
+
 test('the holder does not wait, nor anybody for a lock that never was', () => {
   waits(annHolds(), 'ann').thenRefuses('held', { current_owner_id: 'ann' });
   scenario(lockManager).when('queue', { owner_id: 'ann', since: NOON, until: UNTIL }).thenRefuses('not_held');
@@ -99,8 +111,8 @@ test('take_up_ms is nothing to one who did not wait', () => {
 
 test('a grant takes a place with the very end of its own wait: not one that has ended, nor that of a later command', () => {
   const lock = waits(annHolds(), 'bob').when('release', { owner_id: 'ann' });
-  lock.when('grant', { owner_id: 'bob', until: UNTIL + 1 }).thenRefuses('held', { waiters: 1 });
-  lock.at(UNTIL).when('grant', { owner_id: 'bob', until: UNTIL }).thenRefuses('held');
+  lock.when('grant', { owner_id: 'bob', until: UNTIL + 1 }).thenRefuses('not_waiting', { waiters: 1 });
+  lock.at(UNTIL).when('grant', { owner_id: 'bob', until: UNTIL }).thenRefuses('not_waiting');
   // Nobody waits any more: now the lock is anybody's.
   lock.when('acquire', { owner_id: 'dee', ttl_ms: 500 }).thenCommits({
     event: 'acquired',
@@ -141,7 +153,7 @@ test('cancel takes one out who waits, and nobody else', () => {
     .thenCommits({ event: 'cancelled', state: held(), data: { owner_id: 'bob', waiters: 1 } });
   lock.when('cancel', { owner_id: 'bob' }).thenRefuses('not_waiting', { waiters: 1 });
   lock.when('release', { owner_id: 'ann' }).when('grant', { owner_id: 'bob', until: UNTIL });
-  lock.thenRefuses('held', { current_owner_id: null, waiters: 1 });
+  lock.thenRefuses('not_waiting', { current_owner_id: null, waiters: 1 });
   scenario(lockManager).when('cancel', { owner_id: 'bob' }).thenRefuses('not_waiting');
 });
 

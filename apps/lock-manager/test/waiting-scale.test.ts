@@ -73,8 +73,8 @@ test('500 waiters are all served, in order, at a constant number of messages per
   expect(many.displaced).toBeLessThan(25);
 });
 
-test('the order of the log is that of the queue, for 300 waiters on each of two locks at once', async () => {
+test('the order of the log is that of the queue, for 150 waiters on each of two locks at once', async () => {
   const announced = await followEvents(nats);
-  await Promise.all([serve('left', 300), serve('right', 300)]);
+  await Promise.all([serve('left', 150), serve('right', 150)]);
   expect(flawsOf(announced.changes())).toEqual([]);
 });

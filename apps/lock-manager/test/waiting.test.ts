@@ -177,7 +177,7 @@ test('whether a cancel or a grant comes first, both are told the same, and nobod
     }
     expect(held.waiters).toBe(0);
   };
-  for (let i = 0; i < 240; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
+  for (let i = 0; i < 120; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
   expect(tally.granted).toBeGreaterThan(0);
   expect(tally.cancelled).toBeGreaterThan(0);
 });
@@ -237,7 +237,7 @@ test('an acquire anew that meets its own grant: each command is answered once, a
     expectAnsweredOnce([early, late]);
     expect((await viewLock(nats, resource)).state.owner_id).toBe('ann');
   };
-  for (let i = 0; i < 192; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
+  for (let i = 0; i < 72; i += 24) await Promise.all(Array.from({ length: 24 }, (_, j) => race(i + j)));
 });
 
 test('the end of a wait that meets a release: granted, or held and then never granted', async () => {
@@ -259,7 +259,7 @@ test('the end of a wait that meets a release: granted, or held and then never gr
       waiters: 0,
     });
   };
-  for (let i = 0; i < 120; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => race(i + j)));
+  for (let i = 0; i < 60; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => race(i + j)));
   expect(Object.keys(tally).sort()).toEqual(['acquired', 'held']);
 });
 

@@ -55,8 +55,8 @@ export class Answers {
   }
 }
 
-/** Whether an outcome of `acquire` is more than "still held". */
+/** Whether an outcome of `acquire` or `grant` is more than "not now". */
 export function isAnswer(outcome: StoreOutcome): boolean {
-  if (outcome.kind === 'denied') return outcome.code !== 'held';
+  if (outcome.kind === 'denied') return outcome.code !== 'held' && outcome.code !== 'not_waiting';
   return outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned' && outcome.kind !== 'held';
 }

@@ -59,6 +59,13 @@ export function refused(
   return { kind: 'denied', event: 'denied', payload: JSON.stringify({ ...denial, code, reason }), code, reason };
 }
 
+/** What is told to one whose wait is over. */
+export function heldStill(outcome: StoreOutcome): StoreOutcome {
+  if (outcome.kind !== 'denied') return outcome;
+  const payload = { ...(JSON.parse(outcome.payload) as JsonObject), code: 'held' };
+  return { ...outcome, code: 'held', payload: JSON.stringify(payload) };
+}
+
 /** The lease that an outcome has just granted; undefined for any other, as for one that extends a lease. */
 export function takenNow(outcome: StoreOutcome): { owner_id: string; fencing_token: number } | undefined {
   if (outcome.kind !== 'committed' || outcome.event !== 'acquired') return undefined;

@@ -17,7 +17,7 @@ import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
 import { Handovers } from './handovers.ts';
-import { grantOf, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
+import { grantOf, heldStill, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { keyOf, readQueue, type Place } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -143,7 +143,7 @@ export class WaitingRoom implements Companion {
     if (first !== undefined) return this.#deadlines.set(kept);
     if (!(await this.#settle(kept))) return;
     // Only now can no earlier one be granted the lock any more.
-    for (const other of earlier) if (other.commandId !== kept.commandId) this.#superseded(other);
+    for (const other of earlier) if (other.commandId !== kept.commandId) this.#cancelUnplaced(other, SUPERSEDED);
   }
 
   async #keep(command: HeldCommand): Promise<boolean> {
@@ -158,7 +158,8 @@ export class WaitingRoom implements Companion {
   async #adopt(command: HeldCommand): Promise<void> {
     if (this.#settling.has(command.commandId)) return;
     const latest = this.#waiter(command.entityId, ownerKeyOf(command));
-    if (latest !== undefined && latest.commandId !== command.commandId) return this.#superseded(command);
+    if (latest !== undefined && latest.commandId !== command.commandId)
+      return this.#cancelUnplaced(command, SUPERSEDED);
     const adopted = { ...command, keeper: this.#host.replica };
     if (await this.#host.held.replace(adopted)) await this.#settle(adopted);
   }
@@ -185,8 +186,13 @@ export class WaitingRoom implements Companion {
         this.#deadlines.set(command);
         return true;
       }
+      if (queued.kind === 'denied' && queued.code === 'cancelled') {
+        this.#cancelUnplaced(command, SUPERSEDED);
+        return true;
+      }
       // Unless it is refused a place, the lock is the owner's own, perhaps by this very command.
-      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full' && queued.code !== 'cancelled';
+      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full';
+      if (isOwn && this.#answers.current(command) === undefined) return false;
       const outcome = isOwn ? await host.execute(command) : queued;
       if (isAnswer(outcome)) {
         await this.#answers.conclude(command, outcome);
@@ -205,7 +211,7 @@ export class WaitingRoom implements Companion {
     while (this.#answers.current(command) !== undefined && !this.#isStopping) {
       const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command), until };
       const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : await host.execute(grantOf(command));
+      const outcome = left.kind === 'unavailable' ? left : heldStill(await host.execute(grantOf(command)));
       if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned')
         return await this.#answers.conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
@@ -216,8 +222,12 @@ export class WaitingRoom implements Companion {
   async #cancel(entityId: string, key: string): Promise<void> {
     while (!this.#isStopping) {
       try {
-        const command = this.#waiter(entityId, key) ?? (await this.#missing(entityId, key));
-        if (command !== undefined) await this.#answers.conclude(command, refused(command, 'cancelled', CANCELLED));
+        if (this.#waiter(entityId, key) === undefined) await this.#host.held.refresh(entityId);
+        const commands = this.#host.held.of(entityId).filter((command) => ownerKeyOf(command) === key);
+        const [only] = commands;
+        if (only !== undefined && commands.length === 1) {
+          await this.#answers.conclude(only, refused(only, 'cancelled', CANCELLED));
+        } else for (const command of commands) this.#cancelUnplaced(command, CANCELLED);
         return;
       } catch {
         await this.#host.sleep(RETRY_MS, this.#stopping.signal);
@@ -225,13 +235,17 @@ export class WaitingRoom implements Companion {
     }
   }
 
-  #superseded(command: HeldCommand): void {
+  /** Of several commands of one owner, only one has the place. */
+  #cancelUnplaced(command: HeldCommand, reason: string): void {
     this.#do(async () => {
-      // What it was granted before that, it was granted.
+      // It may be on its way into the queue still: then the log refuses it itself.
+      await this.#host.sleep(OTHERS_MS, this.#stopping.signal);
       const outcome = await this.#host.execute(grantOf(command));
+      // What it was granted before that, it was granted.
       if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
-      else if (outcome.kind === 'denied')
-        await this.#answers.conclude(command, refused(command, 'cancelled', SUPERSEDED));
+      else if (outcome.kind === 'denied' && outcome.code === 'not_waiting') {
+        await this.#answers.conclude(command, refused(command, 'cancelled', reason));
+      }
     });
   }
 
