@@ -53,7 +53,7 @@ export class WaitingRoom implements Companion {
     const rounds = new Rounds(host, {
       free: (entityId, entity) => this.#handOver(entityId, entity),
       lost: (command) => this.#do(() => this.#adopt(command)),
-      over: (command) => this.#do(() => this.#end(command)),
+      over: (command) => this.#do(() => this.#endOverdue(command)),
     });
     this.#do(() => rounds.run(this.#stopping.signal));
   }
@@ -196,6 +196,12 @@ export class WaitingRoom implements Companion {
     return false;
   }
 
+  /** Nobody has seen to it, or the news was lost that somebody has: what the server has counts. */
+  async #endOverdue(command: HeldCommand): Promise<void> {
+    const adopted = { ...command, keeper: this.#host.replica };
+    if (await this.#host.held.replace(adopted)) await this.#end(adopted);
+  }
+
   /** The wait is over: takes the place away, so that nobody can grant it any more, and answers what is so then. */
   async #end(command: HeldCommand): Promise<void> {
     const host = this.#host;
@@ -225,6 +231,8 @@ export class WaitingRoom implements Companion {
 
   #superseded(command: HeldCommand): void {
     this.#do(async () => {
+      // Another replica may have answered it, and the news not have come.
+      if (!(await this.#host.held.replace(command))) return;
       // What it was granted before that, it was granted.
       const outcome = await this.#host.execute(grantOf(command));
       if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);

@@ -124,8 +124,14 @@ export class StoredHeldCommands implements HeldCommands {
     ]);
     for (let tries = 1; tries <= DROP_TRIES; tries++) {
       const { kind } = readPublishAck(await this.#requester.request(subject, NOTHING, headers));
+      const held = this.find(entityId, commandId);
       // A retry of the command that has come meanwhile is stored by now.
-      if (kind === 'stored' || this.find(entityId, commandId) !== undefined) return;
+      if (held !== undefined && held.reply !== reply) return;
+      if (kind === 'stored') {
+        // A read may have found it once more before.
+        this.#forget(entityId, key);
+        return;
+      }
       await this.#clock.sleep(DROP_PAUSE_MS);
     }
   }
