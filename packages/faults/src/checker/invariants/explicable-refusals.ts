@@ -123,7 +123,10 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   const { agent } = entity;
   const from = at?.timeMs ?? 0;
   const until = (next?.timeMs ?? Number.POSITIVE_INFINITY) + CLOCK_ERROR_MS;
-  return [from, ...agent.turningPoints(state, notes).filter((ms) => ms <= until)].some((now) => {
+  const points = agent.turningPoints(state, notes).filter((ms) => ms <= until);
+  // An agent's clock that is behind has not come so far.
+  const before = points.filter((ms) => ms <= from && ms > from - CLOCK_ERROR_MS).map((ms) => ms - 1);
+  return [from, ...before, ...points].some((now) => {
     const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
     if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
     return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, withoutPlace(sent), now));
