@@ -64,7 +64,7 @@ async function writeCommit(
 const notesOf = (owners: readonly string[]): string => {
   const since = Date.now() - 1_000;
   const places = owners.map((owner, index) => ({ owner, since: since + index, until: since + WAIT }));
-  return writeQueue(places.reduce<Queue>((queue, { owner, ...wait }) => enqueue(queue, owner, wait), []));
+  return writeQueue(places.reduce<Queue>((queue, { owner, ...times }) => enqueue(queue, owner, times), []));
 };
 
 /** A lease whose schedule is gone, so that it ends only when `clear` has the server's part done. */

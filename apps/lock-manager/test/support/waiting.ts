@@ -34,7 +34,7 @@ export interface Waiter {
   /** Sends the same command once more, for an answer at the same inbox. */
   again: () => void;
   /** How often it was sent. */
-  sends(): number;
+  sends: () => number;
 }
 
 let sent = 0;
