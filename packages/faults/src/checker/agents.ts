@@ -71,7 +71,7 @@ const checkedLocks: CheckedAgent = {
     };
     if (event === 'queued') {
       const place = placesIn(committed.notes ?? '').find(({ key }) => key === keyOfOwner(String(owner)));
-      return own('queue', place === undefined ? data : { owner_id: owner, since: place.since, until: place.until });
+      return own('queue', place === undefined ? data : { owner_id: owner, since: place.asked, until: place.until });
     }
     if (event === 'left') {
       return own('leave', { key: subjectOf(committed, notes), ...(owner === undefined ? {} : { owner_id: owner }) });

@@ -1,22 +1,25 @@
 /**
  * The queue of a lock as its log shows it: a word for each place in the notes of the lock, `<digest of the owner>.<begin of
- * the wait>.<its length>`, the times to the base 36. Read without the lock manager's own code.
+ * the wait>.<its length>[.<later begin>]`, the times to the base 36. Read without the lock manager's own code.
  */
 import { digestOf } from '@meshforge/runtime';
 import type { Logged, Sent } from '../history.ts';
+import type { Ruling } from './ruling.ts';
 
 export interface Place {
   readonly key: string;
   readonly since: number;
   readonly until: number;
+  /** When the latest command of the owner came. */
+  readonly asked: number;
 }
 
 export function placesIn(notes: string): readonly Place[] {
   if (notes === '') return [];
   return notes.split(' ').map((word) => {
-    const [key = '', begin = '', length = ''] = word.split('.');
+    const [key = '', begin = '', length = '', later = '0'] = word.split('.');
     const since = parseInt(begin, 36);
-    return { key, since, until: since + parseInt(length, 36) };
+    return { key, since, until: since + parseInt(length, 36), asked: since + parseInt(later, 36) };
   });
 }
 
@@ -24,6 +27,11 @@ export function placesIn(notes: string): readonly Place[] {
 export function waitMsOf({ action, agent, data, expectedVersion }: Sent): number {
   const isWaiting = agent === 'lock' && action === 'acquire' && expectedVersion === undefined;
   return isWaiting ? Number(data['wait_ms'] ?? 0) : 0;
+}
+
+/** That one waits no longer is told as what one has waited for. */
+export function afterWaiting(ruled: Ruling): Ruling {
+  return ruled.kind === 'refusal' && ruled.code === 'not_waiting' ? { ...ruled, code: 'held' } : ruled;
 }
 
 export function keyOfOwner(ownerId: string): string {

@@ -9,7 +9,7 @@ import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
 import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
-import { waitMsOf } from '../queue.ts';
+import { afterWaiting, waitMsOf } from '../queue.ts';
 import { NOTHING, ruling, type Ruling } from '../ruling.ts';
 import { sameJson } from '../same-json.ts';
 
@@ -129,7 +129,7 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   return [from, ...before, ...points].some((now) => {
     const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
     if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
-    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, withoutPlace(sent), now));
+    return waitMsOf(sent) > 0 && isSaid(payload, afterWaiting(ruling(agent.agent, entityAt, withoutPlace(sent), now)));
   });
 }
 

@@ -1,5 +1,5 @@
 /** Those who wait for locks in a simulated mesh: held, queued by the real rules, served first come first, and answered. */
-import { placesIn, keyOfOwner } from '../../../src/checker/queue.ts';
+import { afterWaiting, keyOfOwner, placesIn } from '../../../src/checker/queue.ts';
 import { ruling, type Ruling } from '../../../src/checker/ruling.ts';
 import type { JsonObject } from '@meshforge/protocol';
 import type { Logged, Sent } from '../../../src/history.ts';
@@ -40,7 +40,12 @@ export class SimulatedWaitingRoom {
   admit(waiter: Waiter, now: number): boolean {
     const { sent, until } = waiter;
     const owner = sent.data['owner_id'] as string;
-    if (!this.#execute(sent, 'queue', { owner_id: owner, since: now, until }, now)) return false;
+    const queued = this.#execute(sent, 'queue', { owner_id: owner, since: now, until }, now);
+    if (queued === 'cancelled') {
+      this.#cancel([waiter]);
+      return true;
+    }
+    if (queued !== 'committed') return false;
     this.#cancel(this.#held.filter((other) => isOf(other, sent.entityId, owner)));
     this.#held.push(waiter);
     return true;
@@ -65,7 +70,7 @@ export class SimulatedWaitingRoom {
       if (!isFree) this.#execute(sent, 'leave', { key: keyOfOwner(owner), owner_id: owner }, now);
       const { wait_ms: _waitMs, ...data } = sent.data;
       const grant: Sent = { ...sent, action: 'grant', data: { ...data, until } };
-      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), grant, now);
+      const ruled = afterWaiting(ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), grant, now));
       this.#held = this.#held.filter((other) => other !== waiter);
       if (ruled.kind === 'commit') waiter.committed(this.#commit(sent, sent.commandId, undefined, ruled, now));
       else if (ruled.kind === 'refusal') waiter.refused(payloadOf(sent, ruled));
@@ -85,16 +90,17 @@ export class SimulatedWaitingRoom {
     }
   }
 
-  /** Whether the rules let it. */
-  #execute(sent: Sent, action: string, data: JsonObject, now: number): boolean {
+  /** @returns 'committed', or why it was not */
+  #execute(sent: Sent, action: string, data: JsonObject, now: number): string {
     const commandId = `agent.${++this.#own}`;
     const own: Sent = { ...sent, action, data, commandId };
     const { lease } = this.#log.entity(sent.entityId);
-    if (lease !== undefined && now >= lease.endsAtMs - 250) return false;
+    if (lease !== undefined && now >= lease.endsAtMs - 250) return 'too_late';
     const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), own, now);
-    if (ruled.kind !== 'commit') return false;
+    if (ruled.kind === 'malformed') throw new Error(ruled.reason);
+    if (ruled.kind === 'refusal') return ruled.code;
     this.#commit(sent, commandId, sent.commandId, ruled, now);
-    return true;
+    return 'committed';
   }
 
   #commit(
