@@ -5,7 +5,7 @@ import { queues } from './waiting.ts';
 export const breaking: Load = {
   name: 'breaking',
   workers: 1,
-  pauseMs: [300, 1_000],
+  pauseMs: [100, 400],
   async turn({ random, name, desk, client, nextId }) {
     const entityId = random.pick(queues);
     const data = { reason: 'maintenance', ...(random.chance(0.5) ? { operator_id: name } : {}) };
