@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { heldStream } from '@meshforge/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { AgentProcess } from '../../../packages/runtime/test/support/agent-process.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
@@ -126,6 +127,25 @@ test('waiters keep their places when the lock manager that took them in is told 
   const told = await Promise.all(takenIn.map(async ({ answer }) => tellingOf(await answer)));
   expect(told.filter((telling) => telling === 'acquired').length).toBeLessThanOrEqual(1);
   expect(told.filter((telling) => telling !== 'acquired' && telling !== 'held')).toEqual([]);
+});
+
+test('nobody who was answered is held again when the server is killed and comes back', async () => {
+  lease(await acquire(nats, 'stays', 'holder', { ttl: 60_000 }));
+  startWaiting(nats, 'stays', 'ann', { waitMs: 60_000 });
+  await queued(nats, 'stays', 1);
+  lease(await acquire(nats, 'answered', 'holder', { ttl: 60_000 }));
+  const waiters = await fiveWait('answered');
+  success(await release(nats, 'answered', 'holder'), 'released');
+  await serveAll('answered', waiters);
+  const held = async (): Promise<number> => {
+    const info = await nats.request(`$JS.API.STREAM.INFO.${heldStream(LOCKS)}`);
+    return info.json<{ state: { messages: number } }>().state.messages;
+  };
+  await vi.waitFor(async () => expect(await held()).toBe(1));
+  await server.kill('SIGKILL');
+  await server.restart();
+  await until('a lock manager serves', async () => (await pingAgents(nats, LOCKS)).length > 0);
+  expect(await held()).toBe(1);
 });
 
 test('waiters keep their places when the server is killed and comes back', async () => {

@@ -15,8 +15,6 @@ export const HEADERS = {
   aside: 'Mesh-Aside',
   /** The lease that stood before such a commit and still stands; private to the agent. */
   lease: 'Mesh-Lease',
-  /** On the news that a held command was answered: at which inbox; private to the agent. */
-  answered: 'Mesh-Answered',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   baggage: 'baggage',

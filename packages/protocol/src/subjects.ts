@@ -123,13 +123,28 @@ export function heldWildcard(agent: string): string {
   return `held.${agentToken(agent)}.*.*`;
 }
 
-/** Undefined for any subject that {@link heldSubject} does not build. */
-export function parseHeldSubject(subject: string): { agent: string; entityId: string; key: string } | undefined {
-  const [prefix, agent = '', entity = '', keyToken = '', ...rest] = subject.split('.');
+/** `held.<agent>.<entity>.<key>.answered`: the news that a held command has its answer. */
+export function answeredSubject(agent: string, entityId: string, key: string): string {
+  return `${heldSubject(agent, entityId, key)}.${ANSWERED}`;
+}
+
+/** `held.<agent>.>`: held commands, and the news of those that were answered. */
+export function heldInterest(agent: string): string {
+  return `held.${agentToken(agent)}.>`;
+}
+
+const ANSWERED = 'answered';
+
+/** Undefined for any subject that neither {@link heldSubject} nor {@link answeredSubject} builds. */
+export function parseHeldSubject(
+  subject: string,
+): { agent: string; entityId: string; key: string; isAnswered: boolean } | undefined {
+  const [prefix, agent = '', entity = '', keyToken = '', news, ...rest] = subject.split('.');
   const entityId = decodeToken(entity);
   const key = decodeToken(keyToken);
-  if (prefix !== 'held' || rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
-  return entityId === undefined || key === undefined ? undefined : { agent, entityId, key };
+  if (prefix !== 'held' || (news !== undefined && news !== ANSWERED) || rest.length > 0) return undefined;
+  if (!isName(agent) || agentToken(agent) !== agent || entityId === undefined || key === undefined) return undefined;
+  return { agent, entityId, key, isAnswered: news === ANSWERED };
 }
 
 /** `held.<agent>.<entity>.*`: all held commands of one entity. */

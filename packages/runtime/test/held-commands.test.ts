@@ -1,7 +1,7 @@
 /** Hunts held commands that are lost, kept for ever, or made of bytes that no agent wrote. */
-import { heldSubject } from '@meshforge/protocol';
+import { answeredSubject, heldSubject } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
-import { headers as newHeaders, type MsgHdrs } from '@nats-io/nats-core';
+import type { MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -20,7 +20,7 @@ interface Stored {
 
 const clock: Clock = { wall: () => 0, monotonic: () => 0, sleep: () => Promise.resolve(), random: () => 0.5 };
 
-/** A stream that keeps the last message of each subject, and tells whoever listens. */
+/** A stream that keeps its messages until they are purged, and tells whoever listens. */
 class FakeStream implements RequestPort {
   messages: Stored[] = [];
   /** How many requests are lost from now on. */
@@ -33,14 +33,16 @@ class FakeStream implements RequestPort {
       this.#listeners.push((message) => callback(null, message));
       return { unsubscribe: () => {} };
     },
+    publish: (subject: string, data: Uint8Array) => this.tell(subject, data),
   } as never;
 
   request(subject: string, data: Uint8Array, raw?: MsgHdrs): Promise<Answer> {
     const headers = raw === undefined ? undefined : MsgHdrsImpl.decode((raw as MsgHdrsImpl).encode());
     if (this.lost-- > 0) return Promise.resolve({ kind: 'lost', why: 'test' });
+    if (subject.startsWith('$JS.API.STREAM.PURGE')) return Promise.resolve(this.#purge(data));
     if (subject.startsWith('$JS.API')) return Promise.resolve(this.#read(data));
     const expected = headers?.get('Nats-Expected-Last-Subject-Sequence') ?? '';
-    const last = this.messages.find((message) => message.subject === subject)?.seq ?? 0;
+    const last = this.messages.findLast((message) => message.subject === subject)?.seq ?? 0;
     if (expected !== '' && Number(expected) !== last) {
       return Promise.resolve(answer({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } }));
     }
@@ -48,10 +50,24 @@ class FakeStream implements RequestPort {
   }
 
   publish(subject: string, data: Uint8Array, headers?: MsgHdrs): number {
-    this.messages = this.messages.filter((message) => message.subject !== subject);
     this.messages.push({ subject, seq: ++this.#sequence, data, headers });
-    for (const listener of this.#listeners) listener({ subject, data, headers } as unknown as Msg);
+    this.tell(subject, data);
     return this.#sequence;
+  }
+
+  tell(subject: string, data: Uint8Array): void {
+    for (const listener of this.#listeners) listener({ subject, data } as unknown as Msg);
+  }
+
+  #purge(request: Uint8Array): Answer {
+    const { filter, seq = Infinity } = JSON.parse(new TextDecoder().decode(request)) as {
+      filter: string;
+      seq?: number;
+    };
+    const left = this.messages.filter((message) => message.subject !== filter || message.seq >= seq);
+    const purged = this.messages.length - left.length;
+    this.messages = left;
+    return answer({ success: true, purged });
   }
 
   #read(request: Uint8Array): Answer {
@@ -62,7 +78,8 @@ class FakeStream implements RequestPort {
     };
     const filter = wanted.next_by_subj ?? wanted.last_by_subj ?? '';
     const pattern = new RegExp(`^${filter.replaceAll('.', '\\.').replaceAll('*', '[^.]+')}$`);
-    const found = this.messages.find(({ seq, subject }) => seq >= (wanted.seq ?? 0) && pattern.test(subject));
+    const isWanted = ({ seq, subject }: Stored): boolean => seq >= (wanted.seq ?? 0) && pattern.test(subject);
+    const found = wanted.last_by_subj === undefined ? this.messages.find(isWanted) : this.messages.findLast(isWanted);
     if (found === undefined) return answer({ error: { code: 404, err_code: 10037, description: 'no message found' } });
     const { data, seq, subject } = found;
     return answer({ message: { subject, seq, data: Buffer.from(data).toString('base64') } });
@@ -163,7 +180,18 @@ test('a drop is repeated until the server has it', async () => {
   await held.put(command('a'));
   stream.lost = 3;
   await held.drop(command('a'));
-  expect(stream.messages.map(({ data }) => data.length)).toEqual([0]);
+  expect(stream.messages).toEqual([]);
+});
+
+test('of many who would answer a command one alone is told to, and of its earlier versions nothing is left', async () => {
+  const stream = new FakeStream();
+  const replicas = Array.from({ length: 5 }, () => replica(stream));
+  await replicas[0]?.put(command('a', 'e', '_INBOX.first'));
+  await replicas[1]?.put(command('a', 'e', '_INBOX.second'));
+  const claims = await Promise.all(replicas.map((held) => held.claim(command('a', 'e', '_INBOX.first'))));
+  expect(claims.filter((claim) => claim !== undefined)).toEqual([command('a', 'e', '_INBOX.second')]);
+  expect(replicas.map(({ size }) => size)).toEqual([0, 0, 0, 0, 0]);
+  expect(stream.messages).toEqual([]);
 });
 
 test('what could not be stored is not held', async () => {
@@ -211,9 +239,9 @@ test('odd bytes are ignored, whatever they are and wherever they stand', async (
   );
 });
 
-test('a tombstone of a command that nobody holds changes nothing', () => {
+test('the news of a command that nobody holds changes nothing', () => {
   const stream = new FakeStream();
   const held = replica(stream);
-  stream.publish(heldSubject(AGENT, 'e', digestOf('a')), new Uint8Array(), newHeaders());
+  stream.tell(answeredSubject(AGENT, 'e', digestOf('a')), new TextEncoder().encode('_INBOX.x'));
   expect(held.size).toBe(0);
 });

@@ -24,7 +24,6 @@ export const lockLog: NamedStream = {
 export const heldLocks: NamedStream & { allow_msg_ttl: boolean } = {
   name: 'HELD_lock',
   subjects: ['held.lock.*.*'],
-  max_msgs_per_subject: 1,
   allow_direct: true,
   allow_msg_ttl: true,
 };

@@ -61,7 +61,7 @@ export function refused(
 
 /** What is told to one whose wait is over. */
 export function heldStill(outcome: StoreOutcome): StoreOutcome {
-  if (outcome.kind !== 'denied') return outcome;
+  if (outcome.kind !== 'denied' || outcome.code !== 'not_waiting') return outcome;
   const payload = { ...(JSON.parse(outcome.payload) as JsonObject), code: 'held' };
   return { ...outcome, code: 'held', payload: JSON.stringify(payload) };
 }

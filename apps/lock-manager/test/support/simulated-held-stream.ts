@@ -24,7 +24,7 @@ export class SimulatedHeldStream {
   }
 
   get size(): number {
-    return this.#messages.filter(({ data }) => data.length > 0).length;
+    return this.#messages.length;
   }
 
   /** What one replica has of it. */
@@ -42,27 +42,44 @@ export class SimulatedHeldStream {
       return { unsubscribe: () => {} } as ReturnType<Options['connection']['subscribe']>;
     };
     const request = async (subject: string, data: Uint8Array, headers?: Headers): Promise<Answer> => {
-      const answer = await time.trip(() =>
-        subject.startsWith('$JS.API') ? this.#read(data) : this.#publish(subject, data, headers),
-      );
+      const answer = await time.trip(() => {
+        if (subject.startsWith('$JS.API.STREAM.PURGE')) return this.#purge(data);
+        return subject.startsWith('$JS.API') ? this.#read(data) : this.#publish(subject, data, headers);
+      });
       return isDead() ? await new Promise<never>(() => {}) : answer;
     };
-    return { connection: { subscribe: listen }, requester: { request } };
+    const publish: Options['connection']['publish'] = (subject, data) => {
+      void time.trip(() => this.#tell(subject, data as Uint8Array));
+    };
+    return { connection: { publish, subscribe: listen }, requester: { request } };
   }
 
   #publish(subject: string, data: Uint8Array, headers: Headers): Answer {
     const text = new TextDecoder().decode((headers as unknown as { encode(): Uint8Array }).encode());
     const header = (name: string): string => new RegExp(`^${name}: (.*)\r$`, 'm').exec(text)?.[1] ?? '';
     const expected = header('Nats-Expected-Last-Subject-Sequence');
-    const last = this.#messages.find((message) => message.subject === subject)?.seq ?? 0;
+    const last = this.#messages.findLast((message) => message.subject === subject)?.seq ?? 0;
     if (expected !== '' && Number(expected) !== last) {
       return answerOf({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } });
     }
-    this.#messages = this.#messages.filter((message) => message.subject !== subject);
     this.#messages.push({ subject, seq: ++this.#sequence, data });
-    const message = { subject, data, headers: { get: header } } as unknown as Message;
-    for (const listener of this.#listeners) listener(message);
+    this.#tell(subject, data);
     return answerOf({ seq: this.#sequence });
+  }
+
+  #tell(subject: string, data: Uint8Array): void {
+    for (const listener of this.#listeners) listener({ subject, data } as unknown as Message);
+  }
+
+  #purge(request: Uint8Array): Answer {
+    const { filter, seq = Infinity } = JSON.parse(new TextDecoder().decode(request)) as {
+      filter: string;
+      seq?: number;
+    };
+    const left = this.#messages.filter((message) => message.subject !== filter || message.seq >= seq);
+    const purged = this.#messages.length - left.length;
+    this.#messages = left;
+    return answerOf({ success: true, purged });
   }
 
   #read(request: Uint8Array): Answer {
@@ -72,7 +89,8 @@ export class SimulatedHeldStream {
       last_by_subj?: string;
     };
     const [prefix = ''] = (wanted.next_by_subj ?? wanted.last_by_subj ?? '').split('*');
-    const found = this.#messages.find(({ seq, subject }) => seq >= (wanted.seq ?? 0) && subject.startsWith(prefix));
+    const isWanted = ({ seq, subject }: Stored): boolean => seq >= (wanted.seq ?? 0) && subject.startsWith(prefix);
+    const found = wanted.last_by_subj === undefined ? this.#messages.find(isWanted) : this.#messages.findLast(isWanted);
     if (found === undefined) {
       return answerOf({ error: { code: 404, err_code: 10037, description: 'no message found' } });
     }

@@ -14,7 +14,9 @@ export function isOvertaken(message: Message, sent: Sent): boolean {
   // Nothing but what came before tells when a change of the queue was decided: here, what came before the expiry.
   const then = message.entry.aside === undefined ? message : { ...message, before: before?.before };
   const decidedAt = decisionTime(then, sent);
-  if (before === undefined || lock === undefined || decidedAt >= Date.parse(lock.expires_at)) return false;
+  if (before === undefined || lock === undefined) return false;
+  // Until its expiry is stored a lease stands, for whoever changes only the queue.
+  if (message.entry.aside === undefined && decidedAt >= Date.parse(lock.expires_at)) return false;
   const { notes, version } = before;
   const ruled = ruling(entity.agent.agent, { state: before.entry.state, version, notes }, sent, decidedAt);
   return differenceTo(ruled, message) === undefined;

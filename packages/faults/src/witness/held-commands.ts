@@ -7,7 +7,7 @@ import { persist } from '../persist.ts';
 const pollMs = 250;
 const askWithinMs = 60_000;
 /** The longest wait of a client that left, and what its agent may take to see to it. */
-const overWithinMs = 20_000;
+const overWithinMs = 10_000;
 
 /**
  * Once nobody waits any more, nothing is held: each command whose answer was held back was seen to, long before the server

@@ -1,4 +1,12 @@
-import { HEADERS, heldFilter, heldStream, heldSubject, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
+import {
+  answeredSubject,
+  heldFilter,
+  heldInterest,
+  heldStream,
+  heldSubject,
+  heldWildcard,
+  parseHeldSubject,
+} from '@meshforge/protocol';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
@@ -10,9 +18,7 @@ import type { RequestPort } from './requester.ts';
 import { utf8 } from './utf8.ts';
 
 /** So long after its wait a command that nobody saw to is forgotten, in seconds. */
-const GRACE_S = 60;
-/** So long the server keeps the news that a command was answered, in seconds; the least it can. */
-const TOMBSTONE_S = 1;
+const GRACE_S = 10;
 /** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
 const DROP_TRIES = 10;
 const DROP_PAUSE_MS = 1_000;
@@ -20,14 +26,16 @@ const DROP_PAUSE_MS = 1_000;
 const CLAIM_TRIES = 10;
 /** Dropped commands that are remembered, so that old news of one does not bring it back. */
 const MAX_DROPPED = 10_000;
-const NOTHING = new Uint8Array();
 
 /**
  * The held commands of an agent: kept in a stream, one subject each, so that they outlive any process; and mirrored in each
  * replica, which hears of new and of answered ones as they are published. Each forgets itself when its time is over.
+ *
+ * What has been answered is purged. To write something over it would not do: what a server drops because of a limit per
+ * subject comes back when it is killed after that other message has left as well (measured on 2.15.1).
  */
 export class StoredHeldCommands implements HeldCommands {
-  readonly #connection: Pick<NatsConnection, 'subscribe'>;
+  readonly #connection: Pick<NatsConnection, 'publish' | 'subscribe'>;
   readonly #requester: RequestPort;
   readonly #agent: string;
   readonly #clock: Clock;
@@ -40,7 +48,7 @@ export class StoredHeldCommands implements HeldCommands {
   #subscription: Subscription | undefined;
 
   constructor(options: {
-    connection: Pick<NatsConnection, 'subscribe'>;
+    connection: Pick<NatsConnection, 'publish' | 'subscribe'>;
     requester: RequestPort;
     agent: string;
     clock: Clock;
@@ -55,9 +63,9 @@ export class StoredHeldCommands implements HeldCommands {
 
   /** Begins to hear of new and of answered commands. */
   listen(): void {
-    this.#subscription = this.#connection.subscribe(heldWildcard(this.#agent), {
+    this.#subscription = this.#connection.subscribe(heldInterest(this.#agent), {
       callback: (error, message) => {
-        if (error === null) this.#see(message.subject, message.data, message.headers?.get(HEADERS.answered));
+        if (error === null) this.#see(message.subject, message.data);
       },
     });
   }
@@ -106,14 +114,12 @@ export class StoredHeldCommands implements HeldCommands {
       for (let tries = 1; tries <= CLAIM_TRIES; tries++) {
         const last = await this.#last(command);
         if (last === undefined) return undefined;
-        const headers = rawHeaders([['Nats-TTL', `${TOMBSTONE_S}s`], ...expecting(last.sequence)]);
-        const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
-        if (ack.kind === 'stored') {
+        if ((await this.#purge(command, last.sequence + 1)) > 0) {
           this.#remember(last.command);
+          this.#tellAnswered(last.command);
           return last.command;
         }
-        // Another replica was first, or a retry has come.
-        if (ack.kind !== 'lost_race') break;
+        // Another replica was first.
       }
     } catch (error) {
       if (!(error instanceof NoAnswerError)) throw error;
@@ -138,21 +144,41 @@ export class StoredHeldCommands implements HeldCommands {
     const body = utf8(JSON.stringify(command));
     const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
     if (ack.kind !== 'stored') return false;
+    const isFirst = this.find(command.entityId, command.commandId) === undefined;
     this.#set(command, digestOf(command.commandId));
+    // Without it the earlier one stays until its time is over.
+    if (!isFirst) this.#purge(command, ack.sequence).catch(() => {});
     return true;
   }
 
-  async drop(command: HeldCommand): Promise<void> {
+  /** @param before only what has a lower sequence @returns how many messages it were @throws NoAnswerError */
+  async #purge(command: HeldCommand, before?: number): Promise<number> {
+    const stream = heldStream(this.#agent);
+    const request = { filter: this.#subjectOf(command), ...(before === undefined ? {} : { seq: before }) };
+    const answer = await this.#requester.request(`$JS.API.STREAM.PURGE.${stream}`, utf8(JSON.stringify(request)));
+    if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
+    const { error, purged } = apiResponse<{ purged: number }>(answer.message) ?? {};
+    if (purged === undefined) throw new NoAnswerError(stream, error?.description ?? 'no count and no error');
+    return purged;
+  }
+
+  #tellAnswered(command: HeldCommand): void {
     const { commandId, entityId, reply } = command;
+    this.#connection.publish(answeredSubject(this.#agent, entityId, digestOf(commandId)), utf8(reply));
+  }
+
+  async drop(command: HeldCommand): Promise<void> {
+    const { commandId, entityId } = command;
     this.#remember(command);
-    const headers = rawHeaders([
-      ['Nats-TTL', `${TOMBSTONE_S}s`],
-      [HEADERS.answered, reply],
-    ]);
     for (let tries = 1; tries <= DROP_TRIES; tries++) {
-      const { kind } = readPublishAck(await this.#requester.request(this.#subjectOf(command), NOTHING, headers));
-      // A retry of the command that has come meanwhile is stored by now.
-      if (kind === 'stored' || this.find(entityId, commandId) !== undefined) return;
+      try {
+        await this.#purge(command);
+        return this.#tellAnswered(command);
+      } catch (error) {
+        if (!(error instanceof NoAnswerError)) throw error;
+      }
+      // A retry of the command that has come meanwhile has to stay.
+      if (this.find(entityId, commandId) !== undefined) return;
       await this.#clock.sleep(DROP_PAUSE_MS);
     }
   }
@@ -168,15 +194,14 @@ export class StoredHeldCommands implements HeldCommands {
     return heldSubject(this.#agent, entityId, digestOf(commandId));
   }
 
-  /** @param answered of a message that says so, the inbox that the command was answered at */
-  #see(subject: string, data: Uint8Array, answered = ''): HeldCommand | undefined {
+  #see(subject: string, data: Uint8Array): HeldCommand | undefined {
     const place = parseHeldSubject(subject);
     if (place === undefined) return undefined;
-    if (data.length === 0) {
+    if (place.isAnswered) {
       const { entityId, key } = place;
       const reply = this.#mirror.get(entityId)?.get(key)?.reply;
       // At another inbox: a retry has come in the same moment, and waits for its own answer.
-      if (answered === '' || answered === reply) this.#forget(entityId, key);
+      if (Buffer.from(data).toString() === reply) this.#forget(entityId, key);
       return undefined;
     }
     const command = readHeld(data);

@@ -57,7 +57,7 @@ export function heldStreamSettings(agent: AnyAgent, replicas: number): StreamSet
     retention: 'limits',
     storage: 'file',
     num_replicas: replicas,
-    max_msgs_per_subject: 1,
+    max_msgs_per_subject: -1,
     allow_msg_ttl: true,
     discard: 'old',
     allow_direct: true,
