@@ -39,6 +39,9 @@ async function test(filters, signal) {
   for (const { name, count, seconds } of results) {
     console.log(`${count.failed === 0 ? '✓' : '✗'} ${seconds.padStart(7)} s  ${name}: ${closingLine(count)}`);
   }
+  // Once more at the end, where it is looked for.
+  const why = results.flatMap(({ count }) => count.why ?? []);
+  if (why.length > 0) console.log(`\nFailed:\n${why.join('\n')}`);
   console.log(`\n${closingLine(total)}`);
   return total.failed === 0 ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 /**
- * What passed and what failed so far.
+ * What passed and what failed so far; why, where it is known of each failure.
  *
- * @typedef {{ passed: number, failed: number }} Count
+ * @typedef {{ passed: number, failed: number, why?: readonly string[] }} Count
  */
 
 /** @type {Count} */
@@ -38,7 +38,7 @@ export function countVitest(report, exitCode) {
   if (files === undefined) return ONE_FAILED;
   const { passed, failed } = sum(files.map(countFile));
   const untold = failed === 0 && (exitCode !== 0 || passed === 0);
-  return { passed, failed: untold ? 1 : failed };
+  return { passed, failed: untold ? 1 : failed, why: files.flatMap(whyOf) };
 }
 
 /**
@@ -59,7 +59,8 @@ export function countReport(report, exitCode) {
 }
 
 /**
- * @typedef {{ status: string, assertionResults: { status: string }[] }} FileResult
+ * @typedef {{ status: string, fullName?: string, failureMessages?: string[] }} TestResult
+ * @typedef {{ status: string, name?: string, message?: string, assertionResults: TestResult[] }} FileResult
  * @param {string | undefined} report
  * @returns {FileResult[] | undefined}
  */
@@ -70,6 +71,20 @@ function parseFiles(report) {
   } catch {
     return undefined;
   }
+}
+
+/** @param {FileResult} file */
+function whyOf({ assertionResults, message = '', name = '', status }) {
+  const failed = assertionResults.filter((test) => test.status === 'failed');
+  if (failed.length === 0) return status === 'failed' ? [`${name}: ${firstLine(message)}`] : [];
+  return failed.map(({ failureMessages = [], fullName = '' }) => {
+    return `${name}: ${fullName}: ${firstLine(failureMessages[0] ?? '')}`;
+  });
+}
+
+/** @param {string} text */
+function firstLine(text) {
+  return text.split('\n', 1)[0] ?? '';
 }
 
 /** @param {FileResult} file */

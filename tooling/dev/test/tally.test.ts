@@ -19,17 +19,17 @@ describe('the count of a vitest run', () => {
       { status: 'failed', tests: ['passed', 'failed', 'skipped'] },
       { status: 'passed', tests: ['passed'] },
     );
-    expect(countVitest(text, 1)).toEqual({ passed: 2, failed: 1 });
+    expect(countVitest(text, 1)).toMatchObject({ passed: 2, failed: 1 });
   });
 
   test('has one failure for a file that could not be loaded', () => {
     const text = report({ status: 'failed', tests: [] }, { status: 'passed', tests: ['passed'] });
-    expect(countVitest(text, 1)).toEqual({ passed: 1, failed: 1 });
+    expect(countVitest(text, 1)).toMatchObject({ passed: 1, failed: 1 });
   });
 
   test('has one failure for an error outside every test', () => {
-    expect(countVitest(report({ status: 'passed', tests: ['passed'] }), 1)).toEqual({ passed: 1, failed: 1 });
-    expect(countVitest(report({ status: 'passed', tests: ['passed'] }), null)).toEqual({ passed: 1, failed: 1 });
+    expect(countVitest(report({ status: 'passed', tests: ['passed'] }), 1)).toMatchObject({ passed: 1, failed: 1 });
+    expect(countVitest(report({ status: 'passed', tests: ['passed'] }), null)).toMatchObject({ passed: 1, failed: 1 });
   });
 
   test.each([undefined, '', '{"testResults":[', '{}'])('is one failure without a report (%j)', (text) => {
@@ -37,7 +37,17 @@ describe('the count of a vitest run', () => {
   });
 
   test('is one failure when no test ran', () => {
-    expect(countVitest(report(), 0)).toEqual(ONE_FAILED);
+    expect(countVitest(report(), 0)).toMatchObject(ONE_FAILED);
+  });
+
+  test('says which tests failed, and the first line of why', () => {
+    const failed = { status: 'failed', fullName: 'a lock is held', failureMessages: ['Error: it is not\n  at here'] };
+    const file = { status: 'failed', name: 'locks.test.ts', assertionResults: [failed, { status: 'passed' }] };
+    const broken = { status: 'failed', name: 'broken.test.ts', message: 'no such module\n at', assertionResults: [] };
+    expect(countVitest(JSON.stringify({ testResults: [file, broken] }), 1).why).toEqual([
+      'locks.test.ts: a lock is held: Error: it is not',
+      'broken.test.ts: no such module',
+    ]);
   });
 });
 

@@ -18,8 +18,9 @@ import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
 import { Handovers } from './handovers.ts';
-import { grantOf, heldStill, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
-import { keyOf, readQueue, type Place } from './queue.ts';
+import { grantOf, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
+import { clearPlace, giveUpPlace } from './places.ts';
+import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
 
@@ -136,12 +137,7 @@ export class WaitingRoom implements Companion {
     // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
-    if (!(await this.#keep(kept))) {
-      const why = 'the wait could not be stored: send it again in a second';
-      await this.#host.answer(kept, refused(kept, 'unavailable', why));
-      // It may be stored all the same.
-      return await held.drop(kept);
-    }
+    if (!(await this.#keep(kept))) return await this.#turnAway(kept);
     // Its place is taken, or the rounds will see that it is not.
     if (first !== undefined) return this.#deadlines.set(kept);
     if (!(await this.#settle(kept))) return;
@@ -155,6 +151,18 @@ export class WaitingRoom implements Companion {
       if (tries === PUT_TRIES || this.#isStopping || command.until <= this.#host.serverNow()) return false;
       await this.#host.sleep(RETRY_MS * tries, this.#stopping.signal);
     }
+  }
+
+  /** Refuses a command that could not be stored. It may be all the same, and another replica have granted it the lock. */
+  async #turnAway(command: HeldCommand): Promise<void> {
+    const host = this.#host;
+    await host.held.drop(command);
+    const outcome = await giveUpPlace(host, command);
+    const why = 'the wait could not be stored: send it again in a second';
+    const isGranted = outcome.kind === 'committed' || outcome.kind === 'replayed';
+    const answer = isGranted ? outcome : refused(command, 'unavailable', why);
+    // Whether it was granted nobody can tell: neither must this.
+    if (outcome.kind === 'denied' || isGranted) await host.answer(command, answer);
   }
 
   /** Sees to a command that another replica has let fall. */
@@ -210,11 +218,8 @@ export class WaitingRoom implements Companion {
   /** The wait is over: takes the place away, so that nobody can grant it any more, and answers what is so then. */
   async #end(command: HeldCommand): Promise<void> {
     const host = this.#host;
-    const { until } = command;
     while (this.#answers.current(command) !== undefined && !this.#isStopping) {
-      const place = { key: keyOf(ownerOf(command)), owner_id: ownerOf(command), until };
-      const left = await host.execute(internally(host.replica, command, 'leave', place));
-      const outcome = left.kind === 'unavailable' ? left : heldStill(await host.execute(grantOf(command)));
+      const outcome = await giveUpPlace(host, command);
       if (outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned')
         return await this.#answers.conclude(command, outcome);
       await host.sleep(RETRY_MS, this.#stopping.signal);
@@ -268,19 +273,14 @@ export class WaitingRoom implements Companion {
     if (first === undefined) return;
     const { key, until } = first;
     const command = this.#waiter(entityId, key, until) ?? (await this.#missing(entityId, key, until));
-    if (command === undefined) return await this.#clear(entityId, first);
+    if (command === undefined) return await clearPlace(host, entityId, first);
     const outcome = await host.execute(grantOf(command));
     if (!isAnswer(outcome)) return;
     // To see whether somebody else answers must not hold up the next, nor must one that is not granted, such as one of long ago
     // sent again.
     this.#do(() => this.#answers.conclude(command, outcome));
-    if (outcome.kind !== 'committed') await this.#clear(entityId, first);
-  }
-
-  /** Whose place it is has been answered; if the owner waits for another command, the rounds find that. */
-  async #clear(entityId: string, { key, until }: Place): Promise<void> {
-    const nobody = { entityId, headers: [], commandId: '' };
-    await this.#host.execute(internally(this.#host.replica, nobody, 'leave', { key, until }));
+    // Whose place it was has been answered; if the owner waits for another command, the rounds find that.
+    if (outcome.kind !== 'committed') await clearPlace(host, entityId, first);
   }
 
   /** The latest command of an owner, or that whose wait ends then. */
