@@ -11,7 +11,6 @@
  *   could still grant them the lock: their place is taken away first.
  * - A grant costs the same number of messages however many wait.
  */
-import { setMaxListeners } from 'node:events';
 import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
@@ -48,8 +47,6 @@ export class WaitingRoom implements Companion {
 
   constructor(host: AgentHost) {
     this.#host = host;
-    // As many tasks as there are waiters may sleep until it.
-    setMaxListeners(0, this.#stopping.signal);
     this.#deadlines = new Deadlines(host, (command) => {
       if (command.keeper === host.replica) this.#do(() => this.#end(command));
     });

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Time that passes only when nobody has anything left to do. */
 export class SimulatedTime {
   now: number;
@@ -21,6 +23,8 @@ export class SimulatedTime {
     if (signal?.aborted === true) return Promise.resolve();
     return new Promise((resolve) => {
       this.#timers.push({ at: this.now + Math.max(0, ms), order: this.#order++, run: resolve });
+      // As many as wait may sleep until it.
+      if (signal !== undefined) setMaxListeners(0, signal);
       signal?.addEventListener('abort', () => resolve(), { once: true });
     });
   }
