@@ -30,5 +30,8 @@ export type {
   SubscribeOptions,
 } from './client/types.ts';
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
+export type { Letters } from './client/letters.ts';
+export type { SendOptions, Sent } from './client/send.ts';
+export type { RetryPolicy } from './queue/retry-policy.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

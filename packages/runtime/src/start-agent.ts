@@ -19,8 +19,18 @@ import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import { ensureStream, entityStreamSettings, heldStreamSettings, signalsStreamSettings } from './nats/streams.ts';
+import {
+  commandStreamSettings,
+  deadLetterStreamSettings,
+  ensureStream,
+  entityStreamSettings,
+  heldStreamSettings,
+  signalsStreamSettings,
+} from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
+import type { QueueStats } from './queue/durable-commands.ts';
+import { ensureExecutor } from './queue/executor-consumer.ts';
+import { startQueue, type Queue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
@@ -50,6 +60,8 @@ export interface AgentStats {
   actions: Record<string, ActionStats>;
   inFlight: number;
   cache: { entities: number; bytes: number };
+  /** Durable commands. */
+  queue: QueueStats;
 }
 
 /**
@@ -70,10 +82,13 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
     for (const settings of [
       entityStreamSettings(agent, replicas),
       signalsStreamSettings(replicas),
+      commandStreamSettings(agent, replicas),
+      deadLetterStreamSettings(replicas),
       ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
     ]) {
       await untilAnswered(systemClock, () => ensureStream(manager, settings));
     }
+    await untilAnswered(systemClock, () => ensureExecutor(connection, agent.name));
     return await serve(agent, resolved, connection, manager);
   } catch (error) {
     await connection.close();
@@ -129,7 +144,9 @@ async function serve(
     clock,
     serverNow: () => serverClock.now(),
   });
-  const connected = watchConnection(connection, logger, async () => {
+  let queue: Queue | undefined;
+  const onDisconnect = (): void => queue?.disconnected();
+  const connected = watchConnection(connection, logger, onDisconnect, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
@@ -181,6 +198,19 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
+  const executing = startQueue({
+    agent: agent.name,
+    options,
+    connection,
+    requester,
+    clock,
+    serverNow: () => serverClock.now(),
+    maxPayload,
+    intake: commands,
+    voice,
+    onFault,
+  });
+  queue = executing;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -188,7 +218,7 @@ async function serve(
   const close = async (): Promise<void> => {
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
-      await service.stop();
+      await Promise.all([service.stop(), executing.stop()]);
       await Promise.all([commands.drained(), queries.drained()]);
       await companion?.stop();
       await connection.flush();
@@ -211,6 +241,7 @@ async function serve(
       actions: stats.all(),
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
+      queue: executing.stats(),
     }),
     execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,
@@ -230,12 +261,18 @@ async function whenStopped(
 }
 
 /** Follows the connection's state; tells whether it stands. */
-function watchConnection(connection: NatsConnection, logger: Logger, onReconnect: () => Promise<void>): () => boolean {
+function watchConnection(
+  connection: NatsConnection,
+  logger: Logger,
+  onDisconnect: () => void,
+  onReconnect: () => Promise<void>,
+): () => boolean {
   let connected = true;
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false;
+        onDisconnect();
         logger.warn({ server: status.server }, 'disconnected from NATS; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;

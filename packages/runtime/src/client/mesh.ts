@@ -20,10 +20,13 @@ import { Requester } from '../nats/requester.ts';
 import { subscribeDurably } from './durable-subscription.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
+import { Letters } from './letters.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
+import { Inboxes } from './outcome-inbox.ts';
 import { requestPatiently } from './patient-requester.ts';
 import { outcomeOf, queryResult } from './reply.ts';
+import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
   ChangeEvent,
@@ -62,6 +65,7 @@ export class Mesh {
   readonly #timeoutMs: number;
   readonly #updates = new Updates(this, this.#clock);
   readonly #locks: Locks;
+  readonly #sending: Sending;
   readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
@@ -71,6 +75,8 @@ export class Mesh {
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
+    const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
+    this.#sending = new Sending({ requester: this.#requester, clock: this.#clock, timeoutMs, inboxes });
   }
 
   /**
@@ -100,6 +106,38 @@ export class Mesh {
       },
     );
     return { ...outcome, commandId } as CommandOutcome<C, A>;
+  }
+
+  /**
+   * Stores a command until it has been executed: by any replica of its agent, now or later, also one that is not running yet.
+   * Commands on one entity are executed in the order in which they were stored. Only faults are tried again; what cannot be
+   * executed is a dead letter of the agent ({@link deadLetters}).
+   *
+   * @returns when it is stored; `outcome()` tells what became of it
+   * @throws MeshError `timeout` (it may be stored), `unavailable` (it is not: an agent's stream is made when the agent first
+   *   starts), `rejected` (the server refused it), `invalid_options`
+   */
+  send<C extends AgentContract, A extends ActionOf<C>>(
+    contract: C,
+    action: A,
+    options: SendOptions<DataOf<C, A>>,
+  ): Promise<Sent<C, A>> {
+    return this.#sending.send(contract, action, options);
+  }
+
+  /**
+   * Takes a command back that was sent for later.
+   * @returns true: it will not be executed; false: its time had come, it was cancelled before, or there was none
+   * @throws MeshError `timeout`, `unavailable`
+   */
+  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
+    return this.#sending.cancel(contract, commandId);
+  }
+
+  /** What an agent could not execute: to list, look at, replay and drop. */
+  deadLetters(contract: AgentContract): Letters {
+    const shared = { requester: this.#requester, clock: this.#clock, timeoutMs: this.#timeoutMs };
+    return new Letters({ agent: contract.name, ...shared });
   }
 
   /**

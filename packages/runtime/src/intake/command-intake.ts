@@ -85,6 +85,36 @@ export class CommandIntake {
     return await work.finally(() => this.#inFlight.delete(work));
   }
 
+  /**
+   * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
+   * @param isMine whether it is still this process that has to decide it
+   */
+  async decideQueued(
+    action: string,
+    bytes: Uint8Array,
+    headers: ReadHeaders,
+    isMine: () => boolean,
+  ): Promise<StoreOutcome> {
+    const decide = async (): Promise<StoreOutcome> => await this.#decide(action, bytes, headers, { isMine });
+    const work = decide();
+    this.#inFlight.add(work);
+    return await work.finally(() => this.#inFlight.delete(work));
+  }
+
+  /** Tells of a durable command what became of it: everybody, and whoever waits at an inbox. */
+  concludeQueued(
+    action: string,
+    headers: ReadHeaders,
+    outcome: StoreOutcome,
+    { inbox, started }: { inbox: string; started: number },
+  ): void {
+    const { inboxPrefix, voice } = this.#options;
+    this.#tell(action, headers.lines, outcome, started);
+    if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
+    const answer = voice.answerTo(outcome, headers.lines);
+    voice.answer(inbox, answer.body, answer.lines);
+  }
+
   #take(action: string, message: Msg): void {
     const started = performance.now();
     const headers = readCommandHeaders(message);
@@ -109,13 +139,24 @@ export class CommandIntake {
 
   /** @param message as which it came over the wire, where the agent's own actions are unknown; none = from this process */
   #admit(action: string, bytes: Uint8Array, headers: ReadHeaders, message?: Msg): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, holdsBack, maxInFlight, serverNow, store } = this.#options;
+    const { maxInFlight } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
     }
+    return this.#decide(action, bytes, headers, message === undefined ? 'own' : { reply: message.reply });
+  }
+
+  /** @param origin where it comes from: this very process, or somewhere else, where the agent's own actions are unknown */
+  #decide(
+    action: string,
+    bytes: Uint8Array,
+    headers: ReadHeaders,
+    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean },
+  ): StoreOutcome | Promise<StoreOutcome> {
+    const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined || (message !== undefined && definition.internal === true)) {
+    if (definition === undefined || (origin !== 'own' && definition.internal === true)) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
         .join(', ');
@@ -146,8 +187,8 @@ export class CommandIntake {
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
-    const reply = message?.reply ?? '';
-    if (holdsBack === undefined || reply === '') return store.execute(command);
+    const { isMine, reply = '' } = origin === 'own' ? {} : origin;
+    if (holdsBack === undefined || reply === '') return store.execute(command, undefined, isMine);
     const refused = { ...command, reply, since };
     const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
     return decided.then((outcome) =>

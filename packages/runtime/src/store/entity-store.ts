@@ -101,13 +101,20 @@ export class EntityStore {
     this.#stopped = true;
   }
 
-  /** Decides a command and commits it; never rejects. */
-  execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
+  /**
+   * Decides a command and commits it; never rejects.
+   * @param isMine asked before each decision: `abandoned` as soon as it is another process's to decide
+   */
+  execute(
+    command: Command,
+    takesOver: TakesOver = () => false,
+    isMine: () => boolean = () => true,
+  ): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver, isMine));
   }
 
-  async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
+  async #run(command: Command, cameIn: number, takesOver: TakesOver, isMine: () => boolean): Promise<StoreOutcome> {
     const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
@@ -131,6 +138,7 @@ export class EntityStore {
         }
         sighting = look.value;
       }
+      if (!isMine()) return { kind: 'abandoned' };
       // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
       const { entity, asOf } = sighting;
