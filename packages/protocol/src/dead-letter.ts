@@ -13,15 +13,13 @@ export const DeadLetterNote = z.object({
   tries: z.int().min(1),
   stored_at: Timestamp,
   died_at: Timestamp,
-  /** Whether the bytes are compressed, so that they and this note fit into one message. */
-  encoding: z.literal('gzip').optional(),
 });
 export type DeadLetterNote = z.output<typeof DeadLetterNote>;
 
 /** A dead letter without its bytes. `id` is its place in `DEAD_LETTERS`. */
 export const DeadLetter = z.object({
   id: z.int().min(1),
-  ...DeadLetterNote.omit({ encoding: true }).shape,
+  ...DeadLetterNote.shape,
   command_id: z.string(),
   /** Null where the bytes name none. */
   entity_id: z.string().nullable(),

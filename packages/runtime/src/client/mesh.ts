@@ -127,7 +127,7 @@ export class Mesh {
 
   /**
    * Takes a command back that was sent for later.
-   * @returns true: it will not be executed; false: its time had come, it was cancelled before, or there was none
+   * @returns true: it will not be executed; false: its time had come, or there is none (any more)
    * @throws MeshError `timeout`, `unavailable`
    */
   cancel(contract: AgentContract, commandId: string): Promise<boolean> {

@@ -31,7 +31,7 @@ export interface Sent<C extends AgentContract, A extends ActionOf<C>> {
    * @throws MeshError `timeout`: not told in time; the command is still stored, or it was executed
    */
   outcome(options?: { timeoutMs?: number }): Promise<CommandOutcome<C, A>>;
-  /** Takes it back, if it was sent for later and its time has not come. @returns whether it will not be executed */
+  /** As `mesh.cancel` does. */
   cancel(): Promise<boolean>;
 }
 

@@ -8,6 +8,7 @@ import {
   entityStream,
   entityWildcard,
   heldStream,
+  LIMITS,
   heldWildcard,
   queuedCommandWildcard,
   REPUBLISH,
@@ -87,6 +88,7 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
     max_bytes: -1,
     max_age: 0,
     max_msgs_per_subject: -1,
+    max_msg_size: LIMITS.durableBytes,
     // What is said of a delayed command that was cancelled leaves by itself.
     allow_msg_ttl: true,
   };

@@ -1,4 +1,3 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
 import {
   DEAD_LETTERS_STREAM,
   DeadLetterNote,
@@ -35,25 +34,19 @@ export interface WholeLetter {
   data: Uint8Array;
 }
 
-/** What the note and the server's own headers take of a message, at most, in bytes. */
-const NOTE_BYTES = 8_192;
-
 /** The dead letters of one agent, in the stream of all. */
 export class DeadLetters {
   readonly #requester: RequestPort;
   readonly #owner: string;
-  readonly #maxPayload: () => number;
 
-  constructor(requester: RequestPort, owner: string, maxPayload: () => number) {
+  constructor(requester: RequestPort, owner: string) {
     this.#requester = requester;
     this.#owner = owner;
-    this.#maxPayload = maxPayload;
   }
 
   /** Stores a letter; once, however often it is asked. @returns why it could not; undefined: it is stored */
   async add(message: QueuedMessage, { at, code, reason, tries }: Death): Promise<string | undefined> {
     const { data, headers, sequence, storedAt, subject } = message;
-    const isTooBig = data.length + NOTE_BYTES > this.#maxPayload();
     const note: DeadLetterNote = {
       subject,
       sequence,
@@ -62,7 +55,6 @@ export class DeadLetters {
       tries,
       stored_at: new Date(storedAt).toISOString(),
       died_at: new Date(at).toISOString(),
-      ...(isTooBig ? { encoding: 'gzip' } : {}),
     };
     // The same message has the same subject, and nothing is stored behind what stands there.
     const letter = deadLetterSubject(this.#owner, `${sequence}-${storedAt}`);
@@ -71,8 +63,7 @@ export class DeadLetters {
       [HEADERS.deadLetter, asciiJson(note)],
       ['Nats-Expected-Last-Subject-Sequence', '0'],
     ];
-    const body = isTooBig ? gzipSync(data) : data;
-    const ack = readPublishAck(await this.#requester.request(letter, body, rawHeaders(lines)));
+    const ack = readPublishAck(await this.#requester.request(letter, data, rawHeaders(lines)));
     if (ack.kind === 'stored') return undefined;
     if (ack.kind !== 'lost_race') return 'why' in ack ? ack.why : ack.kind;
     // It is there, or on its way there and may not arrive.
@@ -118,11 +109,10 @@ export class DeadLetters {
   }
 }
 
-function readLetter({ data: bytes, headers, sequence, time }: StoredMessage): WholeLetter | undefined {
+function readLetter({ data, headers, sequence, time }: StoredMessage): WholeLetter | undefined {
   const note = decode(DeadLetterNote, utf8(headers.get(HEADERS.deadLetter)));
   // Whatever else lies in the stream: it can be seen, and dropped.
-  const { encoding, ...known } = note.ok ? note.value : unknown(sequence, time);
-  const data = encoding === 'gzip' ? unzipped(bytes) : bytes;
+  const known = note.ok ? note.value : unknown(sequence, time);
   const letter = {
     id: sequence,
     ...known,
@@ -137,14 +127,6 @@ function unknown(sequence: number, time: string): DeadLetterNote {
   const at = new Date(time).toISOString();
   const reason = 'nobody has written why it is dead';
   return { subject: '', sequence, code: 'unknown', reason, tries: 1, stored_at: at, died_at: at };
-}
-
-function unzipped(bytes: Uint8Array): Uint8Array {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: LIMITS.commandBytes * 4 });
-  } catch {
-    return bytes;
-  }
 }
 
 /** The headers that are a sender's, and not the server's. */

@@ -34,7 +34,7 @@ export interface Queue {
 export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptions): Queue {
   const { agent, connection, onFault, requester } = shared;
   const { logger, replyPrefix, retry } = options;
-  const letters = new DeadLetters(requester, agent, maxPayload);
+  const letters = new DeadLetters(requester, agent);
   const commands = new DurableCommands({
     ...shared,
     inboxPrefix: options.nats.inboxPrefix,
