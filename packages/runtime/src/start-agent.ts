@@ -144,8 +144,8 @@ async function serve(
     clock,
     serverNow: () => serverClock.now(),
   });
-  let queue: Queue | undefined;
-  const onDisconnect = (): void => queue?.disconnected();
+  let executing: Queue | undefined;
+  const onDisconnect = (): void => executing?.disconnected();
   const connected = watchConnection(connection, logger, onDisconnect, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
@@ -198,7 +198,7 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
-  const executing = startQueue({
+  const queue = startQueue({
     agent: agent.name,
     options,
     connection,
@@ -210,7 +210,7 @@ async function serve(
     voice,
     onFault,
   });
-  queue = executing;
+  executing = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -218,7 +218,7 @@ async function serve(
   const close = async (): Promise<void> => {
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
-      await Promise.all([service.stop(), executing.stop()]);
+      await Promise.all([service.stop(), queue.stop()]);
       await Promise.all([commands.drained(), queries.drained()]);
       await companion?.stop();
       await connection.flush();
@@ -241,7 +241,7 @@ async function serve(
       actions: stats.all(),
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
-      queue: executing.stats(),
+      queue: queue.stats(),
     }),
     execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,

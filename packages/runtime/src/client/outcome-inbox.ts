@@ -1,5 +1,5 @@
 import type { Outcome } from '@meshforge/protocol';
-import { createInbox, type Msg, type NatsConnection, type Subscription } from '@nats-io/nats-core';
+import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { outcomeOf } from './reply.ts';
@@ -61,7 +61,7 @@ export class Inboxes {
   readonly #inbox: string;
   readonly #awaited = new Map<string, WeakRef<Awaited>>();
   readonly #forgotten = new FinalizationRegistry<string>((token) => this.#awaited.delete(token));
-  #subscription: Subscription | undefined;
+  #isOpen = false;
   #next = 0;
 
   constructor(connection: NatsConnection, inboxPrefix: string, clock: Clock) {
@@ -71,16 +71,21 @@ export class Inboxes {
   }
 
   open(): OutcomeInbox {
-    this.#subscription ??= this.#connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => {
-        if (error === null) this.#see(message);
-      },
-    });
+    if (!this.#isOpen) this.#listen();
     const token = (this.#next++).toString(36);
     const awaited = new Awaited(this.#inbox + token, this.#clock);
     this.#awaited.set(token, new WeakRef(awaited));
     this.#forgotten.register(awaited, token);
     return awaited;
+  }
+
+  #listen(): void {
+    this.#isOpen = true;
+    this.#connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#see(message);
+      },
+    });
   }
 
   #see(message: Msg): void {

@@ -4,7 +4,7 @@ import { nuid } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { digestOf } from '../nats/digest.ts';
-import { readPublishAck } from '../nats/jetstream-errors.ts';
+import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { Requester } from '../nats/requester.ts';
 import { commandBody } from './command-body.ts';
@@ -139,8 +139,8 @@ function cancelledOrSequence(message: Msg): Judgement<{ sequence: number } | 'ca
   const ack = readPublishAck({ kind: 'answer', message });
   if (ack.kind === 'stored') return { done: true, value: 'cancelled' };
   if (ack.kind === 'lost_race') {
-    const description = (message.json() as { error?: { description?: unknown } }).error?.description;
-    const sequence = WRONG_LAST_SEQUENCE.exec(typeof description === 'string' ? description : '')?.[1];
+    const description = apiResponse(message)?.error?.description;
+    const sequence = WRONG_LAST_SEQUENCE.exec(description ?? '')?.[1];
     if (sequence !== undefined) return { done: true, value: { sequence: Number(sequence) } };
   }
   return { done: false, why: 'why' in ack ? ack.why : 'another write is under way' };

@@ -16,7 +16,8 @@ import type { Clock } from '../clock.ts';
 import { headersOf } from '../intake/command-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { consumerState, deleteMessage, nextMessage } from './stored-messages.ts';
+import { readDelivery } from './delivery.ts';
+import { consumerState, deleteMessage, messagesUpTo } from './stored-messages.ts';
 import { Tenure, type QueuedMessage } from './tenure.ts';
 
 /** So long the server waits for a replica that it has not heard of, in milliseconds. The consumer must say the same. */
@@ -198,19 +199,15 @@ export class PinnedFeed {
       return;
     }
     // A message has the subject that it was stored under: it does not tell which pull it answers.
-    this.#deliver(message, headers, (this.#doubtfulSince ?? this.#sentAt) + PIN_MS);
+    this.#deliver(message, (this.#doubtfulSince ?? this.#sentAt) + PIN_MS);
     if (--this.#left === 0) this.#pullIsOver(0);
   }
 
   /** @param until when the pin ends that the message proves */
-  #deliver(message: Msg, found: ReturnType<typeof headersOf>, until: number): void {
-    const headers = found === 'unreadable' ? undefined : found;
-    const pin = found === 'unreadable' ? pinOf(message) : (headers?.get('Nats-Pin-Id') ?? '');
-    // `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, from the end:
-    // some servers put a domain and an account before.
-    const tokens = (message.reply ?? '').split('.');
-    const [deliveries = 0, sequence = 0, delivery = 0, nanoseconds = 0, pending = 0] = tokens.slice(-5).map(Number);
-    if (!Number.isSafeInteger(sequence) || sequence < 1) return;
+  #deliver(found: Msg, until: number): void {
+    const read = readDelivery(found);
+    if (read === undefined) return;
+    const { deliveries, delivery, message, pending, pin, reply } = read;
     if (pin !== this.#tenure?.id) {
       if (pin === this.#lostPin || this.#stopping.signal.aborted) return;
       this.#beginTenure(pin, until);
@@ -222,16 +219,14 @@ export class PinnedFeed {
     this.#lastDelivery = delivery;
     this.pending = pending;
     if (deliveries > 1) this.redelivered++;
+    const { sequence } = message;
     if (this.#done.has(sequence)) {
-      this.#options.connection.publish(message.reply as string);
+      this.#options.connection.publish(reply);
       return;
     }
     const isInHand = this.#inHand.has(sequence);
-    this.#inHand.set(sequence, message.reply);
-    if (isInHand) return;
-    const { data, subject } = message;
-    const storedAt = Math.floor(nanoseconds / 1_000_000);
-    this.#take({ sequence, subject, headers, data, storedAt });
+    this.#inHand.set(sequence, reply);
+    if (!isInHand) this.#take(message);
   }
 
   #take(message: QueuedMessage): void {
@@ -260,43 +255,40 @@ export class PinnedFeed {
   /** Hands on what a former replica had in its hands, and then what has come meanwhile. */
   async #catchUp(tenure: Tenure): Promise<void> {
     const { clock, consumer, requester, stream } = this.#options;
-    for (;;) {
+    while (!tenure.over.aborted) {
       try {
-        const { delivered, outstanding } = await consumerState(requester, stream, consumer);
-        if (outstanding > this.#inHand.size) await clock.sleep(ARRIVAL_MS, tenure.over);
-        if (outstanding > this.#inHand.size) {
+        const { delivered } = await consumerState(requester, stream, consumer);
+        if (!(await this.#hasAll(delivered, tenure))) {
+          // The former one has stopped to believe in its tenure by then.
           await clock.sleep(PIN_MS, tenure.over);
-          await this.#readUpTo(delivered, tenure);
+          for await (const message of this.#others(delivered, tenure)) this.#early?.set(message.sequence, message);
         }
         break;
       } catch {
         await clock.sleep(PAUSE_MS, tenure.over);
       }
-      if (tenure.over.aborted) return;
     }
-    if (this.#tenure !== tenure) return;
+    if (tenure.over.aborted) return;
     const early = [...(this.#early?.values() ?? [])];
     this.#early = undefined;
     early.sort((one, other) => one.sequence - other.sequence);
-    for (const message of early) this.#options.onMessage(message, tenure);
-  }
-
-  async #readUpTo(last: number, tenure: Tenure): Promise<void> {
-    const { filter, requester, stream } = this.#options;
-    for (let next = 1; next <= last && !tenure.over.aborted;) {
-      const stored = await nextMessage(requester, stream, filter, next);
-      if (stored === undefined || stored.sequence > last) return;
-      const { data, headers, sequence, subject, time } = stored;
-      next = sequence + 1;
-      if (tenure.over.aborted || this.#done.has(sequence) || this.#early?.has(sequence) === true) continue;
-      if (!this.#inHand.has(sequence)) this.#inHand.set(sequence, undefined);
-      this.#early?.set(sequence, { sequence, subject, headers, data, storedAt: Date.parse(time) });
+    for (const message of early) {
+      if (!this.#inHand.has(message.sequence)) this.#inHand.set(message.sequence, undefined);
+      this.#options.onMessage(message, tenure);
     }
   }
-}
 
-/** Of a message whose sender gave it headers that the client refuses to read: the server's own stands among them. */
-function pinOf(message: Msg): string {
-  const { _msg, _rdata } = message as unknown as { _msg: { hdr: number }; _rdata: Uint8Array };
-  return /^Nats-Pin-Id: ?(.*)\r$/m.exec(Buffer.from(_rdata.subarray(0, _msg.hdr)).toString('latin1'))?.[1] ?? '';
+  /** Whether all that was delivered and is not acknowledged has come to this replica, or comes in a moment. */
+  async #hasAll(delivered: number, tenure: Tenure): Promise<boolean> {
+    const missing: number[] = [];
+    for await (const { sequence } of this.#others(delivered, tenure)) missing.push(sequence);
+    if (missing.length > 0) await this.#options.clock.sleep(ARRIVAL_MS, tenure.over);
+    return missing.every((sequence) => this.#inHand.has(sequence));
+  }
+
+  /** The messages of the stream, up to one, that were not delivered to this replica. */
+  #others(last: number, tenure: Tenure): AsyncGenerator<QueuedMessage> {
+    const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
+    return messagesUpTo(last, { ...this.#options, isKnown, over: tenure.over });
+  }
 }

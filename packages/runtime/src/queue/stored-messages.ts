@@ -1,7 +1,8 @@
-import { MESSAGE_NOT_FOUND, apiResponse, NoAnswerError } from '../nats/jetstream-errors.ts';
+import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { fromMessageGet, type ApiMessage, type StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
+import type { QueuedMessage } from './tenure.ts';
 
 /** The next message of a stream at or after a sequence, as its leader has it. @throws NoAnswerError */
 export async function nextMessage(
@@ -20,6 +21,30 @@ export async function lastMessage(
   filter: string,
 ): Promise<StoredMessage | undefined> {
   return await getMessage(requester, stream, { last_by_subj: filter });
+}
+
+/** The messages of a stream up to a sequence, oldest first, but those that are known. @throws NoAnswerError */
+export async function* messagesUpTo(
+  last: number,
+  options: {
+    requester: RequestPort;
+    stream: string;
+    filter: string;
+    isKnown: (sequence: number) => boolean;
+    /** Ends it when it aborts. */
+    over: AbortSignal;
+  },
+): AsyncGenerator<QueuedMessage> {
+  const { filter, isKnown, over, requester, stream } = options;
+  for (let next = 1; !over.aborted; next++) {
+    while (next <= last && isKnown(next)) next++;
+    if (next > last) return;
+    const stored = await nextMessage(requester, stream, filter, next);
+    if (stored === undefined || stored.sequence > last) return;
+    const { data, headers, sequence, subject, time } = stored;
+    next = sequence;
+    if (!isKnown(sequence)) yield { sequence, subject, headers, data, storedAt: Date.parse(time) };
+  }
 }
 
 async function getMessage(requester: RequestPort, stream: string, which: object): Promise<StoredMessage | undefined> {
@@ -74,5 +99,3 @@ async function ask<T extends object>(
   if (error.err_code === MESSAGE_NOT_FOUND || error.err_code === SEQUENCE_NOT_FOUND) return {};
   throw new NoAnswerError(stream, error.description);
 }
-
-const SEQUENCE_NOT_FOUND = 10043;

@@ -112,7 +112,7 @@ test('all letters are replayed at once, a page at a time is listed, and what die
   expect(page.letters).toHaveLength(3);
   const rest = await mesh.deadLetters(contract).list({ limit: 3, after: page.next ?? 0 });
   const listed = [...page.letters, ...rest.letters].map(({ entity_id: id }) => id);
-  expect(listed.toSorted()).toEqual(['many-0', 'many-1', 'many-2', 'many-3', 'many-4']);
+  expect(new Set(listed)).toEqual(new Set(['many-0', 'many-1', 'many-2', 'many-3', 'many-4']));
   expect(rest.next).toBeUndefined();
   broken.delete('bad');
   expect(await mesh.deadLetters(contract).replay({ all: true })).toBe(5);
