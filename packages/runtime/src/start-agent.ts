@@ -144,8 +144,8 @@ async function serve(
     clock,
     serverNow: () => serverClock.now(),
   });
-  let executing: Queue | undefined;
-  const onDisconnect = (): void => executing?.disconnected();
+  const executing: { queue?: Queue } = {};
+  const onDisconnect = (): void => executing.queue?.disconnected();
   const connected = watchConnection(connection, logger, onDisconnect, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
@@ -210,7 +210,7 @@ async function serve(
     voice,
     onFault,
   });
-  executing = queue;
+  executing.queue = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
