@@ -28,8 +28,8 @@ import {
   signalsStreamSettings,
 } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
-import type { QueueStats } from './queue/durable-commands.ts';
 import { ensureExecutor } from './queue/executor-consumer.ts';
+import type { QueueStats } from './queue/queue-worker.ts';
 import { startQueue, type Queue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';

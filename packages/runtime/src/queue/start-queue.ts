@@ -5,8 +5,9 @@ import type { Voice } from '../intake/reply.ts';
 import type { Requester } from '../nats/requester.ts';
 import type { ResolvedAgentOptions } from '../options.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { DurableCommands, type QueueStats } from './durable-commands.ts';
+import { durableCommands } from './durable-commands.ts';
 import { LetterIntake } from './letter-intake.ts';
+import type { QueueStats } from './queue-worker.ts';
 
 export interface QueueOptions {
   agent: string;
@@ -35,13 +36,13 @@ export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptio
   const { agent, connection, onFault, requester } = shared;
   const { logger, replyPrefix, retry } = options;
   const letters = new DeadLetters(requester, agent);
-  const commands = new DurableCommands({
+  const commands = durableCommands({
     ...shared,
     inboxPrefix: options.nats.inboxPrefix,
     deadLetters: letters,
     retry,
-    onRetry: (action, reason, tries) => logger.warn({ action, reason, tries }, 'a durable command is tried again'),
-    onDead: (action, reason) => logger.error({ action, reason }, 'a durable command is dead'),
+    onRetry: (subject, reason, tries) => logger.warn({ subject, reason, tries }, 'a durable command is tried again'),
+    onDead: (subject, reason) => logger.error({ subject, reason }, 'a durable command is dead'),
   });
   const intake = new LetterIntake({ agent, connection, voice, letters, inboxPrefix: replyPrefix, maxPayload, onFault });
   commands.start();
