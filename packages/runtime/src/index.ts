@@ -32,6 +32,14 @@ export type {
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { Letters } from './client/letters.ts';
 export type { SendOptions, Sent } from './client/send.ts';
+export {
+  command,
+  type Reacting,
+  type ReactionCommand,
+  type ReactOptions,
+  type RunningReaction,
+} from './reaction/types.ts';
+export type { QueueStats } from './queue/queue-worker.ts';
 export type { RetryPolicy } from './queue/retry-policy.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

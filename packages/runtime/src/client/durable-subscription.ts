@@ -86,7 +86,7 @@ async function ensureConsumer(
       ack_policy: AckPolicy.Explicit,
       max_ack_pending: AHEAD,
       ...settings,
-      ...start(options),
+      ...deliveryStart(options.from),
     });
   } catch (error) {
     if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
@@ -95,7 +95,8 @@ async function ensureConsumer(
   }
 }
 
-function start({ from = 'beginning' }: SubscribeOptions): Partial<ConsumerConfig> {
+/** Where a new subscription begins. */
+export function deliveryStart(from: SubscribeOptions['from'] = 'beginning'): Partial<ConsumerConfig> {
   if (from === 'beginning') return { deliver_policy: DeliverPolicy.All };
   if (from === 'now') return { deliver_policy: DeliverPolicy.New };
   return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };

@@ -17,6 +17,8 @@ import { MeshError } from '../errors.ts';
 import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
+import { startReaction } from '../reaction/reaction.ts';
+import type { Reacting, ReactOptions, RunningReaction } from '../reaction/types.ts';
 import { subscribeDurably } from './durable-subscription.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
@@ -63,6 +65,7 @@ export class Mesh {
   readonly #requester: Requester;
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
+  readonly #inboxPrefix: string;
   readonly #updates = new Updates(this, this.#clock);
   readonly #locks: Locks;
   readonly #sending: Sending;
@@ -72,6 +75,7 @@ export class Mesh {
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;
+    this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
@@ -134,10 +138,32 @@ export class Mesh {
     return this.#sending.cancel(contract, commandId);
   }
 
-  /** What an agent could not execute: to list, look at, replay and drop. */
-  deadLetters(contract: AgentContract): Letters {
+  /**
+   * Follows an agent's commits with commands, to any agents. Each event leads to its commands exactly once in effect: their ids are
+   * made of the event, they are durable, and redelivery and replicas change nothing. Events of one entity are handled in order;
+   * one whose handler keeps throwing becomes a dead letter, and holds up no other entity.
+   *
+   * @throws MeshError `invalid_options`, `unavailable`
+   */
+  react<C extends AgentContract>(
+    contract: C,
+    options: ReactOptions,
+    handler: Reacting<StateOf<C>>,
+  ): Promise<RunningReaction> {
+    return startReaction(contract, options, handler, {
+      connection: this.#connection,
+      requester: this.#requester,
+      clock: this.#clock,
+      inboxPrefix: this.#inboxPrefix,
+      domain: this.#jetstream.domain,
+      sending: this.#sending,
+    });
+  }
+
+  /** What an agent could not execute, or a reaction not handle: to list, look at, replay and drop. @param of a reaction's name */
+  deadLetters(of: AgentContract | string): Letters {
     const shared = { requester: this.#requester, clock: this.#clock, timeoutMs: this.#timeoutMs };
-    return new Letters({ agent: contract.name, ...shared });
+    return new Letters({ agent: typeof of === 'string' ? of : of.name, ...shared });
   }
 
   /**

@@ -26,6 +26,8 @@ export interface LetterIntakeOptions {
   letters: DeadLetters;
   inboxPrefix: string;
   maxPayload: () => number;
+  /** Does what a letter is of once more; it is dropped after that. @returns why it could not */
+  replay: (letter: WholeLetter) => Promise<string | undefined>;
   onFault: (error: unknown) => void;
 }
 
@@ -149,8 +151,13 @@ export class LetterIntake {
   }
 
   async #replay(letter: WholeLetter): Promise<void> {
-    const why = await this.#options.letters.putBack(letter);
-    if (why !== undefined) throw new Refused('unavailable', `letter ${letter.letter.id} could not be put back: ${why}`);
+    let why: string | undefined;
+    try {
+      why = await this.#options.replay(letter);
+    } catch (error) {
+      why = error instanceof Error ? error.message : String(error);
+    }
+    if (why !== undefined) throw new Refused('unavailable', `letter ${letter.letter.id} could not be replayed: ${why}`);
   }
 }
 

@@ -17,7 +17,7 @@ import { headersOf } from '../intake/command-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { readDelivery } from './delivery.ts';
-import { consumerState, deleteMessage, messagesUpTo } from './stored-messages.ts';
+import { consumerState, deleteMessage, messagesIn } from './stored-messages.ts';
 import { Tenure, type QueuedMessage } from './tenure.ts';
 
 /** So long the server waits for a replica that it has not heard of, in milliseconds. The consumer must say the same. */
@@ -254,14 +254,16 @@ export class PinnedFeed {
 
   /** Hands on what a former replica had in its hands, and then what has come meanwhile. */
   async #catchUp(tenure: Tenure): Promise<void> {
-    const { clock, consumer, requester, stream } = this.#options;
+    const { clock, consumer, isWorkQueue, requester, stream } = this.#options;
     while (!tenure.over.aborted) {
       try {
-        const { delivered } = await consumerState(requester, stream, consumer);
-        if (!(await this.#hasAll(delivered, tenure))) {
+        const { delivered, floor } = await consumerState(requester, stream, consumer);
+        // Of a work queue nothing is left that is acknowledged.
+        const range = [isWorkQueue ? 1 : floor + 1, delivered] as const;
+        if (!(await this.#hasAll(range, tenure))) {
           // The former one has stopped to believe in its tenure by then.
           await clock.sleep(PIN_MS, tenure.over);
-          for await (const message of this.#others(delivered, tenure)) this.#early?.set(message.sequence, message);
+          for await (const message of this.#others(range, tenure)) this.#early?.set(message.sequence, message);
         }
         break;
       } catch {
@@ -279,16 +281,16 @@ export class PinnedFeed {
   }
 
   /** Whether all that was delivered and is not acknowledged has come to this replica, or comes in a moment. */
-  async #hasAll(delivered: number, tenure: Tenure): Promise<boolean> {
+  async #hasAll(range: readonly [number, number], tenure: Tenure): Promise<boolean> {
     const missing: number[] = [];
-    for await (const { sequence } of this.#others(delivered, tenure)) missing.push(sequence);
+    for await (const { sequence } of this.#others(range, tenure)) missing.push(sequence);
     if (missing.length > 0) await this.#options.clock.sleep(ARRIVAL_MS, tenure.over);
     return missing.every((sequence) => this.#inHand.has(sequence));
   }
 
-  /** The messages of the stream, up to one, that were not delivered to this replica. */
-  #others(last: number, tenure: Tenure): AsyncGenerator<QueuedMessage> {
+  /** The messages of a range that were not delivered to this replica. */
+  #others(range: readonly [number, number], tenure: Tenure): AsyncGenerator<QueuedMessage> {
     const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
-    return messagesUpTo(last, { ...this.#options, isKnown, over: tenure.over });
+    return messagesIn(range, { ...this.#options, isKnown, over: tenure.over });
   }
 }

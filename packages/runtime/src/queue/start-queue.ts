@@ -44,7 +44,16 @@ export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptio
     onRetry: (subject, reason, tries) => logger.warn({ subject, reason, tries }, 'a durable command is tried again'),
     onDead: (subject, reason) => logger.error({ subject, reason }, 'a durable command is dead'),
   });
-  const intake = new LetterIntake({ agent, connection, voice, letters, inboxPrefix: replyPrefix, maxPayload, onFault });
+  const intake = new LetterIntake({
+    agent,
+    connection,
+    voice,
+    letters,
+    inboxPrefix: replyPrefix,
+    maxPayload,
+    replay: (letter) => letters.putBack(letter),
+    onFault,
+  });
   commands.start();
   return {
     stats: () => commands.stats(),

@@ -23,9 +23,9 @@ export async function lastMessage(
   return await getMessage(requester, stream, { last_by_subj: filter });
 }
 
-/** The messages of a stream up to a sequence, oldest first, but those that are known. @throws NoAnswerError */
-export async function* messagesUpTo(
-  last: number,
+/** The messages of a stream in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
+export async function* messagesIn(
+  [first, last]: readonly [number, number],
   options: {
     requester: RequestPort;
     stream: string;
@@ -36,7 +36,7 @@ export async function* messagesUpTo(
   },
 ): AsyncGenerator<QueuedMessage> {
   const { filter, isKnown, over, requester, stream } = options;
-  for (let next = 1; !over.aborted; next++) {
+  for (let next = first; !over.aborted; next++) {
     while (next <= last && isKnown(next)) next++;
     if (next > last) return;
     const stored = await nextMessage(requester, stream, filter, next);
@@ -60,28 +60,26 @@ export async function deleteMessage(requester: RequestPort, stream: string, sequ
   return success === true;
 }
 
-/** What a consumer of a work queue has under way. */
+/** How far a consumer has come. */
 export interface ConsumerState {
-  /** Delivered, and not acknowledged. */
-  outstanding: number;
   /** Sequence of the last message that was delivered. */
   delivered: number;
-  /** Not delivered yet. */
-  pending: number;
+  /** All up to this one are acknowledged. */
+  floor: number;
 }
 
 /** @throws NoAnswerError */
 export async function consumerState(requester: RequestPort, stream: string, consumer: string): Promise<ConsumerState> {
-  const found = await ask<{ num_ack_pending: number; num_pending: number; delivered: { stream_seq: number } }>(
+  const found = await ask<{ ack_floor: { stream_seq: number }; delivered: { stream_seq: number } }>(
     requester,
     `CONSUMER.INFO.${stream}.${consumer}`,
     stream,
   );
-  const { delivered, num_ack_pending: outstanding, num_pending: pending } = found;
-  if (delivered === undefined || outstanding === undefined || pending === undefined) {
+  const { ack_floor: floor, delivered } = found;
+  if (delivered === undefined || floor === undefined) {
     throw new NoAnswerError(stream, `the consumer ${consumer} is not there`);
   }
-  return { outstanding, pending, delivered: delivered.stream_seq };
+  return { delivered: delivered.stream_seq, floor: floor.stream_seq };
 }
 
 async function ask<T extends object>(
