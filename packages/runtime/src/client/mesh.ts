@@ -17,6 +17,7 @@ import { MeshError } from '../errors.ts';
 import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
+import { requestInSpan } from '../telemetry/request-span.ts';
 import { subscribeDurably } from './durable-subscription.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
@@ -87,17 +88,21 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const headers = rawHeaders(commandHeaders(commandId, options));
+    const lines = commandHeaders(commandId, options);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
-    const outcome = await requestPatiently(
-      this.#requester,
-      this.#clock,
-      { subject, body, headers, timeoutMs, tryTimeoutMs, what, doubt },
-      (message) => {
-        const read = outcomeOf(message);
-        return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
-      },
+    const { correlationId, entityId } = options;
+    const request = { subject, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    const outcome = await requestInSpan(request, (traced) =>
+      requestPatiently(
+        this.#requester,
+        this.#clock,
+        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, what, doubt },
+        (message) => {
+          const read = outcomeOf(message);
+          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+        },
+      ),
     );
     return { ...outcome, commandId } as CommandOutcome<C, A>;
   }

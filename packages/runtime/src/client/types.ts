@@ -38,7 +38,7 @@ export interface RequestOptions<Data> {
   commandId?: string;
   correlationId?: string;
   causationId?: string;
-  /** W3C trace context to be carried to the event. */
+  /** W3C trace context to be carried to the event. Default: that of the active OpenTelemetry span. */
   trace?: { traceparent?: string; tracestate?: string; baggage?: string };
   /** For all tries together, in milliseconds; default 10,000. */
   timeoutMs?: number;

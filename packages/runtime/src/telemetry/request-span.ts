@@ -1,0 +1,80 @@
+import type { Outcome } from '@meshforge/protocol';
+import { context, SpanKind, SpanStatusCode, trace, type Attributes, type Span, type Tracer } from '@opentelemetry/api';
+import type { CommandHeaders } from '../core/decide.ts';
+import { MeshError } from '../errors.ts';
+import { harmless } from './harmless.ts';
+import { ATTRIBUTES } from './names.ts';
+import { contextOf, withActiveTrace } from './trace-headers.ts';
+import { registeredTracer } from './tracer.ts';
+
+/** A command on its way to an agent. */
+export interface Request {
+  /** `cmd.<agent>.<action>` */
+  subject: string;
+  agent: string;
+  action: string;
+  entityId: string;
+  commandId: string;
+  correlationId?: string | undefined;
+  /** As its sender gave them. */
+  lines: CommandHeaders;
+}
+
+/**
+ * Sends a command, with all its tries, in a span of its own, and has the command carry that. A trace context that the
+ * sender gave stays as it is; the span then has a link to it.
+ *
+ * @param send gets the headers to send
+ */
+export async function requestInSpan<O extends Outcome>(
+  request: Request,
+  send: (lines: CommandHeaders) => Promise<O>,
+): Promise<O> {
+  const tracer = registeredTracer();
+  const span = tracer === undefined ? undefined : harmless(() => start(tracer, request));
+  if (span === undefined) return await send(withActiveTrace(request.lines));
+  try {
+    const outcome = await send(withActiveTrace(request.lines, trace.setSpan(context.active(), span)));
+    harmless(() => tell(span, outcome));
+    return outcome;
+  } catch (error) {
+    harmless(() => fail(span, error));
+    throw error;
+  } finally {
+    harmless(() => span.end());
+  }
+}
+
+function start(tracer: Tracer, request: Request): Span {
+  const { action, agent, commandId, correlationId, entityId, lines, subject } = request;
+  const attributes: Attributes = {
+    [ATTRIBUTES.system]: 'nats',
+    [ATTRIBUTES.operationName]: 'request',
+    [ATTRIBUTES.operationType]: 'send',
+    [ATTRIBUTES.destination]: subject,
+    [ATTRIBUTES.agent]: agent,
+    [ATTRIBUTES.action]: action,
+  };
+  const given = trace.getSpanContext(contextOf(lines));
+  const links = given === undefined ? [] : [{ context: given }];
+  const span = tracer.startSpan(`request ${subject}`, { kind: SpanKind.CLIENT, attributes, links });
+  if (span.isRecording()) {
+    span.setAttributes({ [ATTRIBUTES.entityId]: entityId, [ATTRIBUTES.commandId]: commandId });
+    if (correlationId !== undefined) span.setAttribute(ATTRIBUTES.conversationId, correlationId);
+  }
+  return span;
+}
+
+function tell(span: Span, { kind, payload }: Outcome): void {
+  if (!span.isRecording()) return;
+  span.setAttribute(ATTRIBUTES.outcome, kind);
+  const { code, entity_version: version } = payload as { code?: unknown; entity_version?: unknown };
+  if (typeof code === 'string') span.setAttribute(ATTRIBUTES.code, code);
+  if (typeof version === 'number') span.setAttribute(ATTRIBUTES.entityVersion, version);
+}
+
+function fail(span: Span, error: unknown): void {
+  if (!span.isRecording()) return;
+  span.setAttribute(ATTRIBUTES.errorType, error instanceof MeshError ? error.code : '_OTHER');
+  span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+}
