@@ -5,6 +5,7 @@ import type { ConnectOptions } from '../nats/connect.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
 import { serveHealth, type HealthEndpoint } from './health.ts';
+import { startTelemetryExport, type TelemetryExport } from './telemetry-export.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
 const CLOSE_MS = 15_000;
@@ -25,6 +26,7 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   const logger = pino({ name: agent.name, level: environment.LOG_LEVEL });
   let running: RunningAgent | undefined;
   let health: HealthEndpoint | undefined;
+  let telemetry: TelemetryExport | undefined;
   try {
     const { HEALTH_PORT: port } = environment;
     if (port !== undefined) health = await serveHealth(port, () => running?.ready() ?? false);
@@ -39,10 +41,12 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
     if (err !== undefined) logger.fatal({ err }, 'agent fails');
     else logger.info({ signal }, 'agent drains');
     await running?.stop();
+    await telemetry?.stop();
     await health?.close();
     logger.info('agent has stopped');
   });
 
+  telemetry = await startTelemetryExport(agent.name, process.env, logger);
   try {
     running = await startAgent(agent, {
       nats: connectOptions(environment),
@@ -57,6 +61,7 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   const fault = await running.stopped;
   if (fault !== undefined) {
     logger.fatal({ err: fault }, `agent was stopped: ${fault.message}`);
+    await telemetry?.stop();
     process.exit(1);
   }
 }
