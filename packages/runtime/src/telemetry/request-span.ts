@@ -26,15 +26,22 @@ export interface Request {
  *
  * @param send gets the headers to send
  */
-export async function requestInSpan<O extends Outcome>(
+export function requestInSpan<O extends Outcome>(
   request: Request,
   send: (lines: CommandHeaders) => Promise<O>,
 ): Promise<O> {
   const tracer = registeredTracer();
   const span = tracer === undefined ? undefined : harmless(() => start(tracer, request));
-  if (span === undefined) return await send(withActiveTrace(request.lines));
+  return span === undefined ? send(withActiveTrace(request.lines)) : sendIn(span, request.lines, send);
+}
+
+async function sendIn<O extends Outcome>(
+  span: Span,
+  lines: CommandHeaders,
+  send: (lines: CommandHeaders) => Promise<O>,
+): Promise<O> {
   try {
-    const outcome = await send(withActiveTrace(request.lines, trace.setSpan(context.active(), span)));
+    const outcome = await send(withActiveTrace(lines, trace.setSpan(context.active(), span)));
     harmless(() => tell(span, outcome));
     return outcome;
   } catch (error) {

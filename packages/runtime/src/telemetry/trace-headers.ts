@@ -50,7 +50,7 @@ export function withTrace(lines: CommandHeaders, traced: Context): CommandHeader
 
 /** The lines of a command that is sent now: with the active context, unless its sender has named another. */
 export function withActiveTrace(lines: CommandHeaders, active: Context = context.active()): CommandHeaders {
-  return has(lines, HEADERS.traceparent) ? lines : withTrace(lines, active);
+  return active === ROOT_CONTEXT || has(lines, HEADERS.traceparent) ? lines : withTrace(lines, active);
 }
 
 function has(lines: CommandHeaders, header: string): boolean {

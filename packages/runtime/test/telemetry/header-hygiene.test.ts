@@ -65,7 +65,7 @@ async function storedWith(given: Trace): Promise<Trace> {
   });
   expect(reply.json()).toMatchObject({ event: 'evt.tally.opened' });
   const stored = await storedOf(entityId);
-  for (const name of TRACE) expect(reply.headers?.get(name), name).toBe(stored[name] ?? '');
+  for (const name of TRACE) expect(reply.headers?.get(name), `header ${name}`).toBe(stored[name] ?? '');
   return stored;
 }
 

@@ -64,9 +64,9 @@ test('commands are counted by action and outcome, those that nobody knows togeth
   const durations = (await recorder.points('meshforge.command.duration')) as Map<string, Summary>;
   expect(Object.fromEntries([...durations].map(([of, { count }]) => [of, count]))).toEqual(counted);
   for (const [of, { count, sum }] of durations) {
-    expect(sum, of).toBeGreaterThan(0);
+    expect(sum, `of ${of}`).toBeGreaterThan(0);
     // Seconds, not milliseconds.
-    expect(sum / count, of).toBeLessThan(1);
+    expect(sum / count, `of ${of}`).toBeLessThan(1);
   }
   const commits = (await recorder.points('meshforge.commit.duration')) as Map<string, Summary>;
   expect([...commits].map(([of, { count }]) => [of, count])).toEqual([

@@ -92,7 +92,7 @@ test('from a client over three agents and two subscribers there is one trace, ea
   let parent = root.spanId;
   for (const [name, kind] of chain) {
     const span = recorder.span(name, kind);
-    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, name).toEqual({
+    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, `of ${name}`).toEqual({
       trace: root.traceId,
       parent,
     });
@@ -200,7 +200,7 @@ test('a refusal is no error of its span; an action that nobody knows names no sp
 test('a request without an answer, and a handler that fails, are errors of their spans', async () => {
   await expect(
     mesh.request(stage('nobody'), 'enter', { entityId: 'a', data: { from: '' }, timeoutMs: 50 }),
-  ).rejects.toThrow();
+  ).rejects.toMatchObject({ code: 'unavailable' });
   expect(recorder.span('request cmd.nobody.enter', SpanKind.CLIENT)).toMatchObject({
     status: { code: SpanStatusCode.ERROR },
     attributes: { 'error.type': 'unavailable' },
