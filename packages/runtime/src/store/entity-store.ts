@@ -110,7 +110,7 @@ export class EntityStore {
   }
 
   async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
-    const { agent, clock, lostBefore, onCommit, onPublish, requester, serverNow } = this.#options;
+    const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
     /** A publish whose fate is unknown. */
@@ -177,9 +177,9 @@ export class EntityStore {
         continue;
       }
       const sentAt = ++this.#moment;
-      const publishedAt = clock.monotonic();
-      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message));
-      onPublish?.(command.action, result.kind, clock.monotonic() - publishedAt);
+      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message), ({ kind }, ms) =>
+        this.#options.onPublish?.(command.action, kind, ms),
+      );
       // Acknowledged so late that the expiry may have wiped it: only another look can tell.
       const overtaken = standing !== undefined && isEnding(standing, serverNow());
       if (result.kind === 'stored' && !overtaken) {

@@ -1,5 +1,6 @@
 import { createNoopMeter, metrics, type Counter, type Histogram, type MeterProvider } from '@opentelemetry/api';
 import { VERSION } from '../version.ts';
+import { harmless } from './harmless.ts';
 import { SCOPE } from './names.ts';
 
 export interface Instruments {
@@ -17,7 +18,7 @@ let known: { provider: MeterProvider; instruments: Instruments | undefined } | u
 /** The instruments of the registered provider; undefined while there is none. One that comes later is noticed. */
 export function registeredInstruments(): Instruments | undefined {
   const provider = metrics.getMeterProvider();
-  if (known?.provider !== provider) known = { provider, instruments: make(provider) };
+  if (known?.provider !== provider) known = { provider, instruments: harmless(() => make(provider)) };
   return known.instruments;
 }
 

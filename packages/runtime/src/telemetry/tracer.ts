@@ -1,5 +1,6 @@
 import { trace, type Tracer, type TracerProvider } from '@opentelemetry/api';
 import { VERSION } from '../version.ts';
+import { harmless } from './harmless.ts';
 import { SCOPE } from './names.ts';
 
 /** The API's stand-in for a provider that may be registered later. */
@@ -13,11 +14,12 @@ let known: { provider: TracerProvider; tracer: Tracer } | undefined;
 export function registeredTracer(): Tracer | undefined {
   const provider = trace.getTracerProvider();
   if (known?.provider === provider) return known.tracer;
-  // By its shape: several copies of the API may share the registration.
-  const tracer =
+  const tracer = harmless(() =>
+    // By its shape: several copies of the API may share the registration.
     'getDelegateTracer' in provider
       ? (provider as Standin).getDelegateTracer(SCOPE, VERSION)
-      : provider.getTracer(SCOPE, VERSION);
+      : provider.getTracer(SCOPE, VERSION),
+  );
   if (tracer !== undefined) known = { provider, tracer };
   return tracer;
 }

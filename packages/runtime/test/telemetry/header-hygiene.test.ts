@@ -1,6 +1,6 @@
 // Hunts: trace headers that fail a command, that reach the log unchecked, or that are touched where nobody traces.
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
-import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags, type TraceState } from '@opentelemetry/api';
+import { context, metrics, ROOT_CONTEXT, SpanKind, trace, TraceFlags, type TraceState } from '@opentelemetry/api';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectMesh, startAgent, type Mesh, type RunningAgent } from '../../src/index.ts';
@@ -128,16 +128,23 @@ describe('where somebody traces', () => {
 });
 
 describe('an SDK that fails', () => {
-  test('in all that it does fails no command', async () => {
-    const fail = (): never => {
-      throw new Error('broken');
-    };
-    trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan: fail, startActiveSpan: fail }) });
+  const fail = (): never => {
+    throw new Error('broken');
+  };
+  const tracer = { startSpan: fail, startActiveSpan: fail };
+  test.each([
+    ['in all that its tracer does', { getTracer: () => tracer }],
+    ['even to give a tracer', { getTracer: fail }],
+  ])('%s fails no command', async (_what, provider) => {
+    trace.setGlobalTracerProvider(provider);
+    metrics.setGlobalMeterProvider({ getMeter: fail });
     try {
       expect(await storedWith({ traceparent: PARENT })).toEqual({ traceparent: PARENT });
-      expect(await mesh.request(tallyContract, 'open', { entityId: 'broken' })).toMatchObject({ kind: 'committed' });
+      const entityId = `e${++entities}`;
+      expect(await mesh.request(tallyContract, 'open', { entityId })).toMatchObject({ kind: 'committed' });
     } finally {
       trace.disable();
+      metrics.disable();
     }
   });
 });
