@@ -18,13 +18,14 @@ export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts
 export type { AgentOptions, Logger } from './options.ts';
 export type { ConnectOptions } from './nats/connect.ts';
 export { MeshError, type MeshErrorCode } from './errors.ts';
-export { connectMesh, type Mesh, type MeshOptions } from './client/mesh.ts';
+export { connectMesh, type Mesh } from './client/mesh.ts';
 export type {
   ChangeEvent,
   CommandOutcome,
   EventSubscription,
   LeaseProof,
   MeshEvent,
+  MeshOptions,
   RequestOptions,
   SignalEvent,
   SubscribeOptions,

@@ -34,6 +34,7 @@ import { startQueue, type Queue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
+import { AgentMetrics } from './telemetry/agent-metrics.ts';
 import { VERSION } from './version.ts';
 
 /** An agent that serves. */
@@ -122,6 +123,7 @@ async function serve(
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
   const reader = new EntityReader(agent, requester, options.streamReplicas, () => serverClock.now());
+  const metrics = new AgentMetrics(agent.name);
   const store = new EntityStore({
     agent,
     reader,
@@ -134,8 +136,9 @@ async function serve(
     maxPayload,
     onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
     onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
+    onPublish: (action, result, ms) => metrics.publish(action, result, ms),
   });
-  const stats = new CommandStats(Object.keys(agent.actions));
+  const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
   const voice = new Voice(connection, agent.name);
   const held = new StoredHeldCommands({
     connection,

@@ -14,11 +14,12 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
+import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
 import { startReaction } from '../reaction/reaction.ts';
 import type { Reacting, ReactOptions, RunningReaction } from '../reaction/types.ts';
+import { requestInSpan } from '../telemetry/request-span.ts';
 import { subscribeDurably } from './durable-subscription.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
@@ -35,21 +36,13 @@ import type {
   CommandOutcome,
   DataOf,
   EventSubscription,
+  MeshOptions,
   RequestOptions,
   StateOf,
   SubscribeOptions,
 } from './types.ts';
 import { Updates, type UpdateOptions, type Updater } from './update.ts';
 import { watchEvents, type Watch } from './watch.ts';
-
-export interface MeshOptions extends ConnectOptions {
-  /** For a command or query with all its tries, in milliseconds; default 10,000. */
-  timeoutMs?: number;
-  /** For one try, in milliseconds; default 2,000. */
-  tryTimeoutMs?: number;
-  /** JetStream domain under which this account sees the entity streams, for durable subscriptions. Default: its own. */
-  jetstreamDomain?: string;
-}
 
 /** How long closing waits for a server that does not answer, in milliseconds. */
 const DRAIN_MS = 2_000;
@@ -97,17 +90,21 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const headers = rawHeaders(commandHeaders(commandId, options));
+    const lines = commandHeaders(commandId, options);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
-    const outcome = await requestPatiently(
-      this.#requester,
-      this.#clock,
-      { subject, body, headers, timeoutMs, tryTimeoutMs, what, doubt },
-      (message) => {
-        const read = outcomeOf(message);
-        return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
-      },
+    const { correlationId, entityId } = options;
+    const request = { subject, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    const outcome = await requestInSpan({ operation: 'request', ...request }, (traced) =>
+      requestPatiently(
+        this.#requester,
+        this.#clock,
+        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, what, doubt },
+        (message) => {
+          const read = outcomeOf(message);
+          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+        },
+      ),
     );
     return { ...outcome, commandId } as CommandOutcome<C, A>;
   }

@@ -7,6 +7,7 @@ import { digestOf } from '../nats/digest.ts';
 import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { Requester } from '../nats/requester.ts';
+import { requestInSpan } from '../telemetry/request-span.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
 import type { Inboxes } from './outcome-inbox.ts';
@@ -72,22 +73,26 @@ export class Sending {
     const subject = isLater ? delayedCommandSubject(contract.name, digestOf(commandId)) : target;
     const body = commandBody(options);
     const outcome = inboxes.open();
-    const lines: (readonly [string, string])[] = [
-      ...commandHeaders(commandId, options),
+    const lines = commandHeaders(commandId, options);
+    const ofStream: (readonly [string, string])[] = [
       [HEADERS.outcomeTo, outcome.subject],
       // Within ten minutes a repetition is not stored again; after that the entity knows the command.
       ['Nats-Msg-Id', commandId],
     ];
     if (isLater) {
-      lines.push(['Nats-Schedule', `@at ${new Date(at).toISOString()}`], ['Nats-Schedule-Target', target]);
+      ofStream.push(['Nats-Schedule', `@at ${new Date(at).toISOString()}`], ['Nats-Schedule-Target', target]);
     }
     const what = `durable command ${commandId} (${target})`;
     const doubt = 'It may be stored; send it again with the same command id';
-    await requestPatiently(
-      requester,
-      clock,
-      { subject, body, headers: rawHeaders(lines), timeoutMs, what, doubt },
-      (message) => storedOrWhy(message, what),
+    const { correlationId, entityId } = options;
+    const command = { subject: target, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    await requestInSpan({ operation: 'send', ...command }, (traced) =>
+      requestPatiently(
+        requester,
+        clock,
+        { subject, body, headers: rawHeaders([...traced, ...ofStream]), timeoutMs, what, doubt },
+        (message) => storedOrWhy(message, what),
+      ),
     );
     return {
       commandId,

@@ -21,6 +21,7 @@ import type { Command, CommandHeaders } from '../core/decide.ts';
 import { digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
+import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
 import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
@@ -73,11 +74,13 @@ export class CommandIntake {
   }
 
   /** Decides a command of this very process on the same path as one that came over NATS. Never rejects. */
-  async execute(action: string, bytes: Uint8Array, headers: ReadHeaders): Promise<StoreOutcome> {
+  async execute(action: string, bytes: Uint8Array, read: ReadHeaders): Promise<StoreOutcome> {
     const started = performance.now();
+    const span = startCommandSpan(this.#options.agent, action, read, 'process');
+    const headers = span?.headers ?? read;
     const decide = async (): Promise<StoreOutcome> => {
       const outcome = await this.#admit(action, bytes, headers);
-      this.#tell(action, headers.lines, outcome, started);
+      this.#tell(action, headers.lines, outcome, started, span);
       return outcome;
     };
     const work = decide();
@@ -92,10 +95,17 @@ export class CommandIntake {
   async decideQueued(
     action: string,
     bytes: Uint8Array,
-    headers: ReadHeaders,
+    read: ReadHeaders,
     isMine: () => boolean,
   ): Promise<StoreOutcome> {
-    const decide = async (): Promise<StoreOutcome> => await this.#decide(action, bytes, headers, { isMine });
+    // Each try is a span.
+    const span = startCommandSpan(this.#options.agent, action, read, 'queue');
+    const headers = span?.headers ?? read;
+    const decide = async (): Promise<StoreOutcome> => {
+      const outcome = await this.#decide(action, bytes, headers, { isMine });
+      span?.end(outcome);
+      return outcome;
+    };
     const work = decide();
     this.#inFlight.add(work);
     return await work.finally(() => this.#inFlight.delete(work));
@@ -117,15 +127,17 @@ export class CommandIntake {
 
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const headers = readCommandHeaders(message);
+    const read = readCommandHeaders(message);
+    const span = startCommandSpan(this.#options.agent, action, read, 'nats');
+    const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
     const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, message);
     if (!(decided instanceof Promise)) {
-      this.#conclude(action, message, headers.lines, decided, started);
+      this.#conclude(action, message, headers.lines, decided, started, span);
       return;
     }
     const work: Promise<void> = decided
-      .then((outcome) => this.#conclude(action, message, headers.lines, outcome, started))
+      .then((outcome) => this.#conclude(action, message, headers.lines, outcome, started, span))
       .catch(this.#options.onFault)
       .finally(() => this.#inFlight.delete(work));
     this.#inFlight.add(work);
@@ -197,15 +209,23 @@ export class CommandIntake {
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
-  #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+  #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number, span?: CommandSpan): void {
     const { stats, voice } = this.#options;
+    span?.end(outcome);
     stats.count(action, outcome.kind, performance.now() - started);
     if (isTold(outcome) && 'code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
   }
 
-  #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+  #conclude(
+    action: string,
+    message: Msg,
+    lines: CommandHeaders,
+    outcome: StoreOutcome,
+    started: number,
+    span: CommandSpan | undefined,
+  ): void {
     const { inboxPrefix, voice } = this.#options;
-    this.#tell(action, lines, outcome, started);
+    this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
     const answer = voice.answerTo(outcome, lines);
     voice.answer(message.reply as string, answer.body, answer.lines);

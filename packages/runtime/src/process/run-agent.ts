@@ -5,6 +5,7 @@ import type { ConnectOptions } from '../nats/connect.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
 import { serveHealth, type HealthEndpoint } from './health.ts';
+import { startTelemetryExport } from './telemetry-export.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
 const CLOSE_MS = 15_000;
@@ -35,14 +36,18 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   }
   if (health !== undefined) logger.info({ port: health.port }, 'health endpoint listens on 127.0.0.1');
 
+  const telemetry = startTelemetryExport(agent.name, process.env, logger);
   closeWithGrace({ delay: CLOSE_MS, logger }, async ({ signal, err }) => {
     if (err !== undefined) logger.fatal({ err }, 'agent fails');
     else logger.info({ signal }, 'agent drains');
     await running?.stop();
+    await (await telemetry)?.stop();
     await health?.close();
     logger.info('agent has stopped');
   });
 
+  // Before anything that it could tell of.
+  await telemetry;
   try {
     running = await startAgent(agent, {
       nats: connectOptions(environment),
@@ -57,6 +62,7 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   const fault = await running.stopped;
   if (fault !== undefined) {
     logger.fatal({ err: fault }, `agent was stopped: ${fault.message}`);
+    await (await telemetry)?.stop();
     process.exit(1);
   }
 }

@@ -28,6 +28,8 @@ import { LetterIntake } from '../queue/letter-intake.ts';
 import { QueueWorker, type Verdict } from '../queue/queue-worker.ts';
 import { DEFAULT_RETRY } from '../queue/retry-policy.ts';
 import type { QueuedMessage } from '../queue/tenure.ts';
+import { deliverInSpan } from '../telemetry/delivery-span.ts';
+import { registeredTracer } from '../telemetry/tracer.ts';
 import { ensureReactionConsumer, reactionConsumer } from './reaction-consumer.ts';
 import type { Reacting, ReactionCommand, ReactOptions, RunningReaction } from './types.ts';
 
@@ -63,20 +65,22 @@ export async function startReaction<State>(
   const react = async (message: QueuedMessage): Promise<Verdict> => {
     const event = toEvent<State>(message, events);
     if (event === undefined) return { kind: 'done' };
-    const commands = asList(await handler(event));
-    for (const [index, each] of commands.entries()) {
-      const commandId = derivedId(name, contract.name, event, index);
-      const { correlationId = event.commandId } = event;
-      const trace = traceOf(message.headers);
-      await sending.send(each.contract, each.action, {
-        ...(each.options as { entityId: string }),
-        commandId,
-        correlationId,
-        causationId: event.commandId,
-        trace,
-        timeoutMs: SEND_MS,
-      });
-    }
+    const { headers } = message;
+    await deliverInSpan({ agent: contract.name, durable: name, event, headers }, async () => {
+      const commands = asList(await handler(event));
+      for (const [index, each] of commands.entries()) {
+        const { commandId: causationId, correlationId = causationId } = event;
+        await sending.send(each.contract, each.action, {
+          ...(each.options as { entityId: string }),
+          commandId: derivedId(name, contract.name, event, index),
+          correlationId,
+          causationId,
+          // Where spans are made, the command continues that of the handler.
+          trace: registeredTracer() === undefined ? traceOf(headers) : {},
+          timeoutMs: SEND_MS,
+        });
+      }
+    });
     return { kind: 'done' };
   };
   const worker = new QueueWorker({
