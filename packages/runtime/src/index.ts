@@ -33,6 +33,7 @@ export type {
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { Letters } from './client/letters.ts';
 export type { SendOptions, Sent } from './client/send.ts';
+export { defineReaction, type Reaction } from './reaction/define-reaction.ts';
 export {
   command,
   type Reacting,
