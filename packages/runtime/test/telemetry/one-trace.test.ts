@@ -5,7 +5,15 @@ import { context, propagation, SpanKind, SpanStatusCode, trace, type Span } from
 import { AlwaysOffSampler } from '@opentelemetry/sdk-trace-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { connectMesh, defineAgent, reject, startAgent, type Mesh, type RunningAgent } from '../../src/index.ts';
+import {
+  command,
+  connectMesh,
+  defineAgent,
+  reject,
+  startAgent,
+  type Mesh,
+  type RunningAgent,
+} from '../../src/index.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { readCommits } from '../support/stream-witness.ts';
 import { until } from '../support/until.ts';
@@ -128,6 +136,40 @@ test('from a client over three agents and two subscribers there is one trace, ea
     'messaging.destination.subscription.name': 'one',
     'meshforge.event': 'entered',
   });
+});
+
+test('a durable command, reactions and their durable commands are one trace through three agents', async () => {
+  const enter = (agent: typeof first) => (event: { entityId: string; event: string }) =>
+    command(agent, 'enter', { entityId: event.entityId, data: { from: event.event } });
+  const reactions = [
+    await mesh.react(first, { name: 'to_second', from: 'now' }, enter(second)),
+    await mesh.react(second, { name: 'to_third', from: 'now' }, enter(third)),
+  ];
+  const root = await inSpan('root', async (span) => {
+    await mesh.send(first, 'enter', { entityId: 'durable', data: { from: 'client' } });
+    return span.spanContext();
+  });
+  await until('the third agent has it', async () => (await mesh.get(third, 'durable')) !== undefined);
+  await Promise.all(reactions.map((reaction) => reaction.stop()));
+  const chain = [
+    ['send queue.cmd.first.enter', SpanKind.PRODUCER],
+    ['process queue.cmd.first.enter', SpanKind.CONSUMER],
+    ['process evt.first.entered', SpanKind.CONSUMER],
+    ['send queue.cmd.second.enter', SpanKind.PRODUCER],
+    ['process queue.cmd.second.enter', SpanKind.CONSUMER],
+    ['process evt.second.entered', SpanKind.CONSUMER],
+    ['send queue.cmd.third.enter', SpanKind.PRODUCER],
+    ['process queue.cmd.third.enter', SpanKind.CONSUMER],
+  ] as const;
+  let parent = root.spanId;
+  for (const [name, kind] of chain) {
+    const span = recorder.span(name, kind);
+    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, `of ${name}`).toEqual({
+      trace: root.traceId,
+      parent,
+    });
+    parent = span.spanContext().spanId;
+  }
 });
 
 test('a command that nothing caused begins a trace, and its event and answer carry that of the agent', async () => {
