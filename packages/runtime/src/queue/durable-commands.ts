@@ -41,6 +41,7 @@ export interface DurableCommandsOptions extends Pick<
 export function durableCommands({ agent, intake, ...options }: DurableCommandsOptions): QueueWorker {
   return new QueueWorker({
     ...options,
+    name: agent,
     stream: commandStream(agent),
     consumer: EXECUTOR,
     filter: queuedCommandWildcard(agent),

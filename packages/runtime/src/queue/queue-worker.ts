@@ -9,6 +9,7 @@ import type { DeadLetters } from './dead-letters.ts';
 import { Lanes, type Lane } from './lanes.ts';
 import { PinnedFeed, type PinnedFeedOptions } from './pinned-feed.ts';
 import { nextPause, type RetryPolicy } from './retry-policy.ts';
+import { QueueMetrics } from '../telemetry/queue-metrics.ts';
 import type { QueuedMessage, Tenure } from './tenure.ts';
 
 /** Delivered and not done; what stands behind a message that is tried again counts as well. */
@@ -44,6 +45,8 @@ export interface QueueStats {
 }
 
 export interface QueueWorkerOptions extends Omit<PinnedFeedOptions, 'room' | 'onMessage'> {
+  /** What it goes by in metrics. */
+  name: string;
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
@@ -63,6 +66,7 @@ export class QueueWorker {
   readonly #feed: PinnedFeed;
   readonly #lanes: Lanes;
   readonly #underWay = new Set<Promise<void>>();
+  readonly #metrics: QueueMetrics;
   #bytes = 0;
   #done = 0;
   #retried = 0;
@@ -71,6 +75,7 @@ export class QueueWorker {
   constructor(options: QueueWorkerOptions) {
     this.#options = options;
     this.#lanes = new Lanes(options.atOnce);
+    this.#metrics = new QueueMetrics(options.name);
     this.#feed = new PinnedFeed({
       ...options,
       room: () => this.#room(),
@@ -132,14 +137,15 @@ export class QueueWorker {
         if (tenure.isCurrent()) return;
         continue;
       }
-      if (verdict.kind === 'done') return this.#conclude(message, verdict.conclude);
+      if (verdict.kind === 'done') return this.#conclude(message, 'done', verdict.conclude);
       const { code, conclude, isHopeless = false, reason } = verdict;
       const pauseMs = isHopeless ? undefined : nextPause(retry, clock, tries, serverNow() - message.storedAt);
       if (pauseMs === undefined) {
-        if (await this.#bury(message, { code, reason, tries }, tenure)) this.#conclude(message, conclude);
+        if (await this.#bury(message, { code, reason, tries }, tenure)) this.#conclude(message, 'dead', conclude);
         return;
       }
       this.#retried++;
+      this.#metrics.retried();
       onRetry(message.subject, reason, tries++);
       await lane.rest(() => clock.sleep(pauseMs, tenure.over));
     }
@@ -155,10 +161,12 @@ export class QueueWorker {
     }
   }
 
-  #conclude(message: QueuedMessage, conclude: (() => void) | undefined): void {
+  #conclude(message: QueuedMessage, how: 'done' | 'dead', conclude: (() => void) | undefined): void {
     conclude?.();
     this.#done++;
     this.#feed.done(message.sequence);
+    const { inHand: inFlight, pending } = this.#feed;
+    this.#metrics.left(how, this.#options.serverNow() - message.storedAt, { inFlight, pending });
   }
 
   /** @returns false when it is another replica's by now */

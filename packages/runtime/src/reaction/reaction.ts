@@ -84,6 +84,7 @@ export async function startReaction<State>(
     return { kind: 'done' };
   };
   const worker = new QueueWorker({
+    name,
     connection,
     requester,
     clock,

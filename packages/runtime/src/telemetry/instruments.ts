@@ -1,4 +1,11 @@
-import { createNoopMeter, metrics, type Counter, type Histogram, type MeterProvider } from '@opentelemetry/api';
+import {
+  createNoopMeter,
+  metrics,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type MeterProvider,
+} from '@opentelemetry/api';
 import { VERSION } from '../version.ts';
 import { harmless } from './harmless.ts';
 import { SCOPE } from './names.ts';
@@ -8,6 +15,10 @@ export interface Instruments {
   commandDuration: Histogram;
   commitDuration: Histogram;
   commitRetries: Counter;
+  queueLag: Histogram;
+  queueRetries: Counter;
+  queuePending: Gauge;
+  queueInFlight: Gauge;
 }
 
 /** A commit takes a fraction of a millisecond; an answer that is held back, minutes. In seconds. */
@@ -42,6 +53,22 @@ function make(provider: MeterProvider): Instruments | undefined {
     commitRetries: meter.createCounter('meshforge.commit.retries', {
       description: 'Publishes of commits that were not acknowledged as stored, by why.',
       unit: '{publish}',
+    }),
+    queueLag: meter.createHistogram('meshforge.queue.lag', {
+      description: 'From the storing of a durable command or an event to when it was seen to.',
+      ...duration,
+    }),
+    queueRetries: meter.createCounter('meshforge.queue.retries', {
+      description: 'Further tries of what met a fault.',
+      unit: '{try}',
+    }),
+    queuePending: meter.createGauge('meshforge.queue.pending', {
+      description: 'Messages that are not delivered yet.',
+      unit: '{message}',
+    }),
+    queueInFlight: meter.createGauge('meshforge.queue.in_flight', {
+      description: 'Messages that are delivered and not seen to.',
+      unit: '{message}',
     }),
   };
 }

@@ -20,6 +20,7 @@ export const ATTRIBUTES = {
   outcome: 'meshforge.outcome',
   code: 'meshforge.code',
   reason: 'meshforge.reason',
+  queue: 'meshforge.queue',
 } as const;
 
 /** The action of commands that the agent does not know: what callers write there has no bound. */

@@ -87,3 +87,18 @@ test('I3: the races that replicas lose are counted', async () => {
   expect(await races()).toBeGreaterThan(before);
   expect((await mesh.get(tallyContract, 'raced'))?.state).toMatchObject({ n: 40 });
 });
+
+test('what leaves the queue is measured from when it was stored', async () => {
+  const sent = await mesh.send(tallyContract, 'open', { entityId: 'queued' });
+  await sent.outcome();
+  const wrong = await mesh.send(tallyContract, 'add', { entityId: 'queued', data: { by: 0.5 } });
+  await wrong.outcome();
+  const lags = (await recorder.points('meshforge.queue.lag')) as Map<string, Summary>;
+  expect([...lags].map(([of, { count }]) => [of, count])).toEqual([
+    ['outcome=done queue=tally', 1],
+    ['outcome=dead queue=tally', 1],
+  ]);
+  for (const [, { sum }] of lags) expect(sum).toBeLessThan(5);
+  expect(Object.fromEntries(await recorder.points('meshforge.queue.pending'))).toEqual({ 'queue=tally': 0 });
+  expect(Object.fromEntries(await recorder.points('meshforge.queue.in_flight'))).toEqual({ 'queue=tally': 0 });
+});
