@@ -62,6 +62,7 @@ export class Mesh {
   readonly #updates = new Updates(this, this.#clock);
   readonly #locks: Locks;
   readonly #sending: Sending;
+  readonly #reactions = new Set<RunningReaction>();
   readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
@@ -142,12 +143,12 @@ export class Mesh {
    *
    * @throws MeshError `invalid_options`, `unavailable`
    */
-  react<C extends AgentContract>(
+  async react<C extends AgentContract>(
     contract: C,
     options: ReactOptions,
     handler: Reacting<StateOf<C>>,
   ): Promise<RunningReaction> {
-    return startReaction(contract, options, handler, {
+    const reaction = await startReaction(contract, options, handler, {
       connection: this.#connection,
       requester: this.#requester,
       clock: this.#clock,
@@ -155,6 +156,8 @@ export class Mesh {
       domain: this.#jetstream.domain,
       sending: this.#sending,
     });
+    this.#reactions.add(reaction);
+    return reaction;
   }
 
   /** What an agent could not execute, or a reaction not handle: to list, look at, replay and drop. @param of a reaction's name */
@@ -252,10 +255,11 @@ export class Mesh {
   }
 
   /**
-   * Ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
+   * Stops reactions and ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
    * their locks come free when their time is over: release them before.
    */
   async close(): Promise<void> {
+    await Promise.all([...this.#reactions].map((reaction) => reaction.stop()));
     this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.

@@ -12,7 +12,7 @@ import type { StoreOutcome } from '../core/outcome.ts';
 import type { CommandIntake } from '../intake/command-intake.ts';
 import { readCommandHeaders, type ReadHeaders } from '../intake/command-headers.ts';
 import { entityIdOf } from './dead-letters.ts';
-import { QueueWorker, type QueueWorkerOptions, type Verdict } from './queue-worker.ts';
+import { QueueWorker, type Fault, type QueueWorkerOptions, type Verdict } from './queue-worker.ts';
 import type { QueuedMessage, Tenure } from './tenure.ts';
 
 /** The consumer of the stream, one for all replicas. */
@@ -65,13 +65,17 @@ async function execute(
   if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
   const inbox = message.headers?.get(HEADERS.outcomeTo) ?? '';
   const conclude = (): void => intake.concludeQueued(action, headers, outcome, { inbox, started });
-  return isFault(outcome)
-    ? { kind: 'fault', code: outcome.code, reason: outcome.reason, isHopeless: HOPELESS.has(outcome.code), conclude }
-    : { kind: 'done', conclude };
+  const nature = natureOf(outcome);
+  if (nature === undefined || !('code' in outcome)) return { kind: 'done', conclude };
+  const { code, reason } = outcome;
+  return { kind: 'fault', code, reason, conclude, ...(nature === 'its own' ? {} : { nature }) };
 }
 
-function isFault(outcome: StoreOutcome): outcome is StoreOutcome & { code: string; reason: string } {
-  return outcome.kind === 'unavailable' || (outcome.kind === 'rejected' && HOPELESS.has(outcome.code));
+/** Undefined for what is no fault. */
+function natureOf(outcome: StoreOutcome): Fault['nature'] | 'its own' {
+  if (outcome.kind === 'rejected') return HOPELESS.has(outcome.code) ? 'hopeless' : undefined;
+  if (outcome.kind !== 'unavailable') return undefined;
+  return outcome.defect === true ? 'its own' : 'outage';
 }
 
 /** Each delivery of a command must have the same id, also one whose sender gave it none. */

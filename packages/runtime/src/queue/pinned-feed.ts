@@ -149,9 +149,9 @@ export class PinnedFeed {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, connection } = this.#options;
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    while (!signal.aborted && !connection.isClosed()) {
       const over = new Promise<number>((resolve) => (this.#pullIsOver = resolve));
       this.#pull();
       const patience = new AbortController();

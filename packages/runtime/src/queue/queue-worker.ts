@@ -24,10 +24,19 @@ const DEAD_LETTER_PAUSE_MS = 500;
 /** What came of one try. `conclude` is called when the message is done with that. */
 export type Verdict =
   | { kind: 'done'; conclude?: () => void }
-  /** `isHopeless`: no further try would make it better. */
-  | { kind: 'fault'; code: string; reason: string; isHopeless?: boolean; conclude?: () => void }
+  | Fault
+
   /** It was another's to do by then; what was begun has not happened. */
   | { kind: 'not_mine' };
+
+export interface Fault {
+  kind: 'fault';
+  code: string;
+  reason: string;
+  /** `hopeless`: no further try would make it better; `outage`: the message has no part in it. Else it may be the message's. */
+  nature?: 'hopeless' | 'outage';
+  conclude?: () => void;
+}
 
 export interface QueueStats {
   /** Whether this replica is the one that works. */
@@ -130,6 +139,7 @@ export class QueueWorker {
 
   async #work(message: QueuedMessage, tenure: Tenure, lane: Lane): Promise<void> {
     const { clock, onRetry, retry, serverNow } = this.#options;
+    let counted = 0;
     for (let tries = 1; await tenure.certain();) {
       const verdict = await lane.attempt(() => this.#try(message, tenure));
       if (verdict.kind === 'not_mine') {
@@ -138,8 +148,10 @@ export class QueueWorker {
         continue;
       }
       if (verdict.kind === 'done') return this.#conclude(message, 'done', verdict.conclude);
-      const { code, conclude, isHopeless = false, reason } = verdict;
-      const pauseMs = isHopeless ? undefined : nextPause(retry, clock, tries, serverNow() - message.storedAt);
+      const { code, conclude, nature, reason } = verdict;
+      if (nature !== 'outage') counted++;
+      const ageMs = serverNow() - message.storedAt;
+      const pauseMs = nature === 'hopeless' ? undefined : nextPause(retry, clock, { ageMs, counted, tries });
       if (pauseMs === undefined) {
         if (await this.#bury(message, { code, reason, tries }, tenure)) this.#conclude(message, 'dead', conclude);
         return;

@@ -25,7 +25,7 @@ import { INBOX_PREFIX } from '../nats/connect.ts';
 import type { Requester } from '../nats/requester.ts';
 import { DeadLetters, type WholeLetter } from '../queue/dead-letters.ts';
 import { LetterIntake } from '../queue/letter-intake.ts';
-import { QueueWorker, type Verdict } from '../queue/queue-worker.ts';
+import { QueueWorker, type Fault, type Verdict } from '../queue/queue-worker.ts';
 import { DEFAULT_RETRY } from '../queue/retry-policy.ts';
 import type { QueuedMessage } from '../queue/tenure.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
@@ -66,8 +66,10 @@ export async function startReaction<State>(
     const event = toEvent<State>(message, events);
     if (event === undefined) return { kind: 'done' };
     const { headers } = message;
-    await deliverInSpan({ agent: contract.name, durable: name, event, headers }, async () => {
+    let isStoring = false;
+    const work = deliverInSpan({ agent: contract.name, durable: name, event, headers }, async () => {
       const commands = asList(await handler(event));
+      isStoring = true;
       for (const [index, each] of commands.entries()) {
         const { commandId: causationId, correlationId = causationId } = event;
         await sending.send(each.contract, each.action, {
@@ -81,7 +83,10 @@ export async function startReaction<State>(
         });
       }
     });
-    return { kind: 'done' };
+    return await work.then(
+      () => ({ kind: 'done' }) as const,
+      (error: unknown) => faultOf(error, isStoring),
+    );
   };
   const worker = new QueueWorker({
     name,
@@ -114,8 +119,8 @@ export async function startReaction<State>(
     inboxPrefix: INBOX_PREFIX,
     maxPayload: () => connection.info?.max_payload ?? 1_048_576,
     replay: async (letter) => {
-      await react(messageOf(letter));
-      return undefined;
+      const verdict = await react(messageOf(letter));
+      return verdict.kind === 'fault' ? verdict.reason : undefined;
     },
     onFault,
   });
@@ -128,6 +133,15 @@ export async function startReaction<State>(
     },
   };
 }
+
+/** That nobody stores commands for the moment is not the event's fault. */
+function faultOf(error: unknown, isStoring: boolean): Fault {
+  const reason = error instanceof Error ? error.message : String(error);
+  const isOutage = isStoring && error instanceof MeshError && OUTAGES.has(error.code);
+  return { kind: 'fault', code: 'failed', reason, ...(isOutage ? { nature: 'outage' } : {}) };
+}
+
+const OUTAGES: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'connection']);
 
 /** Undefined for what is no event, or none that is asked for. */
 function toEvent<State>(

@@ -182,3 +182,19 @@ test('a letter that nobody can store yet is stored when the stream is there agai
   expect(await behind.outcome()).toMatchObject({ kind: 'committed' });
   expect(await letters()).toMatchObject([{ entity_id: 'unlucky', tries: 3 }]);
 });
+
+test('an outage kills no command, however long it takes: the log is full, and has room again', async () => {
+  const stream = 'ENTITIES_fragile';
+  const config = async (): Promise<{ config: object; state: { messages: number } }> =>
+    (await nats.request(`$JS.API.STREAM.INFO.${stream}`)).json();
+  const { config: before, state } = await config();
+  const update = (change: object) =>
+    nats.request(`$JS.API.STREAM.UPDATE.${stream}`, JSON.stringify({ ...before, ...change }));
+  await update({ max_msgs: state.messages });
+  const retried = agent.stats().queue.retried;
+  const sent = await note('patient', 'waits');
+  // More tries than a defect gets.
+  await vi.waitFor(() => expect(agent.stats().queue.retried).toBeGreaterThan(retried + 3), { timeout: 10_000 });
+  await update({});
+  expect(await sent.outcome()).toMatchObject({ kind: 'committed' });
+});

@@ -6,7 +6,7 @@ import { AlwaysOffSampler } from '@opentelemetry/sdk-trace-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
-  command,
+  command as lead,
   connectMesh,
   defineAgent,
   reject,
@@ -140,7 +140,7 @@ test('from a client over three agents and two subscribers there is one trace, ea
 
 test('a durable command, reactions and their durable commands are one trace through three agents', async () => {
   const enter = (agent: typeof first) => (event: { entityId: string; event: string }) =>
-    command(agent, 'enter', { entityId: event.entityId, data: { from: event.event } });
+    lead(agent, 'enter', { entityId: event.entityId, data: { from: event.event } });
   const reactions = [
     await mesh.react(first, { name: 'to_second', from: 'now' }, enter(second)),
     await mesh.react(second, { name: 'to_third', from: 'now' }, enter(third)),
