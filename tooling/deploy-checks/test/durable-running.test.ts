@@ -1,6 +1,7 @@
 // Hunts for what durable commands need and the shipped permissions forbid: real agents, and every user in its own account.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inventoryContract, lockContract } from '@meshforge/protocol';
+import { runSmoke, type SmokeReport } from '@meshforge/smoke';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
@@ -97,6 +98,26 @@ test('a client cannot send durable commands: its acknowledgement would go into a
   );
   expect(refused).toEqual(['publish queue.cmd.inventory.adjust']);
   expect(await contents(operator)).toEqual(before);
+});
+
+test('the checks of durable commands are made for the operator, leave nothing behind, and are skipped for a client', async () => {
+  const smokeAs = async (name: 'client' | 'operator'): Promise<SmokeReport> => {
+    const { inboxPrefix, seedFile: nkeySeedFile } = running.users[name];
+    const connection = { servers: [running.url], nkeySeedFile };
+    const only = 'durable command';
+    return await runSmoke({ connection, inboxPrefix, only, patienceMs: 20_000, onLeftover: (text) => left.push(text) });
+  };
+  const left: string[] = [];
+  const operator = await connectAs('operator');
+  const { COMMANDS_inventory: queued, DEAD_LETTERS: letters } = await contents(operator);
+  const asOperator = await smokeAs('operator');
+  expect(asOperator.checks.filter(({ ok, skipped }) => !ok || skipped !== undefined)).toEqual([]);
+  expect(asOperator.passed).toBe(6);
+  expect(await smokeAs('client')).toMatchObject({ passed: 0, failed: 0, skipped: 6 });
+  expect(left).toEqual([]);
+  // What says that a command was cancelled goes by itself, after a second.
+  await until('nothing is left', async () => (await contents(operator))['COMMANDS_inventory'] === queued);
+  expect((await contents(operator))['DEAD_LETTERS']).toBe(letters);
 });
 
 test('no header of a sender’s command makes an agent write into its log or ask JetStream', async () => {
