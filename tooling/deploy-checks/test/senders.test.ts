@@ -202,6 +202,16 @@ describe('a sender that is taken over', () => {
     expect(await contents(operator)).toEqual({ ...before, COMMANDS_lock: 1 });
   });
 
+  test('can do so because schedules need roll-ups: the server has no queue of the one without the other', async () => {
+    const { streams } = await jetstreamManager(mesh().operator);
+    const settings = { name: 'LATER', subjects: ['later.>'], allow_msg_schedules: true, allow_rollup_hdrs: false };
+    const refusing = { ...settings, deny_purge: true };
+    const now = { allow_rollup_hdrs: true, deny_purge: false };
+    expect((await streams.add(refusing)).config).toMatchObject(now);
+    expect((await streams.update('LATER', refusing)).config).toMatchObject(now);
+    await streams.delete('LATER');
+  });
+
   test('can cancel what another sender sent for later', async () => {
     const { operator, sender, server } = mesh();
     const other = await server.connect('sender');
