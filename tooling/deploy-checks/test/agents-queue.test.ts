@@ -73,9 +73,12 @@ function answerWith(text: string): (error: unknown, message: { respond(data: str
 function forbiddenToPublish(own: string, other: string): string[] {
   return [
     `queue.cmd.${other}.x`,
-    `queue.later.${own}.x`,
     `queue.later.${other}.x`,
     `dead.${other}.x`,
+    'dead.another_reaction.x',
+    `$JS.API.CONSUMER.CREATE.ENTITIES_${own}.react_another`,
+    `$JS.API.CONSUMER.CREATE.ENTITIES_${other}.react_inventory_expiry`,
+    `$JS.ACK.ENTITIES_${other}.react_inventory_expiry.1.1.1.1.0`,
     `letters.${own}.list`,
     `letters.${other}.drop`,
     `$JS.API.STREAM.INFO.COMMANDS_${other}`,
@@ -113,6 +116,27 @@ describe.each([
   test.each(subscriptions)('cannot subscribe to %s', async (subject) => {
     const { [name]: agent } = mesh();
     expect(await refusalsDuring(agent, () => agent.subscribe(subject))).toEqual([`subscription ${subject}`]);
+  });
+});
+
+describe('the reaction inventory_expiry', () => {
+  test.each(['queue.later.lock.x', 'dead.inventory_expiry.x', 'letters.inventory_expiry.drop'])(
+    'is not the lock manager’s: it cannot publish %s',
+    async (subject) => {
+      const { lockManager } = mesh();
+      const refused = await refusalsDuring(lockManager, () => lockManager.publish(subject, '{}'));
+      expect(refused).toEqual([`publish ${subject}`]);
+    },
+  );
+
+  test('answers for its dead letters only as a member of its queue group', async () => {
+    const { inventory } = mesh();
+    const refused = await refusalsDuring(inventory, () => {
+      inventory.subscribe('letters.inventory_expiry.list', { queue: 'inventory_expiry' });
+      inventory.subscribe('letters.inventory_expiry.list', { queue: 'inventory' });
+      inventory.subscribe('letters.inventory_expiry.*');
+    });
+    expect(refused).toEqual(['subscription letters.inventory_expiry.list', 'subscription letters.inventory_expiry.*']);
   });
 });
 

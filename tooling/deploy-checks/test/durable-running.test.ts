@@ -47,6 +47,21 @@ test('a sender’s commands are executed at once and later, by both agents, and 
   expect(unexpected()).toEqual([]);
 });
 
+test('a reservation ends by itself, and the dead letters of the reaction that does it can be listed by a client', async () => {
+  const client = await meshOf('client');
+  const entityId = 'reserved';
+  await client.request(inventoryContract, 'create', { entityId, data: { name: 'bolt', quantity: 1 } });
+  const data = { order_id: 'o', quantity: 1, ttl_ms: 1_000 };
+  expect((await client.request(inventoryContract, 'reserve', { entityId, data })).kind).toBe('committed');
+  await until('it is released', async () => (await client.get(inventoryContract, entityId))?.state.reserved === 0);
+  const connection = await connectAs('client');
+  const letters = await connection.request('letters.inventory_expiry.list', '{}', { timeout: 60_000 });
+  expect(letters.json()).toEqual({ letters: [] });
+  // It is told of what it has sent.
+  await sleep(300);
+  expect(unexpected()).toEqual([]);
+});
+
 test('another replica goes on when the one that executes ends', async () => {
   const [client, sender] = [await meshOf('client'), await meshOf('sender')];
   await client.request(inventoryContract, 'create', { entityId: 'handed-on', data: { name: 'bolt' } });

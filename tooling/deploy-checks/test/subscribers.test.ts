@@ -132,6 +132,11 @@ describe('a durable subscriber', () => {
     `${api}.CONSUMER.INFO.COMMANDS_inventory.executor`,
     `${api}.CONSUMER.MSG.NEXT.COMMANDS_inventory.executor`,
     `${api}.CONSUMER.CREATE.DEAD_LETTERS.spy`,
+    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry`,
+    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry.ent.inventory.*.reserved`,
+    `${api}.CONSUMER.MSG.NEXT.ENTITIES_inventory.react_inventory_expiry`,
+    `${api}.CONSUMER.UNPIN.ENTITIES_inventory.react_inventory_expiry`,
+    '$JS.ACK.ENTITIES_inventory.react_inventory_expiry.1.1.1.1.0',
     '$JS.ACK.COMMANDS_inventory.executor.1.1.1.1.0',
     '$SYS.REQ.SERVER.PING',
   ])('cannot publish %s', async (subject) => {
