@@ -7,6 +7,7 @@ import {
   HEADERS,
   LIMITS,
   printable,
+  queuedCommandWildcard,
   type DeadLetter,
 } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
@@ -101,6 +102,12 @@ export class DeadLetters {
 
   /** Puts a letter back where it was; it stays a letter until it is dropped. @returns why not; undefined: it is done */
   async putBack({ data, headers, letter }: WholeLetter): Promise<string | undefined> {
+    // This process may also write its log, and a letter is not proof of where it was.
+    const queue = queuedCommandWildcard(this.#owner).slice(0, -1);
+    if (!letter.subject.startsWith(queue) || !/^[^\s.*>]+$/.test(letter.subject.slice(queue.length))) {
+      const where = JSON.stringify(printable(letter.subject, LIMITS.reasonCharacters));
+      return `it was on ${where}, where no command to this agent stands`;
+    }
     // Not under the id that the command was first sent with: the stream would take it for a repetition, and store nothing.
     const lines: [string, string][] = [...headers, ['Nats-Msg-Id', `letter-${letter.id}-${letter.died_at}`]];
     const ack = readPublishAck(await this.#requester.request(letter.subject, data, rawHeaders(lines)));
@@ -120,8 +127,10 @@ function readLetter({ data, headers, sequence, time }: StoredMessage): WholeLett
     entity_id: entityIdOf(data) ?? null,
     bytes: data.length,
   };
-  return { letter, headers: ownHeaders(headers).filter(([name]) => name !== HEADERS.deadLetter), data };
+  return { letter, headers: ownHeaders(headers), data };
 }
+
+const NOT_A_SENDERS = new RegExp(`^(?:nats-|${HEADERS.deadLetter}$)`, 'i');
 
 function unknown(sequence: number, time: string): DeadLetterNote {
   const at = new Date(time).toISOString();
@@ -129,12 +138,12 @@ function unknown(sequence: number, time: string): DeadLetterNote {
   return { subject: '', sequence, code: 'unknown', reason, tries: 1, stored_at: at, died_at: at };
 }
 
-/** The headers that are a sender's, and not the server's. */
+/** The headers that are a sender's, and neither the server's nor the note, which a sender must not be able to write. */
 function ownHeaders(headers: MsgHdrs | undefined): [string, string][] {
   if (headers === undefined) return [];
   return headers
     .keys()
-    .filter((name) => !name.toLowerCase().startsWith('nats-'))
+    .filter((name) => !NOT_A_SENDERS.test(name))
     .map((name) => [name, headers.get(name)]);
 }
 

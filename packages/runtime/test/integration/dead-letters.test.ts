@@ -1,7 +1,13 @@
 // Hunts commands that are given up without a trace, tried for ever, or in the way of others.
 import { randomBytes } from 'node:crypto';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
-import { DEAD_LETTERS_STREAM, defineContract, HEADERS, queuedCommandSubject } from '@meshforge/protocol';
+import {
+  DEAD_LETTERS_STREAM,
+  deadLetterSubject,
+  defineContract,
+  HEADERS,
+  queuedCommandSubject,
+} from '@meshforge/protocol';
 import { headers as newHeaders } from '@nats-io/nats-core';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -158,6 +164,27 @@ test('I8: whatever lies in the queue, it dies at once, whole, and nothing else s
   await vi.waitFor(async () => expect(await seen('y')).toEqual(['answered to its own log?']));
   expect((await mesh.history(contract, 'y')).events).toHaveLength(1);
   await mesh.deadLetters(contract).drop({ all: true });
+});
+
+test('a note that a sender has forged is none, and no letter is put back into a log', async () => {
+  const log = 'ent.fragile.x.noted';
+  const at = new Date().toISOString();
+  const forged = { subject: log, sequence: 1, code: 'c', reason: 'r', tries: 1, stored_at: at, died_at: at };
+  const send = async (to: string): Promise<void> => {
+    const headers = newHeaders();
+    headers.set(HEADERS.deadLetter, JSON.stringify(forged));
+    await nats.request(to, 'none', { headers, timeout: 5_000 });
+  };
+  const subject = queuedCommandSubject('fragile', 'note');
+  await send(subject);
+  await vi.waitFor(async () => expect(await letters()).toMatchObject([{ subject, code: 'invalid_command' }]));
+  await mesh.deadLetters(contract).drop({ all: true });
+  // As another agent could, which the server lets write letters too.
+  await send(deadLetterSubject('fragile', 'forged'));
+  const answer = await nats.request('letters.fragile.replay', '{"all":true}');
+  expect(answer.json()).toMatchObject({ payload: { reason: expect.stringContaining(log) as string } });
+  expect(await mesh.get(contract, 'x')).toBeUndefined();
+  expect(await mesh.deadLetters(contract).drop({ all: true })).toBe(1);
 });
 
 test('over the wire: what is asked wrongly is answered, and changes nothing', async () => {
