@@ -224,7 +224,8 @@ describe('a sender that is taken over', () => {
       .toBe(before - 1);
   });
 
-  test('can break a lease by a schedule, on whatever subject it stands', async () => {
+  // Hence the lock manager takes no `break` from its queue.
+  test('can have a schedule store what it may not store itself', async () => {
     const { lockManager, sender } = mesh();
     const schedule = { 'Nats-Schedule': '@at 2020-01-01T00:00:00Z', 'Nats-Schedule-Target': 'queue.cmd.lock.break' };
     const { seq = 0 } = await store(sender, 'queue.cmd.lock.acquire', schedule);

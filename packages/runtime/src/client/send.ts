@@ -10,7 +10,7 @@ import type { Requester } from '../nats/requester.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
-import type { Inboxes } from './outcome-inbox.ts';
+import type { Inboxes, OutcomeInbox } from './outcome-inbox.ts';
 import { requestPatiently, type Judgement } from './patient-requester.ts';
 import type { ActionOf, CommandOutcome, DataOf, RequestOptions } from './types.ts';
 
@@ -65,20 +65,42 @@ export class Sending {
     action: A,
     options: SendOptions<DataOf<C, A>>,
   ): Promise<Sent<C, A>> {
-    const { clock, inboxes, requester } = this.#options;
+    const { commandId, isLater, outcome, what } = await this.#store(contract, action, options, this.#options.inboxes);
+    return {
+      commandId,
+      outcome: async ({ timeoutMs: patienceMs = DEFAULT_OUTCOME_MS } = {}) => {
+        const told = await outcome?.told(patienceMs, `the outcome of ${what}`);
+        return { ...told, commandId } as CommandOutcome<C, A>;
+      },
+      cancel: () => (isLater ? this.cancel(contract, commandId) : Promise.resolve(false)),
+    };
+  }
+
+  /** Sends a command of whose outcome nobody is told. */
+  async sendOnly(contract: AgentContract, action: string, options: SendOptions<unknown>): Promise<void> {
+    await this.#store(contract, action, options, undefined);
+  }
+
+  async #store(
+    contract: AgentContract,
+    action: string,
+    options: SendOptions<unknown>,
+    inboxes: Inboxes | undefined,
+  ): Promise<{ commandId: string; isLater: boolean; outcome: OutcomeInbox | undefined; what: string }> {
+    const { clock, requester } = this.#options;
     const { commandId = nuid.next(), timeoutMs = this.#options.timeoutMs } = options;
     const at = timeOf(options, clock.wall());
     const target = queuedCommandSubject(contract.name, action);
     const isLater = at !== undefined && at > clock.wall();
     const subject = isLater ? delayedCommandSubject(contract.name, digestOf(commandId)) : target;
     const body = commandBody(options);
-    const outcome = inboxes.open();
+    const outcome = inboxes?.open();
     const lines = commandHeaders(commandId, options);
     const ofStream: (readonly [string, string])[] = [
-      [HEADERS.outcomeTo, outcome.subject],
       // Within ten minutes a repetition is not stored again; after that the entity knows the command.
       ['Nats-Msg-Id', commandId],
     ];
+    if (outcome !== undefined) ofStream.push([HEADERS.outcomeTo, outcome.subject]);
     if (isLater) {
       ofStream.push(['Nats-Schedule', `@at ${new Date(at).toISOString()}`], ['Nats-Schedule-Target', target]);
     }
@@ -94,14 +116,7 @@ export class Sending {
         (message) => storedOrWhy(message, what),
       ),
     );
-    return {
-      commandId,
-      outcome: async ({ timeoutMs: patienceMs = DEFAULT_OUTCOME_MS } = {}) => {
-        const told = await outcome.told(patienceMs, `the outcome of ${what}`);
-        return { ...told, commandId } as CommandOutcome<C, A>;
-      },
-      cancel: () => (isLater ? this.cancel(contract, commandId) : Promise.resolve(false)),
-    };
+    return { commandId, isLater, outcome, what };
   }
 
   /**

@@ -168,7 +168,10 @@ export class CommandIntake {
   ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined || (origin !== 'own' && definition.internal === true)) {
+    const isQueued = origin !== 'own' && origin.isMine !== undefined;
+    const isHidden =
+      (origin !== 'own' && definition?.internal === true) || (isQueued && definition?.requestOnly === true);
+    if (definition === undefined || isHidden) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
         .join(', ');

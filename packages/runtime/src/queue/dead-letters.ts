@@ -11,6 +11,7 @@ import {
   type DeadLetter,
 } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
+import { MeshError } from '../errors.ts';
 import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
@@ -100,13 +101,17 @@ export class DeadLetters {
     return deleteMessage(this.#requester, DEAD_LETTERS_STREAM, id);
   }
 
-  /** Puts a letter back where it was; it stays a letter until it is dropped. @returns why not; undefined: it is done */
+  /**
+   * Puts a letter back where it was; it stays a letter until it is dropped.
+   * @returns why not; undefined: it is done
+   * @throws MeshError `rejected`: it was nowhere where it could be put back
+   */
   async putBack({ data, headers, letter }: WholeLetter): Promise<string | undefined> {
     // This process may also write its log, and a letter is not proof of where it was.
     const queue = queuedCommandWildcard(this.#owner).slice(0, -1);
     if (!letter.subject.startsWith(queue) || !/^[^\s.*>]+$/.test(letter.subject.slice(queue.length))) {
       const where = JSON.stringify(printable(letter.subject, LIMITS.reasonCharacters));
-      return `it was on ${where}, where no command to this agent stands`;
+      throw new MeshError({ code: 'rejected', message: `it was on ${where}, where no command to this agent stands` });
     }
     // Not under the id that the command was first sent with: the stream would take it for a repetition, and store nothing.
     const lines: [string, string][] = [...headers, ['Nats-Msg-Id', `letter-${letter.id}-${letter.died_at}`]];

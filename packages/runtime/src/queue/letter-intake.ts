@@ -15,6 +15,7 @@ import {
   type RejectedPayload,
 } from '@meshforge/protocol';
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import { MeshError } from '../errors.ts';
 import { answerable, withError, type Voice } from '../intake/reply.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { DeadLetters, WholeLetter } from './dead-letters.ts';
@@ -152,12 +153,14 @@ export class LetterIntake {
 
   async #replay(letter: WholeLetter): Promise<void> {
     let why: string | undefined;
+    let code = 'unavailable';
     try {
       why = await this.#options.replay(letter);
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
+      if (error instanceof MeshError && error.code === 'rejected') code = 'invalid_command';
     }
-    if (why !== undefined) throw new Refused('unavailable', `letter ${letter.letter.id} could not be replayed: ${why}`);
+    if (why !== undefined) throw new Refused(code, `letter ${letter.letter.id} could not be replayed: ${why}`);
   }
 }
 

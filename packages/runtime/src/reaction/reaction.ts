@@ -44,7 +44,7 @@ export interface ReactionOptions {
   clock: Clock;
   inboxPrefix: string;
   domain: string | undefined;
-  sending: Pick<Sending, 'send'>;
+  sending: Pick<Sending, 'sendOnly'>;
 }
 
 /** @throws MeshError `invalid_options`, `unavailable` */
@@ -72,8 +72,8 @@ export async function startReaction<State>(
       isStoring = true;
       for (const [index, each] of commands.entries()) {
         const { commandId: causationId, correlationId = causationId } = event;
-        await sending.send(each.contract, each.action, {
-          ...(each.options as { entityId: string }),
+        await sending.sendOnly(each.contract, each.action, {
+          ...each.options,
           commandId: derivedId(name, contract.name, event, index),
           correlationId,
           causationId,
