@@ -1,5 +1,6 @@
 // Tests run on the sources of every workspace package (the "@meshforge/source" export condition), so no build is needed.
-const conditions = ['@meshforge/source', 'module', 'node', 'development|production'];
+// Not under `module`, as bundlers take it: Node itself loads the dependencies, and cannot load what only bundlers read.
+const conditions = ['@meshforge/source', 'node', 'development|production'];
 
 export default {
   ssr: { resolve: { conditions } },

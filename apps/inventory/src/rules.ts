@@ -1,6 +1,6 @@
 /** The rules of the inventory: pure functions of a stock item and a command's data. */
 import type { InventoryState } from '@meshforge/protocol';
-import { commit, reject, type RuleResult } from '@meshforge/runtime';
+import { commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
 
 type Result = RuleResult<InventoryState>;
 
@@ -30,7 +30,8 @@ export function adjust(item: InventoryState, { delta }: { delta: number }): Resu
 
 export function reserve(
   item: InventoryState,
-  { order_id: id, quantity }: { order_id: string; quantity: number },
+  { order_id: id, quantity, ttl_ms: ttlMs }: { order_id: string; quantity: number; ttl_ms?: number | undefined },
+  { now }: Pick<RuleContext, 'now'>,
 ): Result {
   if (Object.hasOwn(item.reservations, id)) {
     return reject('already_reserved', `order ${JSON.stringify(id)} holds ${item.reservations[id]} already`);
@@ -38,27 +39,57 @@ export function reserve(
   const available = item.quantity - item.reserved;
   if (quantity > available) return insufficient(`${quantity} are to be reserved, ${available} are available`);
   const reservations = { ...item.reservations, [id]: quantity };
-  return commit({ ...item, reserved: item.reserved + quantity, reservations }, { data: { order_id: id, quantity } });
+  const reserved = { ...item, reserved: item.reserved + quantity, reservations };
+  if (ttlMs === undefined) return commit(reserved, { data: { order_id: id, quantity } });
+  const until = new Date(now + ttlMs).toISOString();
+  return commit({ ...reserved, until: { ...item.until, [id]: until } }, { data: { order_id: id, quantity, until } });
 }
 
-export function release(item: InventoryState, { order_id: id }: { order_id: string }): Result {
-  const { [id]: quantity, ...reservations } = item.reservations;
-  if (quantity === undefined || !Object.hasOwn(item.reservations, id)) return unknownReservation(id);
-  return commit({ ...item, reserved: item.reserved - quantity, reservations }, { data: { order_id: id, quantity } });
+export function release(
+  item: InventoryState,
+  { order_id: id, until }: { order_id: string; until?: string | undefined },
+): Result {
+  const taken = take(item, id);
+  if (taken === undefined) return unknownReservation(id);
+  if (until !== undefined && taken.until !== until) {
+    return reject('unknown_reservation', `order ${JSON.stringify(id)} holds no reservation that ends at ${until}`);
+  }
+  return commit(taken.item, { data: dataOf(id, taken) });
 }
 
 export function fulfil(item: InventoryState, { order_id: id }: { order_id: string }): Result {
-  const { [id]: quantity, ...reservations } = item.reservations;
-  if (quantity === undefined || !Object.hasOwn(item.reservations, id)) return unknownReservation(id);
-  return commit(
-    { ...item, quantity: item.quantity - quantity, reserved: item.reserved - quantity, reservations },
-    { data: { order_id: id, quantity } },
-  );
+  const taken = take(item, id);
+  if (taken === undefined) return unknownReservation(id);
+  return commit({ ...taken.item, quantity: item.quantity - taken.quantity }, { data: dataOf(id, taken) });
 }
 
 export function remove(item: InventoryState): Result {
   const open = Object.keys(item.reservations).length;
   return open === 0 ? null : reject('open_reservations', `${open} reservations are open: release or fulfil them first`);
+}
+
+interface Taken {
+  /** The item without the reservation. */
+  item: InventoryState;
+  quantity: number;
+  until: string | undefined;
+}
+
+function take(item: InventoryState, id: string): Taken | undefined {
+  const { [id]: quantity, ...reservations } = item.reservations;
+  if (quantity === undefined || !Object.hasOwn(item.reservations, id)) return undefined;
+  const { until: ends = {}, ...rest } = item;
+  const { [id]: until, ...others } = ends;
+  const left = { ...rest, reserved: item.reserved - quantity, reservations };
+  return {
+    item: Object.keys(others).length === 0 ? left : { ...left, until: others },
+    quantity,
+    until: Object.hasOwn(ends, id) ? until : undefined,
+  };
+}
+
+function dataOf(id: string, { quantity, until }: Taken): { order_id: string; quantity: number; until?: string } {
+  return { order_id: id, quantity, ...(until === undefined ? {} : { until }) };
 }
 
 /** As the wire's schema has it. */

@@ -197,6 +197,51 @@ describe('release', () => {
   });
 });
 
+describe('a reservation with a time to live', () => {
+  const noon = Date.parse('2026-01-31T12:00:00.000Z');
+  const until = '2026-01-31T12:00:01.000Z';
+
+  test('says when it ends, beside those that do not', () => {
+    given(item(5, { o1: 2 }))
+      .at(noon)
+      .when('reserve', { order_id: 'o2', quantity: 1, ttl_ms: 1_000 })
+      .thenCommits({
+        event: 'reserved',
+        state: { ...item(5, { o1: 2, o2: 1 }), until: { o2: until } },
+        data: { order_id: 'o2', quantity: 1, until },
+      });
+  });
+
+  test('is released by who names its end, and nothing else is', () => {
+    given({ ...item(5, { o1: 2, o2: 1 }), until: { o2: until } })
+      .when('release', { order_id: 'o2', until: '2026-01-31T12:00:02.000Z' })
+      .thenRefuses('unknown_reservation')
+      .when('release', { order_id: 'o1', until })
+      .thenRefuses('unknown_reservation')
+      .when('release', { order_id: 'o2', until })
+      .thenCommits({ event: 'released', state: item(5, { o1: 2 }), data: { order_id: 'o2', quantity: 1, until } })
+      .when('release', { order_id: 'o2', until })
+      .thenRefuses('unknown_reservation');
+  });
+
+  test('can be released and fulfilled before, as any other', () => {
+    const both = { ...item(5, { o1: 2, o2: 1 }), until: { o1: until, o2: until } };
+    given(both)
+      .when('release', { order_id: 'o1' })
+      .thenCommits({
+        event: 'released',
+        state: { ...item(5, { o2: 1 }), until: { o2: until } },
+        data: { order_id: 'o1', quantity: 2, until },
+      })
+      .when('fulfil', { order_id: 'o2' })
+      .thenCommits({ event: 'fulfilled', state: item(4), data: { order_id: 'o2', quantity: 1, until } });
+  });
+
+  test.each([499, 0, -1, 1.5, 31_622_400_001])('I8: is malformed with ttl_ms %d', (ttl) => {
+    given(item(5)).when('reserve', { order_id: 'o1', quantity: 1, ttl_ms: ttl }).thenIsMalformed();
+  });
+});
+
 describe('fulfil', () => {
   test('takes the reserved stock out', () => {
     given(item(5, { o1: 2, o2: 1 }))

@@ -24,7 +24,7 @@ export const lockManager = defineAgent({
     refresh: { ...actions.refresh, entity: 'any', rule: refresh },
     release: { ...actions.release, entity: 'any', rule: release },
     cancel: { ...actions.cancel, entity: 'any', rule: cancel },
-    break: { ...actions.break, entity: 'any', rule: breakLease },
+    break: { ...actions.break, entity: 'any', rule: breakLease, requestOnly: true },
     queue: { ...actions.queue, entity: 'any', rule: enqueueOwner },
     grant: { ...actions.grant, entity: 'any', rule: grant },
     leave: { ...actions.leave, entity: 'any', rule: leave },

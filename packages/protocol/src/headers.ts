@@ -15,6 +15,10 @@ export const HEADERS = {
   aside: 'Mesh-Aside',
   /** The lease that stood before such a commit and still stands; private to the agent. */
   lease: 'Mesh-Lease',
+  /** On a durable command: the inbox that its outcome goes to. */
+  outcomeTo: 'Mesh-Outcome-To',
+  /** On a dead letter: where it comes from, why it is dead and when that was, as JSON. */
+  deadLetter: 'Mesh-Dead-Letter',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   baggage: 'baggage',

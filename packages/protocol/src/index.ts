@@ -17,6 +17,16 @@ export { readOutcome, type Outcome } from './outcome.ts';
 export { CommandBody, CommandLease, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
 export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
+export {
+  DeadLetter,
+  DeadLetterNote,
+  LetterQuery,
+  LetterResult,
+  LettersCommand,
+  LettersDone,
+  LettersQuery,
+  LettersResult,
+} from './dead-letter.ts';
 export { commandJsonSchema, jsonSchemas, type AgentJsonSchemas, type JsonSchema } from './json-schema.ts';
 export { commandsOf } from './agent-messages.ts';
 export { asyncApiDocument, PROTOCOL_VERSION } from './asyncapi.ts';
@@ -35,21 +45,33 @@ export {
   eventSubject,
   eventWildcard,
   answeredSubject,
+  commandStream,
+  DEAD_LETTERS_STREAM,
+  DEAD_LETTERS_WILDCARD,
+  deadLetterFilter,
+  deadLetterSubject,
+  delayedCommandSubject,
+  delayedCommandWildcard,
   heldFilter,
   heldInterest,
   heldStream,
   heldSubject,
   heldWildcard,
   isName,
+  LETTER_VERBS,
+  letterSubject,
   parseHeldSubject,
   parseSubject,
   QUERY_KINDS,
   querySubject,
   queryWildcard,
+  queuedCommandSubject,
+  queuedCommandWildcard,
   REPUBLISH,
   SIGNAL_EVENTS,
   SIGNALS_STREAM,
   SIGNALS_SUBJECTS,
+  type LetterVerb,
   type ParsedSubject,
   type QueryKind,
 } from './subjects.ts';

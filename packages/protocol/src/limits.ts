@@ -23,6 +23,8 @@ export const LIMITS = {
   noteBytes: 16_384,
   /** Bytes of a command or query body: the server's default payload limit. */
   commandBytes: 1_048_576,
+  /** Bytes of a durable command with its headers: as a dead letter it has to fit into a message with a note of why. */
+  durableBytes: 1_032_192,
   /** Levels of arrays and objects in what a caller sends: deeper ones serve nobody and overflow recursive readers. */
   jsonDepth: 64,
   /** Levels in what an agent sends: the data of a command comes back deeper, in the state of a history's event. */

@@ -157,6 +157,54 @@ export function heldStream(agent: string): string {
   return `HELD_${agentToken(agent)}`;
 }
 
+/** `queue.cmd.<agent>.<action>`: where a durable command is stored until it has been executed. */
+export function queuedCommandSubject(agent: string, action: string): string {
+  assertName('action', action);
+  return `queue.cmd.${agentToken(agent)}.${action}`;
+}
+
+/** `queue.cmd.<agent>.*`: all durable commands to an agent, also those it does not know. */
+export function queuedCommandWildcard(agent: string): string {
+  return `queue.cmd.${agentToken(agent)}.*`;
+}
+
+/** `queue.later.<agent>.<key>`: a durable command that waits for its time; the key is made of its id. */
+export function delayedCommandSubject(agent: string, key: string): string {
+  return `queue.later.${agentToken(agent)}.${encodeToken(key)}`;
+}
+
+/** `queue.later.<agent>.*` */
+export function delayedCommandWildcard(agent: string): string {
+  return `queue.later.${agentToken(agent)}.*`;
+}
+
+/** `COMMANDS_<agent>`: durable commands to an agent. */
+export function commandStream(agent: string): string {
+  return `COMMANDS_${agentToken(agent)}`;
+}
+
+/** `dead.<owner>.<key>`: what an agent could not execute. */
+export function deadLetterSubject(owner: string, key: string): string {
+  return `dead.${agentToken(owner)}.${encodeToken(key)}`;
+}
+
+/** `dead.<owner>.*` */
+export function deadLetterFilter(owner: string): string {
+  return `dead.${agentToken(owner)}.*`;
+}
+
+/** `letters.<owner>.<verb>`: asks an agent about its dead letters; `replay` and `drop` are for operators. */
+export function letterSubject(owner: string, verb: LetterVerb): string {
+  return `letters.${agentToken(owner)}.${verb}`;
+}
+
+export const LETTER_VERBS = ['list', 'get', 'replay', 'drop'] as const;
+export type LetterVerb = (typeof LETTER_VERBS)[number];
+
+/** Dead letters of all agents. */
+export const DEAD_LETTERS_STREAM = 'DEAD_LETTERS';
+export const DEAD_LETTERS_WILDCARD = 'dead.*.*';
+
 /** What a subject says; `agent` is the token under which the agent speaks. */
 export type ParsedSubject =
   | { kind: 'command'; agent: string; action: string }

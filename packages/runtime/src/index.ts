@@ -18,17 +18,30 @@ export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts
 export type { AgentOptions, Logger } from './options.ts';
 export type { ConnectOptions } from './nats/connect.ts';
 export { MeshError, type MeshErrorCode } from './errors.ts';
-export { connectMesh, type Mesh, type MeshOptions } from './client/mesh.ts';
+export { connectMesh, type Mesh } from './client/mesh.ts';
 export type {
   ChangeEvent,
   CommandOutcome,
   EventSubscription,
   LeaseProof,
   MeshEvent,
+  MeshOptions,
   RequestOptions,
   SignalEvent,
   SubscribeOptions,
 } from './client/types.ts';
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
+export type { Letters } from './client/letters.ts';
+export type { SendOptions, Sent } from './client/send.ts';
+export { defineReaction, type Reaction } from './reaction/define-reaction.ts';
+export {
+  command,
+  type Reacting,
+  type ReactionCommand,
+  type ReactOptions,
+  type RunningReaction,
+} from './reaction/types.ts';
+export type { QueueStats } from './queue/queue-worker.ts';
+export type { RetryPolicy } from './queue/retry-policy.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

@@ -1,5 +1,6 @@
 import { MeshError } from './errors.ts';
 import { INBOX_PREFIX, type ConnectOptions } from './nats/connect.ts';
+import { DEFAULT_RETRY, type RetryPolicy } from './queue/retry-policy.ts';
 import { DEFAULT_CACHE, type CacheLimits } from './store/entity-cache.ts';
 
 /** Where an agent tells what happens to it: an object such as a pino logger. */
@@ -25,6 +26,8 @@ export interface AgentOptions {
   drainTimeoutMs?: number;
   /** How long a publish or read may take before it is looked at again, in milliseconds. Default 5,000. */
   storeTimeoutMs?: number;
+  /** How often a durable command is tried that met a fault. */
+  retry?: Partial<RetryPolicy>;
   /** Default: silent. */
   logger?: Logger;
 }
@@ -37,6 +40,7 @@ export interface ResolvedAgentOptions {
   replyPrefix: string;
   drainTimeoutMs: number;
   storeTimeoutMs: number;
+  retry: RetryPolicy;
   logger: Logger;
 }
 
@@ -44,7 +48,7 @@ const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 
 /** Options in, every one resolved out, once. @throws MeshError `invalid_options` */
 export function resolveAgentOptions(agentName: string, options: AgentOptions): ResolvedAgentOptions {
-  const { nats = {}, cache = {} } = options;
+  const { nats = {}, cache = {}, retry = {} } = options;
   return {
     nats: { name: agentName, ...nats, inboxPrefix: nats.inboxPrefix ?? `${INBOX_PREFIX}_${agentName}` },
     streamReplicas: oneOf('streamReplicas', options.streamReplicas ?? 1, [1, 3, 5]),
@@ -56,6 +60,12 @@ export function resolveAgentOptions(agentName: string, options: AgentOptions): R
     replyPrefix: options.replyPrefix ?? INBOX_PREFIX,
     drainTimeoutMs: atLeast('drainTimeoutMs', options.drainTimeoutMs ?? 10_000, 0),
     storeTimeoutMs: atLeast('storeTimeoutMs', options.storeTimeoutMs ?? 5_000, 100),
+    retry: {
+      maxTries: atLeast('retry.maxTries', retry.maxTries ?? DEFAULT_RETRY.maxTries, 1),
+      maxAgeMs: atLeast('retry.maxAgeMs', retry.maxAgeMs ?? DEFAULT_RETRY.maxAgeMs, 0),
+      firstPauseMs: atLeast('retry.firstPauseMs', retry.firstPauseMs ?? DEFAULT_RETRY.firstPauseMs, 1),
+      maxPauseMs: atLeast('retry.maxPauseMs', retry.maxPauseMs ?? DEFAULT_RETRY.maxPauseMs, 1),
+    },
     logger: options.logger ?? silent,
   };
 }

@@ -19,11 +19,22 @@ import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import { ensureStream, entityStreamSettings, heldStreamSettings, signalsStreamSettings } from './nats/streams.ts';
+import {
+  commandStreamSettings,
+  deadLetterStreamSettings,
+  ensureStream,
+  entityStreamSettings,
+  heldStreamSettings,
+  signalsStreamSettings,
+} from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
+import { ensureExecutor } from './queue/executor-consumer.ts';
+import type { QueueStats } from './queue/queue-worker.ts';
+import { startQueue, type Queue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
+import { AgentMetrics } from './telemetry/agent-metrics.ts';
 import { VERSION } from './version.ts';
 
 /** An agent that serves. */
@@ -50,6 +61,8 @@ export interface AgentStats {
   actions: Record<string, ActionStats>;
   inFlight: number;
   cache: { entities: number; bytes: number };
+  /** Durable commands. */
+  queue: QueueStats;
 }
 
 /**
@@ -70,10 +83,13 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
     for (const settings of [
       entityStreamSettings(agent, replicas),
       signalsStreamSettings(replicas),
+      commandStreamSettings(agent, replicas),
+      deadLetterStreamSettings(replicas),
       ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
     ]) {
       await untilAnswered(systemClock, () => ensureStream(manager, settings));
     }
+    await untilAnswered(systemClock, () => ensureExecutor(connection, agent.name));
     return await serve(agent, resolved, connection, manager);
   } catch (error) {
     await connection.close();
@@ -107,6 +123,7 @@ async function serve(
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
   const reader = new EntityReader(agent, requester, options.streamReplicas, () => serverClock.now());
+  const metrics = new AgentMetrics(agent.name);
   const store = new EntityStore({
     agent,
     reader,
@@ -119,8 +136,9 @@ async function serve(
     maxPayload,
     onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
     onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
+    onPublish: (action, result, ms) => metrics.publish(action, result, ms),
   });
-  const stats = new CommandStats(Object.keys(agent.actions));
+  const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
   const voice = new Voice(connection, agent.name);
   const held = new StoredHeldCommands({
     connection,
@@ -129,7 +147,9 @@ async function serve(
     clock,
     serverNow: () => serverClock.now(),
   });
-  const connected = watchConnection(connection, logger, async () => {
+  const executing: { queue?: Queue } = {};
+  const onDisconnect = (): void => executing.queue?.disconnected();
+  const connected = watchConnection(connection, logger, onDisconnect, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
@@ -181,6 +201,19 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
+  const queue = startQueue({
+    agent: agent.name,
+    options,
+    connection,
+    requester,
+    clock,
+    serverNow: () => serverClock.now(),
+    maxPayload,
+    intake: commands,
+    voice,
+    onFault,
+  });
+  executing.queue = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -188,7 +221,7 @@ async function serve(
   const close = async (): Promise<void> => {
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
-      await service.stop();
+      await Promise.all([service.stop(), queue.stop()]);
       await Promise.all([commands.drained(), queries.drained()]);
       await companion?.stop();
       await connection.flush();
@@ -211,6 +244,7 @@ async function serve(
       actions: stats.all(),
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
+      queue: queue.stats(),
     }),
     execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,
@@ -230,12 +264,18 @@ async function whenStopped(
 }
 
 /** Follows the connection's state; tells whether it stands. */
-function watchConnection(connection: NatsConnection, logger: Logger, onReconnect: () => Promise<void>): () => boolean {
+function watchConnection(
+  connection: NatsConnection,
+  logger: Logger,
+  onDisconnect: () => void,
+  onReconnect: () => Promise<void>,
+): () => boolean {
   let connected = true;
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false;
+        onDisconnect();
         logger.warn({ server: status.server }, 'disconnected from NATS; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;

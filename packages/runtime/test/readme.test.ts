@@ -105,10 +105,14 @@ test('the page on locks runs', async () => {
 
 test("the runtime's own README runs", async () => {
   const own = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-  const [rules, locks, ...others] = blocks('ts', own);
+  const [rules, durable, reactions, locks, ...others] = blocks('ts', own);
   expect(others).toEqual([]);
   await expect(promisify(execFile)(process.execPath, await program('rules.ts', rules ?? ''))).resolves.toBeDefined();
   await serveApps();
+  const queued = await promisify(execFile)(process.execPath, await program('durable.ts', durable ?? ''));
+  expect(queued.stdout).toBe('the durable command: committed\ncancelled in time: true\ndead letters: 0\n');
+  const reacted = await promisify(execFile)(process.execPath, await program('reactions.ts', reactions ?? ''));
+  expect(reacted.stdout).toBe('orders: 1\n');
   const { stdout } = await promisify(execFile)(process.execPath, await program('locks.ts', locks ?? ''));
   expect(stdout).toBe('ladder: held\nshelf: sorted\n');
 });

@@ -31,6 +31,7 @@ export class CheckContext {
   readonly #items: string[] = [];
   readonly #resources: string[] = [];
   readonly #connections: NatsConnection[] = [];
+  readonly #cleanings: [what: string, clean: () => unknown][] = [];
 
   constructor(access: MeshAccess) {
     this.#access = access;
@@ -54,6 +55,10 @@ export class CheckContext {
 
   get inboxPrefix(): string {
     return this.#access.inboxPrefix;
+  }
+
+  get onLine(): OnLine {
+    return this.#access.onLine;
   }
 
   /** An id that no other run and no other check has. */
@@ -86,6 +91,11 @@ export class CheckContext {
     return connection;
   }
 
+  /** Does this after the check, however it ends, before entities are removed; the latest first. */
+  whenDone(what: string, clean: () => unknown): void {
+    this.#cleanings.unshift([what, clean]);
+  }
+
   async sleep(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#access.signal }).catch(() => {
       throw new Interrupted();
@@ -95,9 +105,10 @@ export class CheckContext {
   /** Deletes and releases what the check made. Answers what it could not, with the reason. */
   async cleanUp(): Promise<string[]> {
     const leftovers: string[] = [];
-    const attempt = async (id: string, cleaning: Promise<void>): Promise<void> => {
+    const attempt = async (id: string, cleaning: Promise<unknown>): Promise<void> => {
       await cleaning.catch((error: unknown) => leftovers.push(`${id}: ${describeError(error)}`));
     };
+    for (const [what, clean] of this.#cleanings) await attempt(what, (async () => await clean())());
     for (const id of this.#items) await attempt(id, removeItem(this.inventory, id));
     for (const id of this.#resources) await attempt(id, releaseResource(this.lock, id));
     await Promise.all(this.#connections.map((connection) => connection.close()));

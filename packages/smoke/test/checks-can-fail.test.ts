@@ -1,5 +1,8 @@
 // Hunts: a check that passes whatever the mesh does, and a failure nobody can read.
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { commandStream, delayedCommandWildcard, inventoryContract, queuedCommandWildcard } from '@meshforge/protocol';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CheckResult, SmokeReport } from '../src/index.ts';
 import { runSmoke } from '../src/index.ts';
@@ -19,6 +22,7 @@ beforeAll(async () => {
     // A server each: runs do not meet, but two fakes would both answer.
     server = await startNatsServer();
     const agents = await startFakeAgents(server.url, temper);
+    await makeQueue(server.url);
     const onLeftover = (text: string): void => void leftovers.push(text);
     try {
       reports.set(temper, await runSmoke({ connection: { servers: [server.url] }, patienceMs, onLeftover }));
@@ -28,6 +32,17 @@ beforeAll(async () => {
     }
   }
 }, serverTimeoutMs);
+
+/** So that durable commands are stored; nobody executes them. */
+async function makeQueue(servers: string): Promise<void> {
+  const connection = await connect({ servers });
+  const { streams } = await jetstreamManager(connection);
+  const agent = inventoryContract.name;
+  const subjects = [queuedCommandWildcard(agent), delayedCommandWildcard(agent)];
+  const settings = { allow_rollup_hdrs: true, allow_msg_schedules: true, allow_msg_ttl: true };
+  await streams.add({ name: commandStream(agent), subjects, ...settings });
+  await connection.close();
+}
 
 function failuresOf(temper: Temper): CheckResult[] {
   return (reports.get(temper)?.checks ?? []).filter((check) => !check.ok);
@@ -73,6 +88,17 @@ test('a failure shows the expected and the actual value', () => {
   expect(failureOf('always yes', 'expires by itself')).toMatch(
     /^expected evt\.lock\.expired within \d+ ms; last seen: evt\./,
   );
+});
+
+test('agents that execute no durable command fail those checks by what is missing', () => {
+  for (const [name, missing] of [
+    ['is stored, executed', 'expected the outcome of'],
+    ['again with its Nats-Msg-Id', 'expected the outcome of'],
+    ['comes when its time has come', 'expected the outcome of'],
+    ['a malformed durable command', 'letters.inventory.drop: expected a reply'],
+  ] as const) {
+    expect(failureOf('always yes', name)).toContain(missing);
+  }
 });
 
 test('agents that always say yes pass what is asked of the reply alone', () => {

@@ -56,6 +56,16 @@ test('a client that may not read the stream SIGNALS skips that check', async () 
   expect(report.checks[0]).toMatchObject({ ok: true, skipped: 'this user may not read the stream' });
 });
 
+test('a client that may not send durable commands skips those checks, and leaves nothing to clean up', async () => {
+  const leftovers: string[] = [];
+  const onLeftover = (text: string): void => void leftovers.push(text);
+  const report = await runAs('client', { inboxPrefix: '_INBOX_client', only: 'durable command', onLeftover });
+  expect(report).toMatchObject({ passed: 0, failed: 0 });
+  expect(report.skipped).toBeGreaterThan(3);
+  for (const { skipped } of report.checks) expect(skipped).toBe('this user may not send durable commands');
+  expect(leftovers).toEqual([]);
+});
+
 test('a client with the wrong inbox prefix is told to give its own', async () => {
   const run = runAs('client');
   await expect(run).rejects.toThrow(CannotRun);

@@ -8,6 +8,7 @@ const known = {
   lockManager: { variable: 'MESHFORGE_LOCK_MANAGER_NKEY', inboxPrefix: '_INBOX_sys_lock_manager' },
   client: { variable: 'MESHFORGE_CLIENT_NKEY', inboxPrefix: '_INBOX_client' },
   subscriber: { variable: 'MESHFORGE_SUBSCRIBER_NKEY', inboxPrefix: '_INBOX_subscriber' },
+  sender: { variable: 'MESHFORGE_SENDER_NKEY', inboxPrefix: '_INBOX_sender' },
   operator: { variable: 'MESHFORGE_OPERATOR_NKEY', inboxPrefix: '_INBOX' },
   system: { variable: 'MESHFORGE_SYSTEM_NKEY', inboxPrefix: '_INBOX' },
 } as const;

@@ -10,6 +10,7 @@ export interface Mesh {
   readonly lockManager: NatsConnection;
   readonly client: NatsConnection;
   readonly subscriber: NatsConnection;
+  readonly sender: NatsConnection;
   readonly operator: NatsConnection;
   readonly system: NatsConnection;
 }
@@ -37,6 +38,7 @@ async function connectAll(server: ProductionServer): Promise<Mesh> {
     lockManager: await server.connect('lockManager'),
     client: await server.connect('client'),
     subscriber: await server.connect('subscriber'),
+    sender: await server.connect('sender'),
     operator: await server.connect('operator'),
     system: await server.connect('system'),
   };

@@ -29,7 +29,7 @@ test('an operator asks agents with the inbox that the command line tool uses', a
   expect(answer.subject).toMatch(/^_INBOX\./);
 });
 
-test.each(['ent.inventory.sku-1.created', 'evt.inventory.created', 'held.lock.x.y'])(
+test.each(['ent.inventory.sku-1.created', 'evt.inventory.created', 'held.lock.x.y', 'dead.inventory.x'])(
   'an operator cannot write %s by hand',
   async (subject) => {
     const { operator } = mesh();
@@ -51,6 +51,23 @@ test('an operator may break a lease', async () => {
   const answer = await operator.request('cmd.lock.break', '{}');
   subscription.unsubscribe();
   expect(answer.string()).toBe('cmd.lock.break');
+});
+
+test('an operator replays and drops dead letters, and sends durable commands', async () => {
+  const { inventory, operator } = mesh();
+  const subscription = inventory.subscribe('letters.inventory.*', {
+    queue: 'inventory',
+    callback: (_error, message) => {
+      message.respond(message.subject);
+    },
+  });
+  await inventory.flush();
+  for (const verb of ['list', 'get', 'replay', 'drop']) {
+    expect((await operator.request(`letters.inventory.${verb}`)).string()).toBe(`letters.inventory.${verb}`);
+  }
+  subscription.unsubscribe();
+  const stored = await operator.request('queue.cmd.inventory.adjust', '{}');
+  expect(stored.json()).toMatchObject({ stream: 'COMMANDS_inventory' });
 });
 
 test('the server’s own account answers the system user and nobody of the mesh', async () => {

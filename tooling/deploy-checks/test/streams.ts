@@ -28,20 +28,37 @@ export const heldLocks: NamedStream & { allow_msg_ttl: boolean } = {
   allow_msg_ttl: true,
 };
 
+/** Durable commands to an agent, now and for later. */
+export const commandsTo = (
+  token: 'inventory' | 'lock',
+): NamedStream & { allow_msg_schedules: boolean; allow_msg_ttl: boolean } => ({
+  name: `COMMANDS_${token}`,
+  subjects: [`queue.cmd.${token}.*`, `queue.later.${token}.*`],
+  retention: 'workqueue',
+  allow_msg_schedules: true,
+  allow_rollup_hdrs: true,
+  allow_msg_ttl: true,
+});
+
+export const deadLetters: NamedStream = { name: 'DEAD_LETTERS', subjects: ['dead.*.*'] };
+
 export const signals: NamedStream = {
   name: 'SIGNALS',
   subjects: ['evt.*.conflict', 'evt.*.rejected', 'evt.*.denied'],
   max_age: 7 * 24 * 3600 * 1e9,
 };
 
-/** Makes the streams as the agents do: each its own, and whoever comes first the audit trail. */
+/** Makes the streams as the agents do: each its own, and whoever comes first the audit trail and the dead letters. */
 export async function makeStreams(inventory: NatsConnection, lockManager: NatsConnection, replicas = 1): Promise<void> {
   const asInventory = await jetstreamManager(inventory);
   const asLockManager = await jetstreamManager(lockManager);
   await asInventory.streams.add({ ...inventoryLog, num_replicas: replicas });
   await asLockManager.streams.add({ ...lockLog, num_replicas: replicas });
   await asLockManager.streams.add({ ...heldLocks, num_replicas: replicas });
+  await asInventory.streams.add({ ...commandsTo('inventory'), num_replicas: replicas });
+  await asLockManager.streams.add({ ...commandsTo('lock'), num_replicas: replicas });
   await asInventory.streams.add({ ...signals, num_replicas: replicas });
+  await asLockManager.streams.add({ ...deadLetters, num_replicas: replicas });
 }
 
 export interface Commit {

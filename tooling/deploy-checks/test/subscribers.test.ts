@@ -121,6 +121,23 @@ describe('a durable subscriber', () => {
     `${api}.STREAM.MSG.GET.HELD_lock`,
     'held.lock.x.y',
     'cmd.lock.break',
+    'queue.cmd.inventory.adjust',
+    'queue.later.inventory.x',
+    'dead.inventory.x',
+    'letters.inventory.list',
+    '_INBOX_sender.x',
+    `${api}.STREAM.INFO.COMMANDS_inventory`,
+    `${api}.DIRECT.GET.COMMANDS_inventory.queue.cmd.inventory.x`,
+    `${api}.CONSUMER.CREATE.COMMANDS_inventory.thief`,
+    `${api}.CONSUMER.INFO.COMMANDS_inventory.executor`,
+    `${api}.CONSUMER.MSG.NEXT.COMMANDS_inventory.executor`,
+    `${api}.CONSUMER.CREATE.DEAD_LETTERS.spy`,
+    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry`,
+    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry.ent.inventory.*.reserved`,
+    `${api}.CONSUMER.MSG.NEXT.ENTITIES_inventory.react_inventory_expiry`,
+    `${api}.CONSUMER.UNPIN.ENTITIES_inventory.react_inventory_expiry`,
+    '$JS.ACK.ENTITIES_inventory.react_inventory_expiry.1.1.1.1.0',
+    '$JS.ACK.COMMANDS_inventory.executor.1.1.1.1.0',
     '$SYS.REQ.SERVER.PING',
   ])('cannot publish %s', async (subject) => {
     const { operator, subscriber } = mesh();
@@ -132,15 +149,22 @@ describe('a durable subscriber', () => {
     expect(await contents(operator)).toEqual(before);
   });
 
-  test.each(['>', 'ent.>', 'held.>', 'cmd.>', '_INBOX.>', '_INBOX_client.>', '_INBOX_inventory.>', '$JS.>'])(
-    'cannot subscribe to %s',
-    async (subject) => {
-      const { subscriber } = mesh();
-      expect(await refusalsDuring(subscriber, () => subscriber.subscribe(subject))).toEqual([
-        `subscription ${subject}`,
-      ]);
-    },
-  );
+  test.each([
+    '>',
+    'ent.>',
+    'held.>',
+    'queue.>',
+    'dead.>',
+    'cmd.>',
+    '_INBOX.>',
+    '_INBOX_sender.>',
+    '_INBOX_client.>',
+    '_INBOX_inventory.>',
+    '$JS.>',
+  ])('cannot subscribe to %s', async (subject) => {
+    const { subscriber } = mesh();
+    expect(await refusalsDuring(subscriber, () => subscriber.subscribe(subject))).toEqual([`subscription ${subject}`]);
+  });
 
   test('cannot have JetStream answer into a log or as an event', async () => {
     const { client, inventory, operator, subscriber } = mesh();
@@ -167,20 +191,24 @@ describe('a durable subscriber', () => {
     expect(await contents(operator)).toEqual(before);
   });
 
-  test('cannot push a log into another log', async () => {
+  test.each([
+    ['pushed', 'ent.lock.pushed.acquired'],
+    ['queued', 'queue.cmd.lock.acquire'],
+    ['buried', 'dead.lock.x'],
+  ])('cannot have a log %s: %s', async (name, target) => {
     const { inventory, operator, subscriber } = mesh();
-    await commitMany(inventory, 'pushed', 2);
+    await commitMany(inventory, name, 2);
     const before = await contents(operator);
     const config = {
-      name: 'pusher',
-      durable_name: 'pusher',
-      deliver_subject: 'ent.lock.pushed.acquired',
+      name,
+      durable_name: name,
+      deliver_subject: target,
       ack_policy: 'none',
       deliver_policy: 'all',
     };
     const request = JSON.stringify({ stream_name: 'ENTITIES_inventory', config });
-    await subscriber.request(`${api}.CONSUMER.CREATE.ENTITIES_inventory.pusher`, request);
-    await commitMany(inventory, 'pushed-later', 1);
+    await subscriber.request(`${api}.CONSUMER.CREATE.ENTITIES_inventory.${name}`, request);
+    await commitMany(inventory, `${name}-later`, 1);
     await sleep(300);
     expect(await contents(operator)).toEqual({
       ...before,

@@ -88,7 +88,7 @@ function vitest(filters) {
       const report = join(directory, 'vitest.json');
       const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
       const args = ['exec', 'vitest', 'run', ...reporters, ...filters];
-      const { code } = await pnpm(root, args, { signal, limitMs: 18 * minuteMs });
+      const { code } = await pnpm(root, args, { signal, limitMs: 40 * minuteMs });
       return countVitest(readIfThere(report), code);
     },
   };

@@ -35,7 +35,7 @@ function wrongDependencies(direction: Direction, { path, text }: SourceFile): Vi
   if (home !== `${posix.dirname(path)}/`) return [];
   const { dependencies = {}, optionalDependencies = {} } = JSON.parse(text) as Record<string, Record<string, string>>;
   return Object.keys({ ...dependencies, ...optionalDependencies })
-    .filter((name) => !isPackageAllowed(direction, name))
+    .filter((name) => direction.declared?.includes(name) !== true && !isPackageAllowed(direction, name))
     .map((name) => violation(direction, path, lineAt(text, text.indexOf(`"${name}"`)), `dependency on ${name}`));
 }
 

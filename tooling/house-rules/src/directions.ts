@@ -14,6 +14,8 @@ export interface Direction {
   readonly others: 'any' | readonly string[];
   /** May be imported as types only. */
   readonly types?: readonly string[];
+  /** May stand in the manifest, for a package among {@link ours} that loads it; no file may import it. */
+  readonly declared?: readonly string[];
   readonly instead: string;
 }
 
@@ -54,6 +56,13 @@ export const DIRECTIONS: readonly Direction[] = [
     folder: /^apps\/[^/]+\/(?=src\/)/,
     ours: ['@meshforge/protocol', '@meshforge/runtime'],
     others: ['zod'],
+    declared: [
+      '@opentelemetry/exporter-metrics-otlp-http',
+      '@opentelemetry/exporter-trace-otlp-http',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-metrics',
+      '@opentelemetry/sdk-trace-node',
+    ],
     instead: 'put what every agent needs into packages/runtime, and effects into event subscribers',
   },
   {

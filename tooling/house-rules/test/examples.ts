@@ -89,6 +89,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
       file('apps/inventory/src/a.ts', "import { readFile } from 'node:fs/promises';"),
       file('apps/inventory/src/a.ts', "import { lockManager } from '@meshforge/lock-manager';"),
       manifest('apps/inventory/package.json', ['@meshforge/runtime', 'pino']),
+      file('apps/inventory/src/a.ts', "import { MeterProvider } from '@opentelemetry/sdk-metrics';"),
     ],
     fine: [
       file(

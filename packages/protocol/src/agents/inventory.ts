@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineContract } from '../contract.ts';
-import { boundedText } from '../primitives.ts';
+import { boundedText, Timestamp } from '../primitives.ts';
 
 /** Nobody stocks more; it keeps every sum of quantities an exact integer. */
 const MAX_QUANTITY = 1_000_000_000_000;
@@ -23,12 +23,16 @@ export const InventoryState = z
     reserved: Quantity,
     /** Open reservations: quantity by order id. */
     reservations: z.record(OrderId, ReservedQuantity),
+    /** When those of them end that have a time to live, by order id. */
+    until: z.record(OrderId, Timestamp).optional(),
   })
   .refine((item) => item.reserved <= item.quantity, { error: 'reserved must not exceed quantity' });
 export type InventoryState = z.output<typeof InventoryState>;
 
-const Reservation = z.object({ order_id: OrderId, quantity: ReservedQuantity });
+const Reservation = z.object({ order_id: OrderId, quantity: ReservedQuantity, until: Timestamp.optional() });
 const ByOrder = z.strictObject({ order_id: OrderId });
+/** Shortest and longest time to live of a reservation, in milliseconds: half a second, and about a year. */
+const TTL_MS = [500, 31_622_400_000] as const;
 
 /** The agent `inventory`. */
 export const inventoryContract = defineContract({
@@ -65,14 +69,18 @@ export const inventoryContract = defineContract({
       eventData: z.object({ delta: z.int() }),
     },
     reserve: {
-      description: 'Sets stock aside for an order that holds none of this item yet.',
-      data: z.strictObject({ order_id: OrderId, quantity: ReservedQuantity }),
+      description: 'Sets stock aside for an order that holds none of this item yet; with ttl_ms only for so long.',
+      data: z.strictObject({
+        order_id: OrderId,
+        quantity: ReservedQuantity,
+        ttl_ms: z.int().min(TTL_MS[0]).max(TTL_MS[1]).optional(),
+      }),
       event: 'reserved',
       eventData: Reservation,
     },
     release: {
-      description: "Gives an order's reservation back to the stock.",
-      data: ByOrder,
+      description: "Gives an order's reservation back to the stock; with `until` only the one that ends then.",
+      data: z.strictObject({ order_id: OrderId, until: Timestamp.optional() }),
       event: 'released',
       eventData: Reservation,
     },

@@ -14,6 +14,7 @@ import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
 import { putConsumer } from '../nats/consumers.ts';
 import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
+import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { changeEvent } from './event-of.ts';
 import { oneByOne } from './one-by-one.ts';
 import type { ChangeEvent, EventSubscription, SubscribeOptions } from './types.ts';
@@ -56,7 +57,7 @@ export async function subscribeDurably<State>(
   const consumer = await jetstream(connection, { ...jetstreamOptions }).consumers.get(stream, options.durable);
   const messages = await consumer.consume({ max_messages: AHEAD });
   const stopping = new AbortController();
-  const done = deliver(messages, options, handler, stopping.signal);
+  const done = deliver(agent, messages, options, handler, stopping.signal);
   return {
     stop: async () => {
       stopping.abort();
@@ -86,7 +87,7 @@ async function ensureConsumer(
       ack_policy: AckPolicy.Explicit,
       max_ack_pending: AHEAD,
       ...settings,
-      ...start(options),
+      ...deliveryStart(options.from),
     });
   } catch (error) {
     if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
@@ -95,19 +96,21 @@ async function ensureConsumer(
   }
 }
 
-function start({ from = 'beginning' }: SubscribeOptions): Partial<ConsumerConfig> {
+/** Where a new subscription begins. */
+export function deliveryStart(from: SubscribeOptions['from'] = 'beginning'): Partial<ConsumerConfig> {
   if (from === 'beginning') return { deliver_policy: DeliverPolicy.All };
   if (from === 'now') return { deliver_policy: DeliverPolicy.New };
   return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
 }
 
 async function deliver<State>(
+  agent: string,
   messages: ConsumerMessages,
   options: SubscribeOptions,
   handler: Handler<State>,
   stopping: AbortSignal,
 ): Promise<void> {
-  const { ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
+  const { ackWaitMs = DEFAULT_ACK_WAIT_MS, durable } = options;
   for await (const message of oneByOne(messages, ackWaitMs)) {
     if (stopping.aborted) {
       // The server sent it ahead: whoever subscribes next need not wait until this delivery runs out.
@@ -120,7 +123,7 @@ async function deliver<State>(
       continue;
     }
     try {
-      await handler(event);
+      await deliverInSpan({ agent, durable, event, headers: message.headers }, () => handler(event));
       message.ack();
     } catch (error) {
       options.onError?.(error);

@@ -14,37 +14,35 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import { connectNats, INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
+import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
+import { startReaction } from '../reaction/reaction.ts';
+import type { Reacting, ReactOptions, RunningReaction } from '../reaction/types.ts';
+import { requestInSpan } from '../telemetry/request-span.ts';
 import { subscribeDurably } from './durable-subscription.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
+import { Letters } from './letters.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
+import { Inboxes } from './outcome-inbox.ts';
 import { requestPatiently } from './patient-requester.ts';
 import { outcomeOf, queryResult } from './reply.ts';
+import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
   ChangeEvent,
   CommandOutcome,
   DataOf,
   EventSubscription,
+  MeshOptions,
   RequestOptions,
   StateOf,
   SubscribeOptions,
 } from './types.ts';
 import { Updates, type UpdateOptions, type Updater } from './update.ts';
 import { watchEvents, type Watch } from './watch.ts';
-
-export interface MeshOptions extends ConnectOptions {
-  /** For a command or query with all its tries, in milliseconds; default 10,000. */
-  timeoutMs?: number;
-  /** For one try, in milliseconds; default 2,000. */
-  tryTimeoutMs?: number;
-  /** JetStream domain under which this account sees the entity streams, for durable subscriptions. Default: its own. */
-  jetstreamDomain?: string;
-}
 
 /** How long closing waits for a server that does not answer, in milliseconds. */
 const DRAIN_MS = 2_000;
@@ -60,17 +58,23 @@ export class Mesh {
   readonly #requester: Requester;
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
+  readonly #inboxPrefix: string;
   readonly #updates = new Updates(this, this.#clock);
   readonly #locks: Locks;
+  readonly #sending: Sending;
+  readonly #reactions = new Set<RunningReaction>();
   readonly #jetstream: { checkAPI: false; domain?: string };
 
   constructor(connection: NatsConnection, options: MeshOptions) {
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;
+    this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
+    const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
+    this.#sending = new Sending({ requester: this.#requester, clock: this.#clock, timeoutMs, inboxes });
   }
 
   /**
@@ -87,19 +91,79 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const headers = rawHeaders(commandHeaders(commandId, options));
+    const lines = commandHeaders(commandId, options);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
-    const outcome = await requestPatiently(
-      this.#requester,
-      this.#clock,
-      { subject, body, headers, timeoutMs, tryTimeoutMs, what, doubt },
-      (message) => {
-        const read = outcomeOf(message);
-        return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
-      },
+    const { correlationId, entityId } = options;
+    const request = { subject, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    const outcome = await requestInSpan({ operation: 'request', ...request }, (traced) =>
+      requestPatiently(
+        this.#requester,
+        this.#clock,
+        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, what, doubt },
+        (message) => {
+          const read = outcomeOf(message);
+          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+        },
+      ),
     );
     return { ...outcome, commandId } as CommandOutcome<C, A>;
+  }
+
+  /**
+   * Stores a command until it has been executed: by any replica of its agent, now or later, also one that is not running yet.
+   * Commands on one entity are executed in the order in which they were stored. Only faults are tried again; what cannot be
+   * executed is a dead letter of the agent ({@link deadLetters}).
+   *
+   * @returns when it is stored; `outcome()` tells what became of it
+   * @throws MeshError `timeout` (it may be stored), `unavailable` (it is not: an agent's stream is made when the agent first
+   *   starts), `rejected` (the server refused it), `invalid_options`
+   */
+  send<C extends AgentContract, A extends ActionOf<C>>(
+    contract: C,
+    action: A,
+    options: SendOptions<DataOf<C, A>>,
+  ): Promise<Sent<C, A>> {
+    return this.#sending.send(contract, action, options);
+  }
+
+  /**
+   * Takes a command back that was sent for later.
+   * @returns true: it will not be executed; false: its time had come, or there is none (any more)
+   * @throws MeshError `timeout`, `unavailable`
+   */
+  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
+    return this.#sending.cancel(contract, commandId);
+  }
+
+  /**
+   * Follows an agent's commits with commands, to any agents. Each event leads to its commands exactly once in effect: their ids are
+   * made of the event, they are durable, and redelivery and replicas change nothing. Events of one entity are handled in order;
+   * one whose handler keeps throwing becomes a dead letter, and holds up no other entity.
+   *
+   * @throws MeshError `invalid_options`, `unavailable`
+   */
+  async react<C extends AgentContract>(
+    contract: C,
+    options: ReactOptions,
+    handler: Reacting<StateOf<C>>,
+  ): Promise<RunningReaction> {
+    const reaction = await startReaction(contract, options, handler, {
+      connection: this.#connection,
+      requester: this.#requester,
+      clock: this.#clock,
+      inboxPrefix: this.#inboxPrefix,
+      domain: this.#jetstream.domain,
+      sending: this.#sending,
+    });
+    this.#reactions.add(reaction);
+    return reaction;
+  }
+
+  /** What an agent could not execute, or a reaction not handle: to list, look at, replay and drop. @param of a reaction's name */
+  deadLetters(of: AgentContract | string): Letters {
+    const shared = { requester: this.#requester, clock: this.#clock, timeoutMs: this.#timeoutMs };
+    return new Letters({ agent: typeof of === 'string' ? of : of.name, ...shared });
   }
 
   /**
@@ -191,10 +255,11 @@ export class Mesh {
   }
 
   /**
-   * Ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
+   * Stops reactions and ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
    * their locks come free when their time is over: release them before.
    */
   async close(): Promise<void> {
+    await Promise.all([...this.#reactions].map((reaction) => reaction.stop()));
     this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.

@@ -1,5 +1,6 @@
 import type { AgentContract, JsonObject, Outcome } from '@meshforge/protocol';
 import type { z } from 'zod';
+import type { ConnectOptions } from '../nats/connect.ts';
 
 export type StateOf<C extends AgentContract> = z.output<C['state']>;
 export type ActionOf<C extends AgentContract> = keyof C['actions'] & string;
@@ -38,7 +39,7 @@ export interface RequestOptions<Data> {
   commandId?: string;
   correlationId?: string;
   causationId?: string;
-  /** W3C trace context to be carried to the event. */
+  /** W3C trace context to be carried to the event. Default: that of the active OpenTelemetry span. */
   trace?: { traceparent?: string; tracestate?: string; baggage?: string };
   /** For all tries together, in milliseconds; default 10,000. */
   timeoutMs?: number;
@@ -91,4 +92,13 @@ export interface SubscribeOptions {
 export interface EventSubscription {
   /** Finishes the event at hand, and ends. The durable subscription itself stays in the server. */
   stop(): Promise<void>;
+}
+
+export interface MeshOptions extends ConnectOptions {
+  /** For a command or query with all its tries, in milliseconds; default 10,000. */
+  timeoutMs?: number;
+  /** For one try, in milliseconds; default 2,000. */
+  tryTimeoutMs?: number;
+  /** JetStream domain under which this account sees the entity streams, for durable subscriptions. Default: its own. */
+  jetstreamDomain?: string;
 }

@@ -113,6 +113,11 @@ interface ActionBase<Data extends z.ZodType> {
   requiresLease?: true | ((command: { entityId: string; data: z.output<Data> }) => string);
   /** Only the agent's own process may decide it; as a command from anybody else it is unknown. */
   internal?: true;
+  /**
+   * Not taken as a durable command, where it is unknown: for an action with a permission of its own, which whoever may write to
+   * the queue could get around.
+   */
+  requestOnly?: true;
 }
 
 /** An action that creates an entity; answered `already_exists` for a live one. */

@@ -9,6 +9,8 @@ export type StoreOutcome =
       payload: string;
       code: string;
       reason: string;
+      /** Of an unavailable one: the rule is defective, and not the log out of reach. */
+      defect?: true;
     }
   /** Its answer is held back; the agent's companion sees to it. */
   | { kind: 'held' }
@@ -26,4 +28,10 @@ export function refusal(
   const event = kind === 'unavailable' ? 'rejected' : kind;
   const { code, reason } = payload as { code?: string; reason: string };
   return { kind, event, payload: JSON.stringify(payload), code: code ?? kind, reason };
+}
+
+/** What a command is answered that meets a defective rule. */
+export function defectOutcome(payload: RejectedPayload): StoreOutcome {
+  const { code, reason } = payload;
+  return { kind: 'unavailable', event: 'rejected', payload: JSON.stringify(payload), code, reason, defect: true };
 }

@@ -21,6 +21,7 @@ import type { Command, CommandHeaders } from '../core/decide.ts';
 import { digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
+import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
 import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
@@ -73,11 +74,13 @@ export class CommandIntake {
   }
 
   /** Decides a command of this very process on the same path as one that came over NATS. Never rejects. */
-  async execute(action: string, bytes: Uint8Array, headers: ReadHeaders): Promise<StoreOutcome> {
+  async execute(action: string, bytes: Uint8Array, read: ReadHeaders): Promise<StoreOutcome> {
     const started = performance.now();
+    const span = startCommandSpan(this.#options.agent, action, read, 'process');
+    const headers = span?.headers ?? read;
     const decide = async (): Promise<StoreOutcome> => {
       const outcome = await this.#admit(action, bytes, headers);
-      this.#tell(action, headers.lines, outcome, started);
+      this.#tell(action, headers.lines, outcome, started, span);
       return outcome;
     };
     const work = decide();
@@ -85,17 +88,56 @@ export class CommandIntake {
     return await work.finally(() => this.#inFlight.delete(work));
   }
 
+  /**
+   * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
+   * @param isMine whether it is still this process that has to decide it
+   */
+  async decideQueued(
+    action: string,
+    bytes: Uint8Array,
+    read: ReadHeaders,
+    isMine: () => boolean,
+  ): Promise<StoreOutcome> {
+    // Each try is a span.
+    const span = startCommandSpan(this.#options.agent, action, read, 'queue');
+    const headers = span?.headers ?? read;
+    const decide = async (): Promise<StoreOutcome> => {
+      const outcome = await this.#decide(action, bytes, headers, { isMine });
+      span?.end(outcome);
+      return outcome;
+    };
+    const work = decide();
+    this.#inFlight.add(work);
+    return await work.finally(() => this.#inFlight.delete(work));
+  }
+
+  /** Tells of a durable command what became of it: everybody, and whoever waits at an inbox. */
+  concludeQueued(
+    action: string,
+    headers: ReadHeaders,
+    outcome: StoreOutcome,
+    { inbox, started }: { inbox: string; started: number },
+  ): void {
+    const { inboxPrefix, voice } = this.#options;
+    this.#tell(action, headers.lines, outcome, started);
+    if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
+    const answer = voice.answerTo(outcome, headers.lines);
+    voice.answer(inbox, answer.body, answer.lines);
+  }
+
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const headers = readCommandHeaders(message);
+    const read = readCommandHeaders(message);
+    const span = startCommandSpan(this.#options.agent, action, read, 'nats');
+    const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
     const decided = isForged ? this.#refuseForged(action) : this.#admit(action, message.data, headers, message);
     if (!(decided instanceof Promise)) {
-      this.#conclude(action, message, headers.lines, decided, started);
+      this.#conclude(action, message, headers.lines, decided, started, span);
       return;
     }
     const work: Promise<void> = decided
-      .then((outcome) => this.#conclude(action, message, headers.lines, outcome, started))
+      .then((outcome) => this.#conclude(action, message, headers.lines, outcome, started, span))
       .catch(this.#options.onFault)
       .finally(() => this.#inFlight.delete(work));
     this.#inFlight.add(work);
@@ -109,13 +151,27 @@ export class CommandIntake {
 
   /** @param message as which it came over the wire, where the agent's own actions are unknown; none = from this process */
   #admit(action: string, bytes: Uint8Array, headers: ReadHeaders, message?: Msg): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, holdsBack, maxInFlight, serverNow, store } = this.#options;
+    const { maxInFlight } = this.#options;
     if (this.#inFlight.size >= maxInFlight) {
       const reason = `${maxInFlight} commands are in flight, the most this agent takes: try again in ${RETRY_HINT_MS} ms`;
       return malformed(action, null, { code: 'unavailable', reason });
     }
+    return this.#decide(action, bytes, headers, message === undefined ? 'own' : { reply: message.reply });
+  }
+
+  /** @param origin where it comes from: this very process, or somewhere else, where the agent's own actions are unknown */
+  #decide(
+    action: string,
+    bytes: Uint8Array,
+    headers: ReadHeaders,
+    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean },
+  ): StoreOutcome | Promise<StoreOutcome> {
+    const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    if (definition === undefined || (message !== undefined && definition.internal === true)) {
+    const isQueued = origin !== 'own' && origin.isMine !== undefined;
+    const isHidden =
+      (origin !== 'own' && definition?.internal === true) || (isQueued && definition?.requestOnly === true);
+    if (definition === undefined || isHidden) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
         .join(', ');
@@ -146,8 +202,8 @@ export class CommandIntake {
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
-    const reply = message?.reply ?? '';
-    if (holdsBack === undefined || reply === '') return store.execute(command);
+    const { isMine, reply = '' } = origin === 'own' ? {} : origin;
+    if (holdsBack === undefined || reply === '') return store.execute(command, undefined, isMine);
     const refused = { ...command, reply, since };
     const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
     return decided.then((outcome) =>
@@ -156,15 +212,23 @@ export class CommandIntake {
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
-  #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+  #tell(action: string, lines: CommandHeaders, outcome: StoreOutcome, started: number, span?: CommandSpan): void {
     const { stats, voice } = this.#options;
+    span?.end(outcome);
     stats.count(action, outcome.kind, performance.now() - started);
     if (isTold(outcome) && 'code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
   }
 
-  #conclude(action: string, message: Msg, lines: CommandHeaders, outcome: StoreOutcome, started: number): void {
+  #conclude(
+    action: string,
+    message: Msg,
+    lines: CommandHeaders,
+    outcome: StoreOutcome,
+    started: number,
+    span: CommandSpan | undefined,
+  ): void {
     const { inboxPrefix, voice } = this.#options;
-    this.#tell(action, lines, outcome, started);
+    this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
     const answer = voice.answerTo(outcome, lines);
     voice.answer(message.reply as string, answer.body, answer.lines);

@@ -4,6 +4,7 @@ import { commandBody } from '../client/command-body.ts';
 import { commandHeaders } from '../client/command-headers.ts';
 import type { RequestOptions } from '../client/types.ts';
 import { MeshError } from '../errors.ts';
+import { withActiveTrace } from '../telemetry/trace-headers.ts';
 import type { CommandIntake } from './command-intake.ts';
 
 /** A command as a client would request it. It takes as long as it takes: there is no time-out. */
@@ -22,7 +23,7 @@ export async function executeHere(
   command: CommandHere,
 ): Promise<Outcome & { commandId: string }> {
   const { commandId = nuid.next() } = command;
-  const lines = commandHeaders(commandId, command);
+  const lines = withActiveTrace(commandHeaders(commandId, command));
   const outcome = await intake.execute(action, commandBody(command), { commandId, lines, issues: [] });
   if (outcome.kind === 'abandoned' || outcome.kind === 'held') {
     throw new MeshError({

@@ -17,21 +17,28 @@ interface Counters {
   maxMs: number;
 }
 
+/** Hears of every command that is counted; the action is undefined where the agent does not know it. */
+type OnCount = (action: string | undefined, kind: Kind, ms: number) => void;
+
 /** Counts commands by action and outcome; unknown actions count together, so that callers cannot grow it. */
 export class CommandStats {
   readonly #actions = new Map<string, Counters>();
   readonly #unknown: Counters = newCounters();
+  readonly #onCount: OnCount | undefined;
 
-  constructor(actions: readonly string[]) {
+  constructor(actions: readonly string[], onCount?: OnCount) {
+    this.#onCount = onCount;
     for (const action of actions) this.#actions.set(action, newCounters());
   }
 
   count(action: string, kind: Kind, ms: number): void {
-    const counters = this.#actions.get(action) ?? this.#unknown;
+    const own = this.#actions.get(action);
+    const counters = own ?? this.#unknown;
     counters.outcomes[kind] = (counters.outcomes[kind] ?? 0) + 1;
     counters.count++;
     counters.totalMs += ms;
     if (ms > counters.maxMs) counters.maxMs = ms;
+    this.#onCount?.(own === undefined ? undefined : action, kind, ms);
   }
 
   of(action: string): ActionStats | undefined {

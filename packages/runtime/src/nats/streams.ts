@@ -1,10 +1,16 @@
 /** The streams of MeshForge as data, and how they come into being. */
 import { isDeepStrictEqual } from 'node:util';
 import {
+  commandStream,
+  DEAD_LETTERS_STREAM,
+  DEAD_LETTERS_WILDCARD,
+  delayedCommandWildcard,
   entityStream,
   entityWildcard,
   heldStream,
+  LIMITS,
   heldWildcard,
+  queuedCommandWildcard,
   REPUBLISH,
   SIGNALS_STREAM,
   SIGNALS_SUBJECTS,
@@ -61,6 +67,45 @@ export function heldStreamSettings(agent: AnyAgent, replicas: number): StreamSet
     allow_msg_ttl: true,
     discard: 'old',
     allow_direct: true,
+  };
+}
+
+/** Durable commands to an agent, until they are executed; and those that wait for their time. */
+export function commandStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
+  return {
+    name: commandStream(agent.name),
+    description: `MeshForge: durable commands to the agent ${agent.name}`,
+    subjects: [queuedCommandWildcard(agent.name), delayedCommandWildcard(agent.name)],
+    retention: 'workqueue',
+    storage: 'file',
+    num_replicas: replicas,
+    duplicate_window: DEDUPE_WINDOW_NS,
+    // Schedules make commands wait; they rule out discarding new messages, so nothing may be discarded for want of room.
+    allow_msg_schedules: true,
+    allow_rollup_hdrs: true,
+    discard: 'old',
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    max_msgs_per_subject: -1,
+    max_msg_size: LIMITS.durableBytes,
+    // What is said of a delayed command that was cancelled leaves by itself.
+    allow_msg_ttl: true,
+  };
+}
+
+/** What agents could not execute, until somebody sees to it. */
+export function deadLetterStreamSettings(replicas: number): StreamSettings {
+  return {
+    name: DEAD_LETTERS_STREAM,
+    description: 'MeshForge: commands and events that could not be handled',
+    subjects: [DEAD_LETTERS_WILDCARD],
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    discard: 'new',
+    max_age: 0,
+    max_msgs_per_subject: -1,
   };
 }
 

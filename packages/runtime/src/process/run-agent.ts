@@ -1,19 +1,28 @@
 import closeWithGrace from 'close-with-grace';
 import { pino } from 'pino';
 import type { AnyAgent } from '../core/agent.ts';
-import type { ConnectOptions } from '../nats/connect.ts';
+import { connectMesh } from '../client/mesh.ts';
+import { INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
+import type { Logger } from '../options.ts';
+import type { Reaction } from '../reaction/define-reaction.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
 import { serveHealth, type HealthEndpoint } from './health.ts';
+import { startTelemetryExport } from './telemetry-export.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
 const CLOSE_MS = 15_000;
+
+export interface RunAgentOptions {
+  /** What else the process does: follows events with commands. */
+  reactions?: readonly Reaction[];
+}
 
 /**
  * Runs an agent as a process: configured by the environment, logging JSON to standard output, drained and ended with
  * code 0 on SIGTERM or SIGINT, with code 1 and a log line on a fault.
  */
-export async function runAgent(agent: AnyAgent): Promise<void> {
+export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOptions = {}): Promise<void> {
   let environment: Environment;
   try {
     environment = readEnvironment(process.env);
@@ -24,6 +33,7 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   }
   const logger = pino({ name: agent.name, level: environment.LOG_LEVEL });
   let running: RunningAgent | undefined;
+  let reacting: { stop(): Promise<void> } | undefined;
   let health: HealthEndpoint | undefined;
   try {
     const { HEALTH_PORT: port } = environment;
@@ -35,20 +45,23 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   }
   if (health !== undefined) logger.info({ port: health.port }, 'health endpoint listens on 127.0.0.1');
 
+  const telemetry = startTelemetryExport(agent.name, process.env, logger);
   closeWithGrace({ delay: CLOSE_MS, logger }, async ({ signal, err }) => {
     if (err !== undefined) logger.fatal({ err }, 'agent fails');
     else logger.info({ signal }, 'agent drains');
+    await reacting?.stop();
     await running?.stop();
+    await (await telemetry)?.stop();
     await health?.close();
     logger.info('agent has stopped');
   });
 
+  // Before anything that it could tell of.
+  await telemetry;
   try {
-    running = await startAgent(agent, {
-      nats: connectOptions(environment),
-      streamReplicas: environment.STREAM_REPLICAS,
-      logger,
-    });
+    const nats = connectOptions(environment);
+    running = await startAgent(agent, { nats, streamReplicas: environment.STREAM_REPLICAS, logger });
+    if (reactions.length > 0) reacting = await startReactions(agent.name, reactions, nats, logger);
   } catch (err) {
     logger.fatal({ err }, (err as Error).message);
     await health?.close();
@@ -57,8 +70,27 @@ export async function runAgent(agent: AnyAgent): Promise<void> {
   const fault = await running.stopped;
   if (fault !== undefined) {
     logger.fatal({ err: fault }, `agent was stopped: ${fault.message}`);
+    await (await telemetry)?.stop();
     process.exit(1);
   }
+}
+
+/** On a connection of their own, under the agent's name. */
+async function startReactions(
+  agent: string,
+  reactions: readonly Reaction[],
+  nats: ConnectOptions,
+  logger: Logger,
+): Promise<{ stop(): Promise<void> }> {
+  const mesh = await connectMesh({ name: agent, inboxPrefix: `${INBOX_PREFIX}_${agent}`, ...nats });
+  const onFault = (err: unknown): void => logger.warn({ err }, 'a reaction has met a fault');
+  const running = await Promise.all(reactions.map((reaction) => reaction.start(mesh, onFault)));
+  return {
+    stop: async () => {
+      await Promise.all(running.map((reaction) => reaction.stop()));
+      await mesh.close();
+    },
+  };
 }
 
 function connectOptions(environment: Environment): ConnectOptions {

@@ -22,7 +22,7 @@ import { isEnding, type Entity } from '../core/entity.ts';
 import { findCommit, remembersAll, type RecentCommit } from '../core/recent.ts';
 import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
-import type { MessageIdResult } from '../nats/jetstream-errors.ts';
+import type { MessageIdResult, PublishResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import type { Attempt } from './attempt.ts';
 import { decideAttempt, type Refused } from './decide-attempt.ts';
@@ -69,6 +69,8 @@ export interface EntityStoreOptions {
   onDefect: (action: string, reason: string, cause: unknown) => void;
   /** Called for each commit of this process, with the entity as it stands then. */
   onCommit?: (entityId: string, event: string, entity: Entity, data: JsonObject | undefined) => void;
+  /** Called for each publish of a command's commit, with what came of it and after how many milliseconds. */
+  onPublish?: (action: string, result: PublishResult['kind'], ms: number) => void;
 }
 
 /**
@@ -101,13 +103,20 @@ export class EntityStore {
     this.#stopped = true;
   }
 
-  /** Decides a command and commits it; never rejects. */
-  execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
+  /**
+   * Decides a command and commits it; never rejects.
+   * @param isMine asked before each decision: `abandoned` as soon as it is another process's to decide
+   */
+  execute(
+    command: Command,
+    takesOver: TakesOver = () => false,
+    isMine: () => boolean = () => true,
+  ): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver, isMine));
   }
 
-  async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
+  async #run(command: Command, cameIn: number, takesOver: TakesOver, isMine: () => boolean): Promise<StoreOutcome> {
     const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
     const { entityId } = command;
     let sighting = this.#remembered(entityId);
@@ -131,6 +140,7 @@ export class EntityStore {
         }
         sighting = look.value;
       }
+      if (!isMine()) return { kind: 'abandoned' };
       // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
       const { entity, asOf } = sighting;
@@ -175,7 +185,9 @@ export class EntityStore {
         continue;
       }
       const sentAt = ++this.#moment;
-      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message));
+      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message), ({ kind }, ms) =>
+        this.#options.onPublish?.(command.action, kind, ms),
+      );
       // Acknowledged so late that the expiry may have wiped it: only another look can tell.
       const overtaken = standing !== undefined && isEnding(standing, serverNow());
       if (result.kind === 'stored' && !overtaken) {

@@ -10,12 +10,17 @@ export class Underway {
     this.#clock = clock;
   }
 
-  /** @param publish settles with the answer, or with what stands for none */
-  async track<T>(publish: Promise<T>): Promise<T> {
+  /**
+   * @param publish settles with the answer, or with what stands for none
+   * @param onAnswer is told of it, and after how many milliseconds it came
+   */
+  async track<T>(publish: Promise<T>, onAnswer: (answer: T, ms: number) => void): Promise<T> {
     const entry = { at: this.#clock.monotonic() };
     this.#sent.add(entry);
     try {
-      return await publish;
+      const answer = await publish;
+      onAnswer(answer, this.#clock.monotonic() - entry.at);
+      return answer;
     } finally {
       this.#sent.delete(entry);
     }

@@ -133,7 +133,8 @@ describe.each([
       const { endpoints } = await infoOf(spec);
       const { metadata } = endpoints.find(({ subject }) => subject === `cmd.${spec.token}.${action}`) ?? {};
       const schema = JSON.parse(metadata?.['request_schema'] ?? 'false') as JsonObject;
-      const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schema);
+      const formats = { 'date-time': true } as const;
+      const validate = new Ajv2020({ strict: true, allowUnionTypes: true, formats }).compile(schema);
       expect(validate(body)).toBe(good);
       const message = await mesh.client.request(`cmd.${spec.token}.${action}`, JSON.stringify(body), {
         timeout: 30_000,
@@ -142,7 +143,7 @@ describe.each([
       expect(payload['code'] === 'invalid_command').toBe(!good);
       if (payload['code'] !== undefined) return;
 
-      const answers = new Ajv2020({ strict: true, allowUnionTypes: true, formats: { 'date-time': true } });
+      const answers = new Ajv2020({ strict: true, allowUnionTypes: true, formats });
       const answer = answers.compile(JSON.parse(metadata?.['response_schema'] ?? 'false') as JsonObject);
       expect(answer(payload), `the answer: ${answers.errorsText(answer.errors)}`).toBe(true);
       expect(event).toBe(`evt.${spec.token}.${metadata?.['event']}`);

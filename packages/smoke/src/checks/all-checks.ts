@@ -4,6 +4,7 @@ import { concurrencyChecks } from './concurrency.ts';
 import { conflictChecks } from './conflicts.ts';
 import { deletionChecks } from './deletion.ts';
 import { discoveryChecks } from './discovery.ts';
+import { durableCommandChecks } from './durable-commands.ts';
 import { entityIdChecks } from './entity-ids.ts';
 import { entityVersionChecks } from './entity-versions.ts';
 import { guardingChecks } from './guarding.ts';
@@ -36,4 +37,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...lockLeaseChecks,
   ...lockWaitingChecks,
   ...guardingChecks,
+  ...durableCommandChecks,
 ];

@@ -65,11 +65,16 @@ export const messageHeaderChecks = [
   }),
 ];
 
+/** What must be as it was: an agent that traces writes its own span into the trace that it was given. */
+function copied(name: string, value: string | undefined): string | undefined {
+  return name === HEADERS.traceparent ? value?.split('-', 2).join('-') : value;
+}
+
 async function expectCopied(context: CheckContext, reply: Reply, headers: Record<string, string>): Promise<void> {
   const event = await context.events.announced(reply);
   for (const [name, value] of Object.entries(headers)) {
-    expectEqual(`${name} of the reply`, reply.header(name), value);
-    expectEqual(`${name} of the event`, event.header(name), value);
+    expectEqual(`${name} of the reply`, copied(name, reply.header(name)), copied(name, value));
+    expectEqual(`${name} of the event`, copied(name, event.header(name)), copied(name, value));
   }
 }
 

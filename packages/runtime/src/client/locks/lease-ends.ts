@@ -25,9 +25,18 @@ export class LeaseEnds {
   readonly #connection: NatsConnection;
   readonly #watchers = new Map<string, Set<Watcher>>();
   #subscriptions: Subscription[] = [];
+  /** Leases that may be granted any moment. */
+  #expected = 0;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
+  }
+
+  /** Listens from now on: the end of a lease may be told right after its grant. @returns what stops it */
+  expect(): () => void {
+    this.#expected++;
+    this.#listen();
+    return () => void this.#expected--;
   }
 
   /** @returns what stops it */
@@ -35,14 +44,15 @@ export class LeaseEnds {
     const watcher = { resource, fencingToken, onEnd };
     const watchers = this.#watchers.get(resource) ?? new Set();
     this.#watchers.set(resource, watchers.add(watcher));
-    if (this.#subscriptions.every((subscription) => subscription.isClosed())) this.#subscribe();
+    this.#listen();
     return () => {
       watchers.delete(watcher);
       if (watchers.size === 0 && this.#watchers.get(resource) === watchers) this.#watchers.delete(resource);
     };
   }
 
-  #subscribe(): void {
+  #listen(): void {
+    if (this.#subscriptions.some((subscription) => !subscription.isClosed())) return;
     if (this.#connection.isClosed() || this.#connection.isDraining()) return;
     // An error, such as a missing permission, leaves it to the refreshes to tell.
     this.#subscriptions = [
@@ -60,7 +70,7 @@ export class LeaseEnds {
   }
 
   #isNeeded(): boolean {
-    if (this.#watchers.size > 0) return true;
+    if (this.#watchers.size + this.#expected > 0) return true;
     const subscriptions = this.#subscriptions;
     this.#subscriptions = [];
     for (const subscription of subscriptions) subscription.unsubscribe();

@@ -16,6 +16,7 @@ export class Locks {
   readonly #commands: LockCommands;
   readonly #ports: KeeperPorts;
   readonly #leases = new Set<HeldLease>();
+  readonly #ends: LeaseEnds;
   #isConnected = true;
   #watchesConnection = false;
 
@@ -23,12 +24,12 @@ export class Locks {
     this.#connection = connection;
     this.#clock = clock;
     this.#commands = new LockCommands(mesh, timeoutMs);
-    const ends = new LeaseEnds(connection);
+    this.#ends = new LeaseEnds(connection);
     this.#ports = {
       clock,
       commands: this.#commands,
       isConnected: () => this.#isConnected,
-      watchEnd: (lock, onEnd) => ends.watch(lock, onEnd),
+      watchEnd: (lock, onEnd) => this.#ends.watch(lock, onEnd),
     };
   }
 
@@ -68,6 +69,7 @@ export class Locks {
     options.signal?.throwIfAborted();
     this.#watchConnection();
     const waitUntil = this.#clock.monotonic() + options.waitMs;
+    const stopExpecting = this.#ends.expect();
     const lease = new HeldLease(options, this.#commands, this.#ports, (ended) => this.#leases.delete(ended));
     this.#leases.add(lease);
     const waiting = new AbortController();
@@ -91,6 +93,7 @@ export class Locks {
       if (!gaveUp) await released;
       throw error;
     } finally {
+      stopExpecting();
       for (const signal of signals) signal.removeEventListener('abort', abort);
     }
   }

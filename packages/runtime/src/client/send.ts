@@ -1,0 +1,178 @@
+import { delayedCommandSubject, HEADERS, queuedCommandSubject, type AgentContract } from '@meshforge/protocol';
+import type { Msg } from '@nats-io/nats-core';
+import { nuid } from '@nats-io/nats-core';
+import type { Clock } from '../clock.ts';
+import { MeshError } from '../errors.ts';
+import { digestOf } from '../nats/digest.ts';
+import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
+import { rawHeaders } from '../nats/raw-headers.ts';
+import type { Requester } from '../nats/requester.ts';
+import { requestInSpan } from '../telemetry/request-span.ts';
+import { commandBody } from './command-body.ts';
+import { commandHeaders } from './command-headers.ts';
+import type { Inboxes, OutcomeInbox } from './outcome-inbox.ts';
+import { requestPatiently, type Judgement } from './patient-requester.ts';
+import type { ActionOf, CommandOutcome, DataOf, RequestOptions } from './types.ts';
+
+export interface SendOptions<Data> extends Omit<RequestOptions<Data>, 'tryTimeoutMs'> {
+  /** When it is to be executed; a time that is past means now. The server's clock counts. Default: at once. */
+  at?: Date;
+  /** How long from now on, in milliseconds, instead of `at`. */
+  afterMs?: number;
+}
+
+/** A durable command that is stored. */
+export interface Sent<C extends AgentContract, A extends ActionOf<C>> {
+  readonly commandId: string;
+  /**
+   * What became of it, when that is known. It is told once, and to a connection that stands; what is missed here is in the
+   * entity's history all the same.
+   *
+   * @param options `timeoutMs`: how long to wait, default 30,000
+   * @throws MeshError `timeout`: not told in time; the command is still stored, or it was executed
+   */
+  outcome(options?: { timeoutMs?: number }): Promise<CommandOutcome<C, A>>;
+  /** As `mesh.cancel` does. */
+  cancel(): Promise<boolean>;
+}
+
+interface SendingOptions {
+  requester: Requester;
+  clock: Clock;
+  timeoutMs: number;
+  inboxes: Inboxes;
+}
+
+/** A time that a `Date` cannot be made of would become a schedule that no server understands. */
+const MAX_TIME_MS = 8_640_000_000_000_000;
+const DEFAULT_OUTCOME_MS = 30_000;
+/** No sequence is so high: what expects it stores nothing, and is told which one there is. */
+const NO_SEQUENCE = String(Number.MAX_SAFE_INTEGER);
+const WRONG_LAST_SEQUENCE = /^wrong last sequence: (\d+)$/;
+/** How long the mark of a cancelled command stays, in seconds: the least there is. */
+const MARK_S = 1;
+
+/** Sends commands that are stored until they have been executed. */
+export class Sending {
+  readonly #options: SendingOptions;
+
+  constructor(options: SendingOptions) {
+    this.#options = options;
+  }
+
+  async send<C extends AgentContract, A extends ActionOf<C>>(
+    contract: C,
+    action: A,
+    options: SendOptions<DataOf<C, A>>,
+  ): Promise<Sent<C, A>> {
+    const { commandId, isLater, outcome, what } = await this.#store(contract, action, options, this.#options.inboxes);
+    return {
+      commandId,
+      outcome: async ({ timeoutMs: patienceMs = DEFAULT_OUTCOME_MS } = {}) => {
+        const told = await outcome?.told(patienceMs, `the outcome of ${what}`);
+        return { ...told, commandId } as CommandOutcome<C, A>;
+      },
+      cancel: () => (isLater ? this.cancel(contract, commandId) : Promise.resolve(false)),
+    };
+  }
+
+  /** Sends a command of whose outcome nobody is told. */
+  async sendOnly(contract: AgentContract, action: string, options: SendOptions<unknown>): Promise<void> {
+    await this.#store(contract, action, options, undefined);
+  }
+
+  async #store(
+    contract: AgentContract,
+    action: string,
+    options: SendOptions<unknown>,
+    inboxes: Inboxes | undefined,
+  ): Promise<{ commandId: string; isLater: boolean; outcome: OutcomeInbox | undefined; what: string }> {
+    const { clock, requester } = this.#options;
+    const { commandId = nuid.next(), timeoutMs = this.#options.timeoutMs } = options;
+    const at = timeOf(options, clock.wall());
+    const target = queuedCommandSubject(contract.name, action);
+    const isLater = at !== undefined && at > clock.wall();
+    const subject = isLater ? delayedCommandSubject(contract.name, digestOf(commandId)) : target;
+    const body = commandBody(options);
+    const outcome = inboxes?.open();
+    const lines = commandHeaders(commandId, options);
+    const ofStream: (readonly [string, string])[] = [
+      // Within ten minutes a repetition is not stored again; after that the entity knows the command.
+      ['Nats-Msg-Id', commandId],
+    ];
+    if (outcome !== undefined) ofStream.push([HEADERS.outcomeTo, outcome.subject]);
+    if (isLater) {
+      ofStream.push(['Nats-Schedule', `@at ${new Date(at).toISOString()}`], ['Nats-Schedule-Target', target]);
+    }
+    const what = `durable command ${commandId} (${target})`;
+    const doubt = 'It may be stored; send it again with the same command id';
+    const { correlationId, entityId } = options;
+    const command = { subject: target, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    await requestInSpan({ operation: 'send', ...command }, (traced) =>
+      requestPatiently(
+        requester,
+        clock,
+        { subject, body, headers: rawHeaders([...traced, ...ofStream]), timeoutMs, what, doubt },
+        (message) => storedOrWhy(message, what),
+      ),
+    );
+    return { commandId, isLater, outcome, what };
+  }
+
+  /**
+   * Takes a command back that was sent for later. It is the server's compare-and-set that decides, so it is certain: what was
+   * cancelled is not executed, and what could not be is or was.
+   */
+  async cancel(contract: AgentContract, commandId: string): Promise<boolean> {
+    const { clock, requester, timeoutMs } = this.#options;
+    const subject = delayedCommandSubject(contract.name, digestOf(commandId));
+    const what = `the cancellation of command ${commandId} (${subject})`;
+    const doubt = 'It may be cancelled; ask again';
+    const mark = (expected: string): Promise<{ sequence: number } | 'cancelled'> => {
+      const headers = rawHeaders([
+        ['Nats-Rollup', 'sub'],
+        ['Nats-TTL', `${MARK_S}s`],
+        ['Nats-Expected-Last-Subject-Sequence', expected],
+      ]);
+      const request = { subject, body: new Uint8Array(), headers, timeoutMs, what, doubt };
+      return requestPatiently(requester, clock, request, cancelledOrSequence);
+    };
+    let expected = NO_SEQUENCE;
+    for (;;) {
+      const found = await mark(expected);
+      if (found === 'cancelled') return true;
+      // Nothing waits there, or only what was said of it before.
+      if (found.sequence === 0) return false;
+      expected = String(found.sequence);
+    }
+  }
+}
+
+function storedOrWhy(message: Msg, what: string): Judgement<void> {
+  const ack = readPublishAck({ kind: 'answer', message });
+  if (ack.kind === 'stored' || ack.kind === 'duplicate') return { done: true, value: undefined };
+  if (ack.kind !== 'refused') return { done: false, why: 'why' in ack ? ack.why : 'another write is under way' };
+  throw new MeshError({ code: 'rejected', message: `${what} was not stored: ${ack.why}`, details: { why: ack.why } });
+}
+
+function cancelledOrSequence(message: Msg): Judgement<{ sequence: number } | 'cancelled'> {
+  const ack = readPublishAck({ kind: 'answer', message });
+  if (ack.kind === 'stored') return { done: true, value: 'cancelled' };
+  if (ack.kind === 'lost_race') {
+    const description = apiResponse(message)?.error?.description;
+    const sequence = WRONG_LAST_SEQUENCE.exec(description ?? '')?.[1];
+    if (sequence !== undefined) return { done: true, value: { sequence: Number(sequence) } };
+  }
+  return { done: false, why: 'why' in ack ? ack.why : 'another write is under way' };
+}
+
+function timeOf({ at, afterMs }: SendOptions<unknown>, now: number): number | undefined {
+  if (at !== undefined && afterMs !== undefined) throw invalid('at and afterMs are both given: expected one of them');
+  const time = at === undefined ? (afterMs === undefined ? undefined : now + afterMs) : at.getTime();
+  if (time === undefined || Math.abs(time) <= MAX_TIME_MS) return time;
+  throw invalid(at === undefined ? `afterMs is ${afterMs}: expected a number` : 'at is no time');
+}
+
+function invalid(message: string): MeshError {
+  return new MeshError({ code: 'invalid_options', message });
+}

@@ -1,0 +1,99 @@
+import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from '../nats/jetstream-errors.ts';
+import type { RequestPort } from '../nats/requester.ts';
+import { fromMessageGet, type ApiMessage, type StoredMessage } from '../nats/stored-message.ts';
+import { utf8 } from '../nats/utf8.ts';
+import type { QueuedMessage } from './tenure.ts';
+
+/** The next message of a stream at or after a sequence, as its leader has it. @throws NoAnswerError */
+export async function nextMessage(
+  requester: RequestPort,
+  stream: string,
+  filter: string,
+  sequence: number,
+): Promise<StoredMessage | undefined> {
+  return await getMessage(requester, stream, { seq: sequence, next_by_subj: filter });
+}
+
+/** The newest message of a stream that a filter lets through, as its leader has it. @throws NoAnswerError */
+export async function lastMessage(
+  requester: RequestPort,
+  stream: string,
+  filter: string,
+): Promise<StoredMessage | undefined> {
+  return await getMessage(requester, stream, { last_by_subj: filter });
+}
+
+/** The messages of a stream in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
+export async function* messagesIn(
+  [first, last]: readonly [number, number],
+  options: {
+    requester: RequestPort;
+    stream: string;
+    filter: string;
+    isKnown: (sequence: number) => boolean;
+    /** Ends it when it aborts. */
+    over: AbortSignal;
+  },
+): AsyncGenerator<QueuedMessage> {
+  const { filter, isKnown, over, requester, stream } = options;
+  for (let next = first; !over.aborted; next++) {
+    while (next <= last && isKnown(next)) next++;
+    if (next > last) return;
+    const stored = await nextMessage(requester, stream, filter, next);
+    if (stored === undefined || stored.sequence > last) return;
+    const { data, headers, sequence, subject, time } = stored;
+    next = sequence;
+    if (!isKnown(sequence)) yield { sequence, subject, headers, data, storedAt: Date.parse(time) };
+  }
+}
+
+async function getMessage(requester: RequestPort, stream: string, which: object): Promise<StoredMessage | undefined> {
+  const request = utf8(JSON.stringify(which));
+  const { message } = await ask<{ message: ApiMessage }>(requester, `STREAM.MSG.GET.${stream}`, stream, request);
+  return message === undefined ? undefined : fromMessageGet(message);
+}
+
+/** Takes a message out of a stream; one that is gone already is none to take. @throws NoAnswerError */
+export async function deleteMessage(requester: RequestPort, stream: string, sequence: number): Promise<boolean> {
+  const request = utf8(JSON.stringify({ seq: sequence, no_erase: true }));
+  const { success } = await ask<{ success: boolean }>(requester, `STREAM.MSG.DELETE.${stream}`, stream, request);
+  return success === true;
+}
+
+/** How far a consumer has come. */
+export interface ConsumerState {
+  /** Sequence of the last message that was delivered. */
+  delivered: number;
+  /** All up to this one are acknowledged. */
+  floor: number;
+}
+
+/** @throws NoAnswerError */
+export async function consumerState(requester: RequestPort, stream: string, consumer: string): Promise<ConsumerState> {
+  const found = await ask<{ ack_floor: { stream_seq: number }; delivered: { stream_seq: number } }>(
+    requester,
+    `CONSUMER.INFO.${stream}.${consumer}`,
+    stream,
+  );
+  const { ack_floor: floor, delivered } = found;
+  if (delivered === undefined || floor === undefined) {
+    throw new NoAnswerError(stream, `the consumer ${consumer} is not there`);
+  }
+  return { delivered: delivered.stream_seq, floor: floor.stream_seq };
+}
+
+async function ask<T extends object>(
+  requester: RequestPort,
+  api: string,
+  stream: string,
+  request: Uint8Array = new Uint8Array(),
+): Promise<Partial<T>> {
+  const answer = await requester.request(`$JS.API.${api}`, request);
+  if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
+  const response = apiResponse<T>(answer.message);
+  if (response === undefined) throw new NoAnswerError(stream, 'the answer is none of JetStream');
+  const { error } = response;
+  if (error === undefined) return response;
+  if (error.err_code === MESSAGE_NOT_FOUND || error.err_code === SEQUENCE_NOT_FOUND) return {};
+  throw new NoAnswerError(stream, error.description);
+}

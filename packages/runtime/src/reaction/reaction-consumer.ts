@@ -1,0 +1,51 @@
+import { entityEventFilter, entityStream } from '@meshforge/protocol';
+import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { deliveryStart } from '../client/durable-subscription.ts';
+import { MeshError } from '../errors.ts';
+import { putConsumer } from '../nats/consumers.ts';
+import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
+import { PINNED_CONSUMER } from '../queue/executor-consumer.ts';
+import type { ReactOptions } from './types.ts';
+
+/** The consumer of a reaction on the stream of the agent whose events it follows. */
+export function reactionConsumer(name: string): string {
+  return `react_${name}`;
+}
+
+/** Creates the reaction's consumer. One that exists goes on where it was, however else it was to begin. */
+export async function ensureReactionConsumer(
+  connection: NatsConnection,
+  domain: string | undefined,
+  agent: string,
+  { events = ['*'], from, name }: ReactOptions,
+): Promise<void> {
+  const stream = entityStream(agent);
+  const settings = {
+    ...PINNED_CONSUMER,
+    durable_name: reactionConsumer(name),
+    description: `MeshForge: the reaction ${name}, one replica at a time`,
+    filter_subjects: events.map((event) => entityEventFilter(agent, event)),
+  };
+  try {
+    try {
+      await putConsumer(connection, domain, 'create', stream, { ...settings, ...deliveryStart(from) });
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+      const manager = await jetstreamManager(connection, {
+        checkAPI: false,
+        ...(domain === undefined ? {} : { domain }),
+      });
+      const { config } = await manager.consumers.info(stream, settings.durable_name);
+      await putConsumer(connection, domain, 'update', stream, { ...config, ...settings });
+    }
+  } catch (cause) {
+    if (cause instanceof MeshError) throw cause;
+    throw new MeshError({
+      code: 'unavailable',
+      message: `cannot react as ${name} to ${stream}: ${(cause as Error).message}`,
+      details: { stream, name },
+      cause,
+    });
+  }
+}
