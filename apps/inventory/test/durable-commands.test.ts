@@ -1,5 +1,6 @@
 /**
- * Hunts durable commands that are lost, dead, executed twice or out of order: 10,000 of them, while replicas die every second
+ * Hunts durable commands that are lost, executed twice or out of order, and dead letters that are lost: 10,000 commands, and 200
+ * that nobody can execute, while replicas die every second
  * (SIGKILL), and the server dies twice; on one server, and on three whose leader is killed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +18,8 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 60_000 });
 
 const ITEMS = 100;
 const EACH = 100;
+/** Among the commands on each item, how many are malformed. */
+const MALFORMED = 2;
 /** A replica dies every second for so long, in seconds; the server after a third and after two thirds of it. */
 const DYING_S = 12;
 
@@ -37,6 +40,9 @@ test.each([1, 3] as const)('10,000 durable commands, each once and in order, on 
       for (let i = 1; i <= EACH; i++) {
         const commandId = `${entityId} ${i}`;
         await mesh.send(inventoryContract, 'adjust', { entityId, commandId, data: { delta: i } });
+        if (i % (EACH / MALFORMED) === 0) {
+          await mesh.send(inventoryContract, 'adjust', { entityId, commandId: `bad ${commandId}`, data: { delta: 0 } });
+        }
         // So that there is something to do all the time.
         await sleep((DYING_S * 1_000) / EACH);
       }
@@ -66,7 +72,10 @@ test.each([1, 3] as const)('10,000 durable commands, each once and in order, on 
     (await nats.request(`$JS.API.STREAM.INFO.${commandStream('inventory')}`)).json<{ state: { messages: number } }>()
       .state;
   await vi.waitFor(async () => expect((await info()).messages).toBe(0), { timeout: 60_000, interval: 250 });
-  expect(await mesh.deadLetters(inventoryContract).list()).toEqual({ letters: [] });
+  const { letters } = await mesh.deadLetters(inventoryContract).list({ limit: 1_000 });
+  const malformed = items.flatMap((entityId) => [50, 100].map((i) => `bad ${entityId} ${i}`));
+  expect(letters.map(({ command_id: id }) => id).toSorted()).toEqual(malformed.toSorted());
+  expect(new Set(letters.map(({ code }) => code))).toEqual(new Set(['invalid_command']));
   const commits = await readCommits(nats, 'inventory');
   expectGapless(commits);
   const expected = Array.from({ length: EACH }, (_, i) => i + 1);
