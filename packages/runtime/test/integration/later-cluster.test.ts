@@ -22,7 +22,7 @@ test('delayed commands come once although the leader dies, and what was cancelle
   const sent = await Promise.all(
     ids.map((entityId) => mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 4_000 })),
   );
-  const isCancelled = await Promise.all(sent.map((one, i) => (i % 2 === 0 ? one.cancel() : false)));
+  const isCancelled = await Promise.all(sent.map(async (one, i) => i % 2 === 0 && (await one.cancel())));
   expect(isCancelled).toEqual(ids.map((_, i) => i % 2 === 0));
   expect(await mesh.cancel(tallyContract, 'never sent')).toBe(false);
   const leader = await streamLeader(cluster, connection, 'tally', commandStream('tally'));
