@@ -1,7 +1,7 @@
 // Hunts: a trace that breaks on its way over three agents and two subscribers, spans with a wrong parent, and attributes
 // that say something else than what happened.
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
-import { context, propagation, SpanKind, SpanStatusCode, trace, type Span } from '@opentelemetry/api';
+import { context, propagation, SpanKind, SpanStatusCode, trace, type Span, type SpanContext } from '@opentelemetry/api';
 import { AlwaysOffSampler } from '@opentelemetry/sdk-trace-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -67,6 +67,19 @@ function inSpan<T>(name: string, work: (span: Span) => Promise<T>): Promise<T> {
   return trace.getTracer('test').startActiveSpan(name, async (span) => await work(span).finally(() => span.end()));
 }
 
+/** Each span is the child of the one before, and the first of the root. */
+function expectChain(root: SpanContext, chain: readonly (readonly [name: string, kind: SpanKind])[]): void {
+  let parent = root.spanId;
+  for (const [name, kind] of chain) {
+    const span = recorder.span(name, kind);
+    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, `of ${name}`).toEqual({
+      trace: root.traceId,
+      parent,
+    });
+    parent = span.spanContext().spanId;
+  }
+}
+
 test('from a client over three agents and two subscribers there is one trace, each span the child of its cause', async () => {
   const onFirst = await mesh.subscribe(first, { durable: 'one' }, async ({ entityId, event }) => {
     await mesh.request(second, 'enter', { entityId, data: { from: event } });
@@ -97,15 +110,7 @@ test('from a client over three agents and two subscribers there is one trace, ea
     ['request cmd.third.enter', SpanKind.CLIENT],
     ['process cmd.third.enter', SpanKind.SERVER],
   ] as const;
-  let parent = root.spanId;
-  for (const [name, kind] of chain) {
-    const span = recorder.span(name, kind);
-    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, `of ${name}`).toEqual({
-      trace: root.traceId,
-      parent,
-    });
-    parent = span.spanContext().spanId;
-  }
+  expectChain(root, chain);
   expect(recorder.spans).toHaveLength(chain.length + 1);
 
   const common = {
@@ -161,15 +166,7 @@ test('a durable command, reactions and their durable commands are one trace thro
     ['send queue.cmd.third.enter', SpanKind.PRODUCER],
     ['process queue.cmd.third.enter', SpanKind.CONSUMER],
   ] as const;
-  let parent = root.spanId;
-  for (const [name, kind] of chain) {
-    const span = recorder.span(name, kind);
-    expect({ trace: span.spanContext().traceId, parent: span.parentSpanContext?.spanId }, `of ${name}`).toEqual({
-      trace: root.traceId,
-      parent,
-    });
-    parent = span.spanContext().spanId;
-  }
+  expectChain(root, chain);
 });
 
 test('a command that nothing caused begins a trace, and its event and answer carry that of the agent', async () => {
