@@ -6,7 +6,9 @@ import { firstStartMs } from './support/test-host.ts';
 test(
   'an agent works off what is stored while it is away, with and without being asked, and tells its memory',
   async () => {
-    const phases = await measureBacklog({ commands: 500, rounds: 1, idleMs: 500, onProgress: () => {} });
+    const { signal } = new AbortController();
+    const onProgress = (): void => {};
+    const phases = await measureBacklog({ commands: 500, rounds: 1, idleMs: 500, signal, onProgress });
     const [idle, asked, alone] = phases;
     expect(phases).toHaveLength(3);
     for (const { maxRssMiB, maxHeapMiB } of phases) expect(maxRssMiB).toBeGreaterThan(maxHeapMiB);

@@ -6,7 +6,7 @@ import type { OnProgress } from '@meshforge/processes';
 import { watchStream, type StreamWatch } from '../contenders/watch-stream.ts';
 import { pickOwn } from '../loads/pick-own.ts';
 import { runSlice } from '../run/run-slice.ts';
-import { summarize } from '../run/summarize.ts';
+import { summarize, type MeasuredSlice } from '../run/summarize.ts';
 import { Stock } from './stock.ts';
 import { startWatchedAgent } from './watched-agent.ts';
 
@@ -16,6 +16,7 @@ export interface BacklogOptions {
   readonly rounds: number;
   /** How long it is asked while the queue is empty. */
   readonly idleMs: number;
+  readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
 }
 
@@ -51,7 +52,7 @@ interface Stage {
 
 /** @throws what was wrong with the work: each stored command and each request counts once. */
 export async function measureBacklog(options: BacklogOptions): Promise<Phase[]> {
-  const { commands, rounds, idleMs, onProgress } = options;
+  const { commands, rounds, idleMs, signal, onProgress } = options;
   const nats = await startNatsServer({ onProgress });
   const mesh = await connectMesh({ servers: nats.url, timeoutMs: 60_000 });
   const queue = await watchStream(nats.url, commandStream(inventoryContract.name));
@@ -60,6 +61,7 @@ export async function measureBacklog(options: BacklogOptions): Promise<Phase[]> 
   const stage = { url: nats.url, asked, queued, queue };
   const phases: Phase[] = [];
   const play = async (name: string, run: () => Promise<Phase>): Promise<void> => {
+    signal.throwIfAborted();
     onProgress(name);
     phases.push(await run());
   };
@@ -68,10 +70,10 @@ export async function measureBacklog(options: BacklogOptions): Promise<Phase[]> 
     for (let round = 0; round < rounds; round++) {
       await play('idle queue, asked', async () => await live(stage, 'idle queue, asked', { forMs: idleMs }));
       onProgress(`storing ${commands} commands`);
-      await store(queued, commands);
+      await store(queued, commands, signal);
       await play('worked off, asked', async () => await live(stage, 'worked off, asked', {}));
       onProgress(`storing ${commands} commands`);
-      await store(queued, commands);
+      await store(queued, commands, signal);
       await play('worked off, not asked', async () => await live(stage, 'worked off, not asked', { isAsked: false }));
     }
     onProgress('counting');
@@ -98,10 +100,13 @@ async function verify({ url, asked, queued }: Stage): Promise<void> {
   await agent.stop();
 }
 
-async function store(queued: Stock, commands: number): Promise<void> {
+async function store(queued: Stock, commands: number, signal: AbortSignal): Promise<void> {
   let next = 0;
   const work = async (): Promise<void> => {
-    while (next < commands) await queued.store(next++ % queued.size);
+    while (next < commands) {
+      signal.throwIfAborted();
+      await queued.store(next++ % queued.size);
+    }
   };
   await Promise.all(Array.from({ length: storing }, work));
 }
@@ -115,21 +120,11 @@ async function live(
   const agent = await startWatchedAgent(url);
   try {
     const began = performance.now();
-    let isOver = false;
-    const over = async (): Promise<number> => {
-      if (forMs === undefined) while ((await queue.messages()) > 0) await sleep(pollMs);
-      else await sleep(forMs);
-      isOver = true;
-      return performance.now() - began;
-    };
-    const ending = over();
-    const slices = [];
-    const work = {
-      run: async (worker: number) => await asked.adjust(pickOwn(asked.size, worker, asking)),
-      close: () => Promise.resolve(),
-    };
-    while (isAsked && !isOver) slices.push({ slice: await runSlice(work, asking, turnMs), cpuMs: undefined });
-    const elapsedMs = await ending;
+    const ended = new AbortController();
+    const ending = (forMs === undefined ? untilEmpty(queue) : sleep(forMs))
+      .then(() => performance.now() - began)
+      .finally(() => ended.abort());
+    const [elapsedMs, slices] = await Promise.all([ending, isAsked ? ask(asked, ended.signal) : []]);
     const { maxRssBytes, heapBytes } = agent.most();
     const { perSecond, p50Ms, p99Ms, failures } = summarize(asking, slices);
     return {
@@ -142,4 +137,18 @@ async function live(
   } finally {
     await agent.stop();
   }
+}
+
+async function untilEmpty(queue: StreamWatch): Promise<void> {
+  while ((await queue.messages()) > 0) await sleep(pollMs);
+}
+
+async function ask(asked: Stock, ended: AbortSignal): Promise<MeasuredSlice[]> {
+  const slices: MeasuredSlice[] = [];
+  const work = {
+    run: async (worker: number) => await asked.adjust(pickOwn(asked.size, worker, asking)),
+    close: () => Promise.resolve(),
+  };
+  while (!ended.aborted) slices.push({ slice: await runSlice(work, asking, turnMs), cpuMs: undefined });
+  return slices;
 }
