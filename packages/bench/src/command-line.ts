@@ -36,7 +36,7 @@ export type Parsed =
 export function parseCommandLine(args: readonly string[]): Parsed {
   const command = new Command('bench')
     .description('Measures MeshForge against what its users would pick instead, in one run on this machine.')
-    .option('--full', 'longer turns, more concurrency, up to a million entities: about ten minutes', false)
+    .option('--full', 'longer turns, more concurrency, up to a million entities: about a quarter of an hour', false)
     .option('--only <parts>', 'only contenders whose <load>/<id> contains one of these, separated by commas', list, [])
     .option('--rounds <number>', 'how often each contender has its turn', positive)
     .option('--slice-ms <ms>', 'how long a turn is', positive)
