@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 export interface CommandLine {
   readonly full: boolean;
@@ -9,6 +9,8 @@ export interface CommandLine {
   readonly only: readonly string[];
   readonly rounds?: number;
   readonly sliceMs?: number;
+  /** Measures instead what so many durable commands in its queue do to an agent. */
+  readonly backlog?: number;
 }
 
 const help = `
@@ -34,10 +36,15 @@ export type Parsed =
 export function parseCommandLine(args: readonly string[]): Parsed {
   const command = new Command('bench')
     .description('Measures MeshForge against what its users would pick instead, in one run on this machine.')
-    .option('--full', 'longer turns, more concurrency, up to a million entities: about ten minutes', false)
+    .option('--full', 'longer turns, more concurrency, up to a million entities: about a quarter of an hour', false)
     .option('--only <parts>', 'only contenders whose <load>/<id> contains one of these, separated by commas', list, [])
     .option('--rounds <number>', 'how often each contender has its turn', positive)
     .option('--slice-ms <ms>', 'how long a turn is', positive)
+    .addOption(
+      new Option('--backlog [commands]', 'instead: an agent that works off so many durable commands')
+        .preset('100000')
+        .argParser(positive),
+    )
     .option('--out <directory>', 'where results go', 'bench/results')
     .option('--json', 'print the results as one JSON object and nothing else on stdout', false)
     .addHelpText('after', help)

@@ -101,3 +101,18 @@ export interface ContentionClient {
   value(entity: string): Promise<number>;
   close(): Promise<void>;
 }
+
+/** *Durable commands*: work that is stored first and executed later, each job adding one to its entity. */
+export interface DurableClient {
+  /** Makes the entities exist, each with a counter at zero. */
+  create(entities: readonly string[]): Promise<void>;
+  /** Stores one job; resolves when that is acknowledged. Answers how to wait until it is executed. */
+  send(entity: string): Promise<() => Promise<void>>;
+  /** How many jobs are stored and not executed yet. */
+  pending(): Promise<number>;
+  /** What the counters say, in the same order; one number where only their sum is known. */
+  counters(entities: readonly string[]): Promise<readonly number[] | number>;
+  /** That the server has taken in or sent out so far, where it can be told. */
+  messages?(): Promise<number>;
+  close(): Promise<void>;
+}

@@ -17,6 +17,10 @@ const GOALS: readonly Goal[] = [
   goal('Request/reply against Restate', 'updates', 64, 'meshforge', 'restate', 10),
   goal('Commit path inside the agent against the floor', 'updates', 64, 'meshforge-in-process', 'floor', 0.8),
   goal('Lock and unlock, durable and fenced, against Redlock', 'locks', 32, 'meshforge', 'redlock', 1),
+  goal('Durable commands against a bare work queue', 'durable-send', 64, 'meshforge', 'jetstream', 0.5),
+  goal('Durable commands against BullMQ', 'durable-send', 64, 'meshforge', 'bullmq', 1),
+  goal('Durable commands against BullMQ, both with fsync', 'durable-send', 64, 'meshforge-fsync', 'bullmq-fsync', 1),
+  goal('Durable commands against Restate, both with fsync', 'durable-send', 64, 'meshforge-fsync', 'restate', 1),
   goal('1,000,000 entities against 1,000', 'growth', 64, '1m', '1k', 0.9),
 ];
 

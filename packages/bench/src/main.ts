@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { reportBacklog } from './backlog/report.ts';
 import { parseCommandLine, type CommandLine } from './command-line.ts';
 import { svgChart } from './report/chart.ts';
 import { textReport } from './report/table.ts';
@@ -19,6 +20,10 @@ async function main(options: CommandLine): Promise<number> {
   process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
     const { signal } = interruption;
+    if (options.backlog !== undefined) {
+      out(await reportBacklog(options.backlog, options, { signal, onProgress: note }));
+      return 0;
+    }
     const command = ['pnpm', 'bench', ...process.argv.slice(2)].join(' ');
     const result = await runBenchmark({ ...options, command, signal, onProgress: note });
     await mkdir(options.out, { recursive: true });

@@ -9,12 +9,20 @@ import type { ProcessPlan } from '@meshforge/processes';
  * that is what runs, without a loader in the way.
  */
 export function moduleProcess(url: URL, args: readonly string[] = []): Required<Pick<ProcessPlan, 'file' | 'args'>> {
+  const { file, loader } = found(url);
+  const before = loader === undefined ? [] : ['--conditions=@meshforge/source', '--import', loader];
+  return { file: process.execPath, args: [...before, file, ...args] };
+}
+
+/** What makes a Node.js process of another program run a module of this package first; the module is named likewise. */
+export function preloadArgs(url: URL): string[] {
+  const { file, loader } = found(url);
+  return [...(loader === undefined ? [] : [loader]), pathToFileURL(file).href].flatMap((each) => ['--import', each]);
+}
+
+function found(url: URL): { file: string; loader?: string } {
   const source = fileURLToPath(url);
-  const file = process.execPath;
-  if (source.endsWith('.ts') && existsSync(source)) {
-    // Resolved only here, so that what is built runs without tsx.
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-    return { file, args: ['--conditions=@meshforge/source', '--import', loader, source, ...args] };
-  }
-  return { file, args: [source.replace(/\.ts$/, '.js'), ...args] };
+  if (!source.endsWith('.ts') || !existsSync(source)) return { file: source.replace(/\.ts$/, '.js') };
+  // Resolved only here, so that what is built runs without tsx.
+  return { file: source, loader: pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href };
 }

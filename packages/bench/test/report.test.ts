@@ -50,6 +50,14 @@ test('of a contended load throughput is what was done in time, and latency is of
   expect(measurement).toMatchObject({ handoversPerSecond: 2, mostPerMean: 2.5, messages: 5 });
 });
 
+test('of a load that only stores, what was executed meanwhile counts over the time until that was told', () => {
+  const measurement = summarize(64, [
+    { slice: { ...slice([1_000, 2_000]), executed: { jobs: 1, elapsedMs: 600 } }, cpuMs: undefined },
+    { slice: { ...slice([1_000, 2_000]), executed: { jobs: 2, elapsedMs: 900 } }, cpuMs: undefined },
+  ]);
+  expect(measurement).toMatchObject({ perSecond: 4, executedPerSecond: 2 });
+});
+
 function participant(id: string, perSecond: number, more: Partial<ParticipantResult> = {}): ParticipantResult {
   const measurement: Measurement = {
     concurrency: 64,

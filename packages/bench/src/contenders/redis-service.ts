@@ -2,11 +2,16 @@ import { Redis } from 'ioredis';
 import type { Address, Host, Service } from '../contender.ts';
 import { libraryVersion } from '../servers/library-version.ts';
 import { loopback } from '../servers/server.ts';
-import { sharedRedis } from '../servers/redis.ts';
+import { sharedRedis, type RedisKeeping } from '../servers/redis.ts';
 
-/** @param libraries what is used on top of ioredis */
-export async function startRedisService(host: Host, ...libraries: readonly string[]): Promise<Service> {
-  const { port, version, pid } = await sharedRedis(host);
+interface RedisSettings {
+  readonly keeping?: RedisKeeping;
+  /** What is used on top of ioredis. */
+  readonly libraries?: readonly string[];
+}
+
+export async function startRedisService(host: Host, { keeping, libraries = [] }: RedisSettings = {}): Promise<Service> {
+  const { port, version, pid } = await sharedRedis(host, keeping);
   const clients = ['ioredis', ...libraries].map((name) => [name, libraryVersion(name)]);
   return {
     address: { port },

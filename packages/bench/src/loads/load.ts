@@ -6,6 +6,10 @@ export interface Work {
   run(worker: number, concurrency: number): Promise<void>;
   /** That the server has taken in or sent out so far, where it can be told. */
   messages?(): Promise<number>;
+  /** How much of the work that is done later has been done so far, of a load that only stores it. */
+  executed?(): Promise<number>;
+  /** Resolves when nothing is left to be done later; its processor time counts, its time does not. */
+  settle?(): Promise<void>;
   /** Looks, when all is over, whether the work was really done. Throws what was wrong. */
   verify?(): Promise<void>;
   close(): Promise<void>;

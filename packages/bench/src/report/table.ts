@@ -55,6 +55,10 @@ const MORE: readonly { heading: string; of: (measurement: Measurement) => string
     of: ({ handoversPerSecond: each }) => (each === undefined ? undefined : Math.round(each).toLocaleString('en')),
   },
   { heading: 'most/mean', of: ({ mostPerMean }) => mostPerMean?.toFixed(1) },
+  {
+    heading: 'executed/s',
+    of: ({ executedPerSecond: each }) => (each === undefined ? undefined : Math.round(each).toLocaleString('en')),
+  },
   { heading: 'messages', of: ({ messages }) => messages?.toFixed(1) },
 ];
 

@@ -21,6 +21,8 @@ export interface Slice {
   readonly turns?: Turns;
   /** That the server has taken in or sent out meanwhile. */
   readonly messages?: number;
+  /** Of what was stored meanwhile, that was executed as well within so much time. */
+  readonly executed?: { readonly jobs: number; readonly elapsedMs: number };
   readonly failures: number;
   /** Why the first of them failed. */
   readonly failure?: string;

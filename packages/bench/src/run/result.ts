@@ -67,6 +67,8 @@ export interface Measurement {
   readonly mostPerMean?: number;
   /** Taken in or sent out by the server, for each operation. */
   readonly messages?: number;
+  /** Of a load that only stores work: how much of it was executed meanwhile. */
+  readonly executedPerSecond?: number;
   readonly failures: number;
   readonly failure?: string;
 }

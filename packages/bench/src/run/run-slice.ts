@@ -15,6 +15,7 @@ export async function runSlice(work: Work, concurrency: number, durationMs: numb
   let failures = 0;
   let failure: string | undefined;
   const before = await work.messages?.();
+  const executedBefore = await work.executed?.();
   const start = performance.now();
   const end = start + durationMs;
 
@@ -39,12 +40,22 @@ export async function runSlice(work: Work, concurrency: number, durationMs: numb
   await Promise.all(Array.from({ length: concurrency }, (_, worker) => loop(worker)));
 
   const elapsedMs = performance.now() - start;
+  const executedAfter = await work.executed?.();
+  // Its own time, since more is executed until it is told.
+  const toldMs = performance.now() - start;
+  // What never gets done is found wrong in the end, by name.
+  await work.settle?.().catch((error: unknown) => {
+    failures++;
+    failure ??= error instanceof Error ? error.message : String(error);
+  });
   const after = await work.messages?.();
   return {
     elapsedMs: contended ? durationMs : elapsedMs,
     latenciesUs,
     ...(contended && { turns: turnsOf(inTime, concurrency) }),
     ...(before !== undefined && after !== undefined && { messages: after - before }),
+    ...(executedBefore !== undefined &&
+      executedAfter !== undefined && { executed: { jobs: executedAfter - executedBefore, elapsedMs: toldMs } }),
     failures,
     ...(failure === undefined ? {} : { failure }),
   };

@@ -15,6 +15,7 @@ export function summarize(concurrency: number, slices: readonly MeasuredSlice[])
   const cpu = slices.map(({ cpuMs }) => cpuMs);
   const turns = slices.flatMap(({ slice }) => slice.turns ?? []);
   const messages = slices.flatMap(({ slice }) => slice.messages ?? []);
+  const executed = slices.flatMap(({ slice }) => slice.executed ?? []);
   const failure = slices.find(({ slice }) => slice.failure !== undefined)?.slice.failure;
   return {
     concurrency,
@@ -31,6 +32,12 @@ export function summarize(concurrency: number, slices: readonly MeasuredSlice[])
         }
       : {}),
     ...(messages.length > 0 && operations > 0 ? { messages: sum(messages) / operations } : {}),
+    ...(executed.length > 0
+      ? {
+          executedPerSecond:
+            (sum(executed.map(({ jobs }) => jobs)) * 1000) / sum(executed.map((each) => each.elapsedMs)),
+        }
+      : {}),
     failures: sum(slices.map(({ slice }) => slice.failures)),
     ...(failure === undefined ? {} : { failure }),
   };

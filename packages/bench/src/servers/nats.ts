@@ -45,3 +45,9 @@ async function start({ onProgress }: Host, fsync: boolean): Promise<BenchNatsSer
     throw error;
   }
 }
+
+/** What it has taken in and sent out so far. */
+export async function natsMessages(monitorUrl: string): Promise<number> {
+  const about = await askHttp(`${monitorUrl}/varz`);
+  return Number(about?.['in_msgs']) + Number(about?.['out_msgs']);
+}

@@ -9,14 +9,18 @@ export interface BenchRedis extends Server {
 }
 
 /**
- * One Redis for all contenders. Every write goes to the append-only file, which is synced each second: what Redis
- * recommends to those who want to keep their data. Everything else is as it comes.
+ * What is done for the data. `everysec`: every write goes to the append-only file, which is synced each second, as Redis
+ * recommends to those who want to keep them. `always`: synced before the answer. `snapshots`: what Redis does when it is
+ * told nothing, a copy of all of it from time to time.
  */
-export async function sharedRedis(host: Host): Promise<BenchRedis> {
-  return await host.shared('redis', async () => await start(host));
+export type RedisKeeping = 'everysec' | 'always' | 'snapshots';
+
+/** One Redis for all contenders that want it like this. Everything else is as it comes. */
+export async function sharedRedis(host: Host, keeping: RedisKeeping = 'everysec'): Promise<BenchRedis> {
+  return await host.shared(`redis ${keeping}`, async () => await start(host, keeping));
 }
 
-async function start({ onProgress }: Host): Promise<BenchRedis> {
+async function start({ onProgress }: Host, keeping: RedisKeeping): Promise<BenchRedis> {
   const { file, env } = await findProgram({ program: 'redis-server', packages: ['redis-server'], onProgress });
   const directory = await temporaryDirectory('redis');
   const [port = 0] = await pickFreePorts(loopback, 1);
@@ -24,8 +28,7 @@ async function start({ onProgress }: Host): Promise<BenchRedis> {
     bind: loopback,
     port: String(port),
     dir: directory,
-    appendonly: 'yes',
-    appendfsync: 'everysec',
+    ...(keeping !== 'snapshots' && { appendonly: 'yes', appendfsync: keeping }),
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   let version: string | undefined;

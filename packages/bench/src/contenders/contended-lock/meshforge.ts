@@ -1,6 +1,6 @@
 import { connectMesh } from '@meshforge/runtime';
 import type { Address, Contender, ContendedLockClient } from '../../contender.ts';
-import { askHttp } from '../../servers/server.ts';
+import { natsMessages } from '../../servers/nats.ts';
 import { startMeshforgeService } from '../meshforge-service.ts';
 
 /** The longest that there is. */
@@ -18,10 +18,7 @@ function connect({ url, monitorUrl }: Address): Promise<ContendedLockClient> {
         close: async () => await mesh.close(),
       };
     },
-    async messages() {
-      const about = await askHttp(`${monitorUrl}/varz`);
-      return Number(about?.['in_msgs']) + Number(about?.['out_msgs']);
-    },
+    messages: async () => await natsMessages(String(monitorUrl)),
     close: () => Promise.resolve(),
   });
 }

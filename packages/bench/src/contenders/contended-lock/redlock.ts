@@ -37,6 +37,6 @@ export const redlock: Contender<ContendedLockClient> = {
   about:
     'acquire and release on one Redis, tried again every 200 ms and up to 200 more at random, without end; redlock over ioredis; append-only file, synced each second',
   durability: 'memory',
-  start: async (host) => await startRedisService(host, 'redlock'),
+  start: async (host) => await startRedisService(host, { libraries: ['redlock'] }),
   connect,
 };

@@ -21,6 +21,6 @@ export const redlock: Contender<LockClient> = {
   name: 'Redlock',
   about: 'acquire and release on one Redis; redlock over ioredis, 1 connection; append-only file, synced each second',
   durability: 'memory',
-  start: async (host) => await startRedisService(host, 'redlock'),
+  start: async (host) => await startRedisService(host, { libraries: ['redlock'] }),
   connect,
 };
