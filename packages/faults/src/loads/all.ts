@@ -9,6 +9,7 @@ import { readModifyWrite } from './read-modify-write.ts';
 import { refusals } from './refusals.ts';
 import { reservations } from './reservations.ts';
 import { sameIdRetries } from './same-id-retries.ts';
+import { sending } from './sending.ts';
 import { unguardedUpdates } from './unguarded-updates.ts';
 import { waiting } from './waiting.ts';
 
@@ -26,4 +27,5 @@ export const LOADS: readonly Load[] = [
   guardedWrites,
   copies,
   sameIdRetries,
+  sending,
 ];
