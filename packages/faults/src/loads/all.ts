@@ -5,6 +5,7 @@ import { guardedWrites } from './guarded-writes.ts';
 import { lives } from './lives.ts';
 import type { Load } from './load.ts';
 import { locks } from './locks.ts';
+import { mirrored } from './mirrored.ts';
 import { readModifyWrite } from './read-modify-write.ts';
 import { refusals } from './refusals.ts';
 import { reservations } from './reservations.ts';
@@ -28,4 +29,5 @@ export const LOADS: readonly Load[] = [
   copies,
   sameIdRetries,
   sending,
+  mirrored,
 ];

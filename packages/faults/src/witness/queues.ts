@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { commandStream, DEAD_LETTERS_STREAM, HEADERS } from '@meshforge/protocol';
+import { commandStream, DEAD_LETTERS_STREAM, entityStream, HEADERS, inventoryContract } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Breach } from '../history.ts';
 import { persist } from '../persist.ts';
+import { REACTION } from '../reactor/mirroring.ts';
 
 const pollMs = 250;
 const askWithinMs = 60_000;
@@ -10,11 +11,16 @@ const askWithinMs = 60_000;
 const emptyWithinMs = 60_000;
 const shown = 5;
 
-/** Waits until all durable commands of some agents have been executed, or were taken back; a queue that does not empty is a breach. */
+/**
+ * Waits until the reaction has seen every event, and all durable commands of some agents have been executed or were taken back;
+ * a queue that does not empty is a breach.
+ */
 export async function awaitEmptyQueues(manager: JetStreamManager, agents: readonly string[]): Promise<Breach[]> {
   const deadline = performance.now() + emptyWithinMs;
   for (;;) {
-    const left = (await Promise.all(agents.map((agent) => whatWaits(manager, commandStream(agent))))).flat();
+    // In this order: what the reaction has seen is in a queue, or was. What is in a queue may yet lead to an event.
+    const before = await whatWaits(manager, agents);
+    const left = [...before, ...(await whatIsUnseen(manager)), ...(await whatWaits(manager, agents))];
     if (left.length === 0) return [];
     if (performance.now() > deadline) {
       const what = `${emptyWithinMs / 1000} s after the last client has left there still wait ${left.join(', ')}`;
@@ -36,9 +42,21 @@ export async function whatIsDead(manager: JetStreamManager): Promise<Breach[]> {
   return [{ invariant: 'no dead letters', what, history: [] }];
 }
 
-async function whatWaits(manager: JetStreamManager, stream: string): Promise<string[]> {
-  const subjects = await subjectsIn(manager, stream);
-  return subjects.length === 0 ? [] : [`${stream} (${subjects.slice(0, shown).join(', ')})`];
+async function whatWaits(manager: JetStreamManager, agents: readonly string[]): Promise<string[]> {
+  const found = agents.map(async (agent) => {
+    const stream = commandStream(agent);
+    const subjects = await subjectsIn(manager, stream);
+    return subjects.length === 0 ? [] : [`${stream} (${subjects.slice(0, shown).join(', ')})`];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+async function whatIsUnseen(manager: JetStreamManager): Promise<string[]> {
+  const consumer = `react_${REACTION}`;
+  const ask = (): ReturnType<typeof manager.consumers.info> =>
+    manager.consumers.info(entityStream(inventoryContract.name), consumer);
+  const { num_ack_pending: inHand, num_pending: ahead } = await persist(`a look at ${consumer}`, ask, askWithinMs);
+  return ahead + inHand === 0 ? [] : [`${ahead + inHand} events for ${consumer}`];
 }
 
 async function subjectsIn(manager: JetStreamManager, stream: string): Promise<string[]> {
