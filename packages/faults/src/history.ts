@@ -65,6 +65,8 @@ export interface Queued {
    * knows.
    */
   readonly as: 'stored' | 'cancelled' | 'kept' | 'unsure';
+  /** When a cancellation was begun. */
+  readonly askedAtMs?: number;
 }
 
 /** A message of an agent's log, in the order of the stream: the witness. */

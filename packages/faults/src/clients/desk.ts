@@ -80,8 +80,9 @@ export class Desk {
 
   /** Takes a durable command back. */
   async cancel(client: Client, command: Command): Promise<void> {
+    const askedAtMs = this.#recorder.now();
     const isCancelled = await client.cancel(command);
-    this.#queued(command, isCancelled === undefined ? 'unsure' : isCancelled ? 'cancelled' : 'kept');
+    this.#queued(command, isCancelled === undefined ? 'unsure' : isCancelled ? 'cancelled' : 'kept', askedAtMs);
   }
 
   /** From now on nothing is recorded that is told late. */
@@ -117,8 +118,9 @@ export class Desk {
     if (outcome.kind === 'answered' && !this.#isClosed) this.#told(command, false, outcome);
   }
 
-  #queued({ commandId }: Command, as: Queued['as']): void {
-    this.#recorder.add({ type: 'queued', atMs: this.#recorder.now(), commandId, as });
+  #queued({ commandId }: Command, as: Queued['as'], askedAtMs?: number): void {
+    const asked = askedAtMs === undefined ? {} : { askedAtMs };
+    this.#recorder.add({ type: 'queued', atMs: this.#recorder.now(), commandId, as, ...asked });
   }
 
   #sent({ name: client }: Client, command: Command, durable?: Durable): void {

@@ -15,15 +15,19 @@ const shown = 5;
  * Waits until the reaction has seen every event, and all durable commands of some agents have been executed or were taken back;
  * a queue that does not empty is a breach.
  */
-export async function awaitEmptyQueues(manager: JetStreamManager, agents: readonly string[]): Promise<Breach[]> {
-  const deadline = performance.now() + emptyWithinMs;
+export async function awaitEmptyQueues(
+  manager: JetStreamManager,
+  agents: readonly string[],
+  withinMs = emptyWithinMs,
+): Promise<Breach[]> {
+  const deadline = performance.now() + withinMs;
   for (;;) {
     // In this order: what the reaction has seen is in a queue, or was. What is in a queue may yet lead to an event.
     const before = await whatWaits(manager, agents);
-    const left = [...before, ...(await whatIsUnseen(manager)), ...(await whatWaits(manager, agents))];
-    if (left.length === 0) return [];
+    const left = new Set([...before, ...(await whatIsUnseen(manager)), ...(await whatWaits(manager, agents))]);
+    if (left.size === 0) return [];
     if (performance.now() > deadline) {
-      const what = `${emptyWithinMs / 1000} s after the last client has left there still wait ${left.join(', ')}`;
+      const what = `${withinMs / 1000} s after the last client has left there still wait ${[...left].join(', ')}`;
       return [{ invariant: 'queues empty', what, history: [] }];
     }
     await sleep(pollMs);
