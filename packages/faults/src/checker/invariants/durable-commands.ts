@@ -6,8 +6,8 @@
  */
 import type { Heard } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { firstIndex, nameOf, type Command, type Message } from '../records.ts';
-import { NOTHING, ruling } from '../ruling.ts';
+import { firstIndex, nameOf, type Command } from '../records.ts';
+import { isRefusedAt } from '../ruling.ts';
 import { isSignal } from './events-of-commits.ts';
 
 /** By how much a command may come before its time: clocks are read in milliseconds, on a machine that is busy. */
@@ -25,11 +25,11 @@ export const durableCommands: Invariant = {
     const mayBeRefused = (command: Command): boolean => {
       const { entity, landmark } = command;
       const from = landmark?.version ?? 0;
-      if (from === 0 && isRefused(command, undefined)) return true;
+      if (from === 0 && isRefusedAt(command, undefined)) return true;
       const first = firstIndex(entity.messages, (message) => message.version >= from);
       return entity.messages.slice(first).some((message) => {
         step();
-        return isRefused(command, message);
+        return isRefusedAt(command, message);
       });
     };
 
@@ -74,11 +74,3 @@ export const durableCommands: Invariant = {
     };
   },
 };
-
-/** @param at the message that made the state; undefined: before the first */
-function isRefused({ entity, sent }: Command, at: Message | undefined): boolean {
-  const { state, version } = at ?? NOTHING;
-  const current = state === null ? 0 : version;
-  if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) return true;
-  return ruling(entity.agent.agent, at ?? NOTHING, sent, at?.timeMs ?? 0).kind !== 'commit';
-}

@@ -63,10 +63,12 @@ export const durableMutations: readonly Mutation[] = [
     spoil(view, pick) {
       const atOnce = done(view).filter(({ sent }) => sent.durable?.dueMs === undefined);
       const found = pick(
-        atOnce.flatMap((second) => {
-          const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
-          return before.map((first) => ({ first, second }));
-        }),
+        atOnce
+          .filter((second) => isNeverRefused(view, second))
+          .flatMap((second) => {
+            const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
+            return before.map((first) => ({ first, second }));
+          }),
       );
       if (found === undefined) return undefined;
       const { first, second } = found;
