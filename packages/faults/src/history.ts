@@ -21,6 +21,13 @@ export interface Sent {
   /** The lease under which it was sent. */
   readonly lease?: NamedLease;
   readonly data: JsonObject;
+  /** Set where it is stored first, and executed later. */
+  readonly durable?: Durable;
+}
+
+export interface Durable {
+  /** Not before this time, in milliseconds since the epoch. Missing: at once. */
+  readonly dueMs?: number;
 }
 
 export interface NamedLease {
@@ -46,6 +53,20 @@ export interface Answer {
   /** `evt.inventory.adjusted`. */
   readonly event: string;
   readonly payload: JsonObject;
+}
+
+/** What became of a durable command on its way. */
+export interface Queued {
+  readonly type: 'queued';
+  readonly atMs: number;
+  readonly commandId: string;
+  /**
+   * `stored`: acknowledged. Of a cancellation: `cancelled`, it will not be executed; `kept`, its time had come; `unsure`, nobody
+   * knows.
+   */
+  readonly as: 'stored' | 'cancelled' | 'kept' | 'unsure';
+  /** When a cancellation was begun. */
+  readonly askedAtMs?: number;
 }
 
 /** A message of an agent's log, in the order of the stream: the witness. */
@@ -102,7 +123,7 @@ export interface Disturbed {
   readonly clients?: readonly string[];
 }
 
-export type Entry = Sent | Told | Logged | Heard | Disturbed;
+export type Entry = Sent | Told | Queued | Logged | Heard | Disturbed;
 
 /** An invariant that did not hold. */
 export interface Breach {

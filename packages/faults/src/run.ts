@@ -19,6 +19,7 @@ import { drawSchedule } from './schedule/draw-schedule.ts';
 import { awaitProgress } from './settling.ts';
 import { connectClients, nameOfClient, startMesh, type MeshRunOptions } from './start-mesh.ts';
 import { whatIsStillHeld } from './witness/held-commands.ts';
+import { awaitEmptyQueues, whatIsDead } from './witness/queues.ts';
 import { Witness } from './witness/witness.ts';
 
 export interface RunOptions extends MeshRunOptions {
@@ -42,6 +43,7 @@ export async function runFaults(options: RunOptions): Promise<Report> {
   const shape = { replicas, agents };
   const schedule = drawSchedule({ seed, shape, durationMs, only: options.only });
   const tokens = AGENTS.map(({ agent }) => agent);
+  const names = AGENTS.map(({ name }) => name);
   const tally = new Tally();
   const availability = new Availability(tokens, durationMs + slackMs);
   const recorder = new Recorder({
@@ -87,7 +89,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const random = new Random(seed);
     recorder.begin();
     availability.begin(0);
-    const work = startWork(clients, new Desk(recorder, random.fork('desk')), random.fork('loads'));
+    const desk = new Desk(recorder, random.fork('desk'));
+    const work = startWork(clients, desk, random.fork('loads'));
     closing.push(async () => Promise.resolve(work.abandon()));
     progress.start();
     const faults = carryOut(mesh, schedule, {
@@ -123,9 +126,13 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     availability.end(now());
     const loadMs = now();
     await orFail(work.stop());
-    progress.say('load has ended; reading the logs once more');
+    progress.say('load has ended; waiting for the queues to empty');
+    for (const breach of await awaitEmptyQueues(manager, names)) recorder.addBreach(breach);
+    for (const breach of await whatIsDead(manager)) recorder.addBreach(breach);
+    progress.say('reading the logs once more');
     await sleep(lastLeasesMs);
     for (const breach of await whatIsStillHeld(manager, lockContract.name)) recorder.addBreach(breach);
+    desk.close();
     const seen = await witness.finish();
     for (const breach of seen.breaches) recorder.addBreach(breach);
     await orFail(Promise.resolve());

@@ -38,6 +38,8 @@ test.each([1, 3] as const)(
     // Both agents, every outcome, leases that ended, and a checker that was told of it all.
     const kinds = Object.values(commands.outcomes).flatMap((counts) => Object.keys(counts));
     expect(new Set(kinds)).toEqual(new Set(['committed', 'replayed', 'conflict', 'rejected', 'denied', 'unknown']));
+    expect(commands.queued.stored).toBeGreaterThan(20);
+    expect(commands.queued.cancelled).toBeGreaterThan(0);
     expect(commands.expired).toBeGreaterThan(0);
     expect(commands.committed).toBeGreaterThan(100);
     expect(commands.logged).toBeGreaterThanOrEqual(commands.committed);

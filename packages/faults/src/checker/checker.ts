@@ -1,7 +1,7 @@
 /**
  * Holds a history against the invariants of MeshForge while it happens.
  *
- * Entries of clients (`sent`, `told`) come in the order in which they happened, those of one log in the order of the log;
+ * Entries of clients (`sent`, `told`, `queued`) come in the order in which they happened, those of one log in the order of the log;
  * the kinds may run ahead of one another as they like. Every entry costs the same, however long the history is already:
  * only a refusal that nothing explains yet is held against each commit of its entity until its command's time is over.
  *
@@ -62,6 +62,9 @@ export class Checker {
         break;
       case 'told':
         this.#told(entry);
+        break;
+      case 'queued':
+        this.#ledger.queued(entry);
         break;
       case 'logged':
         this.#logged(entry);

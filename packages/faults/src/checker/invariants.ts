@@ -4,6 +4,8 @@ import { acknowledgedLeases } from './invariants/acknowledged-leases.ts';
 import { asides } from './invariants/asides.ts';
 import { brokenLeases } from './invariants/broken-leases.ts';
 import { commitsOfCommands } from './invariants/commits-of-commands.ts';
+import { durableCommands } from './invariants/durable-commands.ts';
+import { durableOrder } from './invariants/durable-order.ts';
 import { eventsOfCommits } from './invariants/events-of-commits.ts';
 import { explicableRefusals } from './invariants/explicable-refusals.ts';
 import { fencingTokens } from './invariants/fencing-tokens.ts';
@@ -14,6 +16,7 @@ import { guardedWrites } from './invariants/guarded-writes.ts';
 import { lastingLog } from './invariants/lasting-log.ts';
 import { oneHolder } from './invariants/one-holder.ts';
 import { onceEach } from './invariants/once-each.ts';
+import { reactions } from './invariants/reactions.ts';
 import { realTimeOrder } from './invariants/real-time-order.ts';
 import { refusedCommands } from './invariants/refused-commands.ts';
 import { signalsOfCommands } from './invariants/signals-of-commands.ts';
@@ -44,4 +47,7 @@ export const INVARIANTS: readonly Invariant[] = [
   guardedWrites,
   realTimeOrder,
   explicableRefusals,
+  durableCommands,
+  durableOrder,
+  reactions,
 ];

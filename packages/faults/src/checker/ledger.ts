@@ -1,5 +1,6 @@
 /** All of a history so far, joined: the one index that every invariant looks things up in. */
-import type { Logged, Sent, Told } from '../history.ts';
+import type { Logged, Queued, Sent, Told } from '../history.ts';
+import { isReaction } from '../reactor/mirroring.ts';
 import { lockOf, type CheckedAgent } from './agents.ts';
 import { Landmarks } from './landmarks.ts';
 import { gapAt, repeatsVersion, type Command, type Entity, type Message } from './records.ts';
@@ -71,6 +72,7 @@ export class Ledger {
       entity,
       landmark: entity.landmarks.before(sent.atMs),
       told: [],
+      queued: [],
       messages: [],
       single: false,
     };
@@ -94,6 +96,14 @@ export class Ledger {
       }
     }
     return command;
+  }
+
+  queued(queued: Queued): void {
+    const command = this.#commands.get(queued.commandId);
+    if (command?.sent.durable === undefined) {
+      throw new RangeError(`command ${queued.commandId} was ${queued.as}, but never sent to be stored`);
+    }
+    command.queued.push(queued);
   }
 
   logged(entry: Logged): Filed {
@@ -123,7 +133,7 @@ export class Ledger {
     const isStray = isOld && wiped === undefined;
     const expire = agent.agent.lease?.expire;
     const expected = repeatsVersion(entry) ? highest : highest + 1;
-    const isAsked = !byServer && agent.ownCommand(entry, before?.notes ?? '') === undefined;
+    const isAsked = !byServer && !isReaction(entry) && agent.ownCommand(entry, before?.notes ?? '') === undefined;
     const message: Message = {
       entry,
       entity,

@@ -1,6 +1,6 @@
 /** A history as the invariants see it: entries joined by command, entity and place in the log. */
 import type { JsonObject } from '@meshforge/protocol';
-import type { Logged, Sent, Told } from '../history.ts';
+import type { Logged, Queued, Sent, Told } from '../history.ts';
 import type { CheckedAgent } from './agents.ts';
 import type { Landmark, Landmarks } from './landmarks.ts';
 
@@ -13,6 +13,8 @@ export interface Command {
   /** The highest version of its entity that anybody had been told of before it was sent. */
   readonly landmark: Landmark | undefined;
   readonly told: Told[];
+  /** What became of it before it was executed, for one that is durable. */
+  readonly queued: Queued[];
   /** Its commits; more than one is a breach. */
   readonly messages: Message[];
   /** Only one copy of it was ever sent; known when its client is done with it. */

@@ -1,6 +1,7 @@
 import { check, type JsonObject } from '@meshforge/protocol';
 import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
+import type { Command, Message } from './records.ts';
 
 /** What an agent's definition says about a command: in the runtime's order, but not with the runtime's code. */
 export type Ruling =
@@ -71,4 +72,15 @@ export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: 
       : { state: result as JsonObject | null, data: undefined, notes: undefined };
   const { data: added, notes: left = notes } = made;
   return { kind: 'commit', event, version: version + 1, state: made.state, data: added, notes: left, aside: undefined };
+}
+
+/**
+ * Whether a command is refused, for its expectation or by the rules.
+ * @param at the message that made the state; undefined: before the first
+ */
+export function isRefusedAt({ entity, sent }: Command, at: Message | undefined): boolean {
+  const { state, version } = at ?? NOTHING;
+  const current = state === null ? 0 : version;
+  if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) return true;
+  return ruling(entity.agent.agent, at ?? NOTHING, sent, at?.timeMs ?? 0).kind !== 'commit';
 }

@@ -12,6 +12,13 @@ const tryMs = 1_000;
 /** A waiter listens so long for a second answer, which must not come. */
 const secondAnswerMs = 2_000;
 
+/** A durable command that is stored. */
+export interface Posted {
+  readonly kind: 'stored';
+  /** What became of it, if that is told within half a minute. */
+  outcome(): Promise<Outcome>;
+}
+
 /** Somebody who sends commands over links of its own. */
 export class Client {
   readonly name: string;
@@ -39,22 +46,39 @@ export class Client {
   /** As users send: tried again with the same id until there is an answer, for ten seconds. */
   async sendPatiently(command: Command): Promise<Outcome> {
     const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
-    try {
-      const options = {
-        commandId,
-        entityId,
-        data,
-        ...(expectedVersion === undefined ? {} : { expectedVersion }),
-        ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
-      };
-      return toOutcome(await this.mesh.request(CONTRACTS[agent], action as never, options as never));
-    } catch (error) {
-      const why = (error as Error).message;
-      if (error instanceof MeshError && (error.code === 'timeout' || error.code === 'unavailable')) {
-        return { kind: error.code, why };
-      }
-      throw error;
-    }
+    const options = {
+      commandId,
+      entityId,
+      data,
+      ...(expectedVersion === undefined ? {} : { expectedVersion }),
+      ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
+    };
+    return await orUnknown(async () =>
+      toOutcome(await this.mesh.request(CONTRACTS[agent], action as never, options as never)),
+    );
+  }
+
+  /** Stores a durable command. @param dueMs when it is to be executed, in milliseconds since the epoch */
+  async post(command: Command, dueMs: number | undefined): Promise<Posted | Outcome> {
+    const { agent, action, commandId, entityId, expectedVersion, data } = command;
+    const options = {
+      commandId,
+      entityId,
+      data,
+      ...(expectedVersion === undefined ? {} : { expectedVersion }),
+      ...(dueMs === undefined ? {} : { at: new Date(dueMs) }),
+    };
+    return await orUnknown(async () => {
+      const sent = await this.mesh.send(CONTRACTS[agent], action as never, options as never);
+      const outcome = (): Promise<Outcome> => orUnknown(async () => toOutcome(await sent.outcome()));
+      return { kind: 'stored', outcome } as const;
+    });
+  }
+
+  /** Takes a durable command back. Undefined: nobody knows. */
+  async cancel({ agent, commandId }: Command): Promise<boolean | undefined> {
+    const certain = await orUnknown(() => this.mesh.cancel(CONTRACTS[agent], commandId));
+    return typeof certain === 'boolean' ? certain : undefined;
   }
 
   /** One copy, whatever happens to it. */
@@ -129,6 +153,19 @@ export class Client {
       this.onAway?.(performance.now() - leftAt);
       leftAt = undefined;
     }
+  }
+}
+
+/** @throws Error for whatever is no lack of an answer */
+async function orUnknown<T>(work: () => Promise<T>): Promise<T | Outcome> {
+  try {
+    return await work();
+  } catch (error) {
+    const why = (error as Error).message;
+    if (error instanceof MeshError && (error.code === 'timeout' || error.code === 'unavailable')) {
+      return { kind: error.code, why };
+    }
+    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
-import type { Answer } from '../history.ts';
+import type { Answer, Durable, Queued } from '../history.ts';
 import type { Recorder } from '../recorder.ts';
 import type { Random } from '../random.ts';
-import type { Client } from './client.ts';
+import type { Client, Posted } from './client.ts';
 import type { Command } from './command.ts';
 import { Ledger, type Remembered } from './ledger.ts';
 import type { Outcome } from './outcome.ts';
@@ -20,6 +20,7 @@ export class Desk {
   readonly #random: Random;
   /** The highest version of each entity that any client was told of. */
   readonly #versions = new Map<string, number>();
+  #isClosed = false;
 
   constructor(recorder: Recorder, random: Random) {
     this.#recorder = recorder;
@@ -61,6 +62,34 @@ export class Desk {
     this.#recorder.add({ type: 'told', atMs: this.#recorder.now(), commandId, single: true, gone: true });
   }
 
+  /**
+   * Stores a durable command; its outcome is recorded whenever it is told.
+   * @param dueMs when it is to be executed, in milliseconds since the epoch @returns whether it is stored for certain
+   */
+  async post(client: Client, command: Command, dueMs?: number): Promise<boolean> {
+    this.#sent(client, command, dueMs === undefined ? {} : { dueMs });
+    const posted = await client.post(command, dueMs);
+    if (posted.kind !== 'stored') {
+      this.#told(command, false, posted);
+      return false;
+    }
+    this.#queued(command, 'stored');
+    void this.#listen(command, posted);
+    return true;
+  }
+
+  /** Takes a durable command back. */
+  async cancel(client: Client, command: Command): Promise<void> {
+    const askedAtMs = this.#recorder.now();
+    const isCancelled = await client.cancel(command);
+    this.#queued(command, isCancelled === undefined ? 'unsure' : isCancelled ? 'cancelled' : 'kept', askedAtMs);
+  }
+
+  /** From now on nothing is recorded that is told late. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
   /** Two copies at once, on two connections. */
   async sendTwice(clients: readonly [Client, Client], command: Command): Promise<void> {
     this.#sent(clients[0], command);
@@ -83,7 +112,18 @@ export class Desk {
     return command.agent === 'lock' && (this.#versions.get(command.entityId) ?? 0) - version > outcomesKept;
   }
 
-  #sent({ name: client }: Client, command: Command): void {
+  /** That nothing was told is no news: it is told at most once. */
+  async #listen(command: Command, posted: Posted): Promise<void> {
+    const outcome = await posted.outcome();
+    if (outcome.kind === 'answered' && !this.#isClosed) this.#told(command, false, outcome);
+  }
+
+  #queued({ commandId }: Command, as: Queued['as'], askedAtMs?: number): void {
+    const asked = askedAtMs === undefined ? {} : { askedAtMs };
+    this.#recorder.add({ type: 'queued', atMs: this.#recorder.now(), commandId, as, ...asked });
+  }
+
+  #sent({ name: client }: Client, command: Command, durable?: Durable): void {
     const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
     this.#recorder.add({
       type: 'sent',
@@ -96,6 +136,7 @@ export class Desk {
       ...(expectedVersion === undefined ? {} : { expectedVersion }),
       ...(lease === undefined ? {} : { lease }),
       data,
+      ...(durable === undefined ? {} : { durable }),
     });
   }
 

@@ -5,10 +5,12 @@ import { guardedWrites } from './guarded-writes.ts';
 import { lives } from './lives.ts';
 import type { Load } from './load.ts';
 import { locks } from './locks.ts';
+import { mirrored } from './mirrored.ts';
 import { readModifyWrite } from './read-modify-write.ts';
 import { refusals } from './refusals.ts';
 import { reservations } from './reservations.ts';
 import { sameIdRetries } from './same-id-retries.ts';
+import { sending } from './sending.ts';
 import { unguardedUpdates } from './unguarded-updates.ts';
 import { waiting } from './waiting.ts';
 
@@ -26,4 +28,6 @@ export const LOADS: readonly Load[] = [
   guardedWrites,
   copies,
   sameIdRetries,
+  sending,
+  mirrored,
 ];

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answersOk, ManagedProcess, pickFreePorts } from '@meshforge/processes';
 import type { Link } from '../proxy/link.ts';
@@ -8,8 +6,10 @@ import { controlArguments, type ControlMessage, type MemoryMessage } from './age
 export interface AgentPlan {
   /** The agent's token on the wire. */
   readonly agent: string;
-  /** The package that runs it. */
-  readonly app: string;
+  /** Where it runs. */
+  readonly folder: string;
+  /** What it runs, from its folder. */
+  readonly module: string;
   /** From 1. */
   readonly number: number;
   /** Its own way to each server. */
@@ -56,13 +56,12 @@ export class AgentReplica {
   /** Resolves when it serves. @throws ProcessFailed */
   static async start(plan: AgentPlan): Promise<AgentReplica> {
     const [healthPort] = await pickFreePorts('127.0.0.1', 1);
-    const folder = dirname(createRequire(import.meta.url).resolve(`${plan.app}/package.json`));
     const onMessage = (message: unknown): void => replica.#onMeasured?.(message as MemoryMessage);
     const started = await ManagedProcess.start({
       name: nameOf(plan),
       file: process.execPath,
-      args: [...controlArguments, join('dist', 'main.js')],
-      cwd: folder,
+      args: [...controlArguments, plan.module],
+      cwd: plan.folder,
       env: environment(plan, healthPort ?? 0),
       readyTimeoutMs,
       isReady: async () => await answersOk(`http://127.0.0.1:${healthPort}/readyz`),

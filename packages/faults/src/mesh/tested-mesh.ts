@@ -1,3 +1,6 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { agentToken, entityStream, inventoryContract, lockContract } from '@meshforge/protocol';
 import type { NatsServer, OnProgress } from '@meshforge/nats-server';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
@@ -27,6 +30,13 @@ export const AGENTS: readonly { readonly agent: string; readonly name: string; r
   { agent: agentToken(inventoryContract.name), name: inventoryContract.name, app: '@meshforge/inventory' },
   { agent: agentToken(lockContract.name), name: lockContract.name, app: '@meshforge/lock-manager' },
 ];
+
+/** Killed, frozen and cut off like an agent, and has no stream of its own. */
+const reactor = {
+  agent: 'reactor',
+  folder: fileURLToPath(new URL('../..', import.meta.url)),
+  module: join('dist', 'reactor', 'main.js'),
+};
 
 const infoTimeoutMs = 1_000;
 
@@ -67,8 +77,12 @@ export class TestedMesh {
       );
       const control = await connectDirectly(servers.nodes, 'faults control');
       opened.push(control);
-      const plans = AGENTS.flatMap(({ agent, app }) =>
-        Array.from({ length: count }, (_, index) => ({ agent, app, number: index + 1 })),
+      const { resolve } = createRequire(import.meta.url);
+      const apps = AGENTS.map(({ agent, app }) => {
+        return { agent, folder: dirname(resolve(`${app}/package.json`)), module: join('dist', 'main.js') };
+      });
+      const plans = [...apps, reactor].flatMap((runs) =>
+        Array.from({ length: count }, (_, index) => ({ ...runs, number: index + 1 })),
       );
       const starts = plans.map(async (plan) => {
         const links = await openLinks(`${plan.agent}-${plan.number}`);

@@ -9,7 +9,7 @@ const shownEntries = 30;
 /** The report for people. */
 export function reportText(report: Report): string {
   const { commands, unavailability } = report;
-  const { refusals, unknown, waiters } = commands;
+  const { queued, refusals, unknown, waiters } = commands;
   return [
     `${report.replicas === 1 ? 'one server' : `${report.replicas} servers`}, ${report.agents} replicas of each agent, ` +
       `${report.seconds} s of load, seed ${report.seed}`,
@@ -19,6 +19,8 @@ export function reportText(report: Report): string {
       `unknown: ${unknown['timeout'] ?? 0} timeouts, ${unknown['unavailable'] ?? 0} unavailable`,
     `waiters   ${waiters.sent} sent, ${waiters.granted} granted, ${waiters.refused} refused, ${waiters.left} left, ` +
       `${waiters.unanswered} without an answer`,
+    `queues    ${queued.stored} stored, ${queued.cancelled} cancelled, ${queued.kept} too late for it, ` +
+      `${queued.unsure} perhaps cancelled`,
     `refusals  ${Object.entries(refusals)
       .map(([code, count]) => `${code} ${count}`)
       .join(', ')}`,

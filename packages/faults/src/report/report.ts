@@ -44,6 +44,8 @@ export interface CommandReport {
   readonly refusals: Readonly<Record<string, number>>;
   /** Commands that might wait for a lock, by what came of them. */
   readonly waiters: Tally['waiters'];
+  /** Durable commands, by what became of them before they were executed. */
+  readonly queued: Tally['queued'];
   readonly logged: number;
   readonly heard: number;
   /** Leases that the server ended. */
@@ -77,7 +79,8 @@ export interface Findings extends Pick<Report, Carried> {
 
 export function toReport(findings: Findings): Report {
   const { command, seed, replicas, agents, loadMs, tally, happened, availability } = findings;
-  const { sent, answered, committed, single, unknown, outcomes, refusals, waiters, logged, heard, expired } = tally;
+  const { sent, answered, committed, single, unknown, outcomes, refusals, waiters, queued, logged, heard, expired } =
+    tally;
   const seconds = Math.round(loadMs / 100) / 10;
   const perSecond = (count: number): number => Math.round((count * 1000) / Math.max(1, loadMs));
   const names = [...new Set(happened.map(({ name }) => name))].toSorted();
@@ -98,6 +101,7 @@ export function toReport(findings: Findings): Report {
       outcomes,
       refusals,
       waiters,
+      queued,
       logged,
       heard,
       expired,

@@ -21,6 +21,8 @@ export class Tally implements Listener {
   readonly refusals: Counts = {};
   /** Commands that may wait: sent, answered, those of clients that left, and so on. */
   readonly waiters = { sent: 0, granted: 0, refused: 0, left: 0, unanswered: 0 };
+  /** What became of durable commands before they were executed. */
+  readonly queued = { stored: 0, cancelled: 0, kept: 0, unsure: 0 };
   readonly #waiting = new Set<string>();
 
   entry(entry: Entry): void {
@@ -48,6 +50,10 @@ export class Tally implements Listener {
         this.answered++;
         if (entry.single) this.single++;
         if (kind === 'committed') this.committed++;
+        break;
+      }
+      case 'queued': {
+        this.queued[entry.as]++;
         break;
       }
       case 'logged': {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { Checker } from '../../src/checker/checker.ts';
 import type { Entry } from '../../src/history.ts';
 import { simulate } from './support/simulated-mesh.ts';
+import { simulateQueue } from './support/simulated-queue.ts';
 
 const size = fc.record({
   commands: fc.integer({ min: 1, max: 250 }),
@@ -36,6 +37,17 @@ test.each([
       expectNoBreach(entries.toSorted((a, b) => rank(a) - rank(b)));
     }),
     { numRuns: 100 },
+  );
+});
+
+test('nor has one of durable commands and reactions', () => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 250 }), fc.boolean(), (seed, commands, isLogFirst) => {
+      const entries = simulateQueue(seed, commands);
+      const rank = (entry: Entry): number => (entry.type === 'logged' ? 0 : 1);
+      expectNoBreach(isLogFirst ? entries.toSorted((a, b) => rank(a) - rank(b)) : entries);
+    }),
+    { numRuns: 150 },
   );
 });
 
@@ -94,4 +106,18 @@ test('the histories hold all that can happen', () => {
       "unknown_reservation",
     ]
   `);
+});
+
+test('those of durable commands hold all that can happen to them', () => {
+  const entries = [1, 2, 3].flatMap((seed) => simulateQueue(seed, 300));
+  const kinds = new Set(
+    entries.flatMap((entry) => {
+      if (entry.type === 'queued') return [entry.as];
+      if (entry.type === 'told') return [entry.answer?.kind ?? 'unknown'];
+      if (entry.type === 'sent') return [`for later ${entry.durable?.dueMs !== undefined}`];
+      return entry.type === 'logged' && entry.causedBy !== undefined ? ['reaction'] : [];
+    }),
+  );
+  const all = ['cancelled', 'kept', 'stored', 'unsure', 'committed', 'conflict', 'rejected', 'unknown', 'reaction'];
+  expect([...kinds].toSorted()).toEqual([...all, 'for later false', 'for later true'].toSorted());
 });

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { Checker } from '../../src/checker/checker.ts';
 import type { Breach, Entry } from '../../src/history.ts';
 import { MUTATIONS } from './support/mutations.ts';
-import { simulate } from './support/simulated-mesh.ts';
+import { simulate as simulateMesh } from './support/simulated-mesh.ts';
 import { View } from './support/view.ts';
 
 /** Entries that show a breach. */
@@ -22,13 +22,17 @@ function shows({ history }: Breach, culprits: readonly Entry[]): boolean {
   return culprits.every((culprit) => history.some((entry) => isDeepStrictEqual(entry, culprit)));
 }
 
+function simulateRequests(seed: number, commands: number): Entry[] {
+  return simulateMesh(seed, { commands, clients: 5, entities: 2 });
+}
+
 const mutations = MUTATIONS.map((mutation) => [mutation.invariant, mutation.name, mutation] as const);
 
-test.each(mutations)('%s: %s', (invariant, _, { spoil }) => {
+test.each(mutations)('%s: %s', (invariant, _, { simulate = simulateRequests, spoil }) => {
   let found = 0;
   fc.assert(
     fc.property(fc.nat(), fc.nat(), fc.integer({ min: 40, max: 150 }), (seed, place, commands) => {
-      const view = new View(simulate(seed, { commands, clients: 5, entities: 2 }));
+      const view = new View(simulate(seed, commands));
       const spoiled = spoil(view, (candidates) => candidates[place % candidates.length]);
       fc.pre(spoiled !== undefined);
       const { entries, culprits } = spoiled;

@@ -1,8 +1,10 @@
 import type { Entry } from '../../../src/history.ts';
 import { commitMutations } from './mutations-of-commits.ts';
+import { durableMutations } from './mutations-of-durable.ts';
 import { eventMutations } from './mutations-of-events.ts';
 import { leaseMutations } from './mutations-of-leases.ts';
 import { orderMutations } from './mutations-of-order.ts';
+import { reactionMutations } from './mutations-of-reactions.ts';
 import { waitingMutations } from './mutations-of-waiting.ts';
 import type { View } from './view.ts';
 
@@ -11,6 +13,8 @@ export interface Mutation {
   name: string;
   /** That has to find it. */
   invariant: string;
+  /** A correct history with a place for it; default: one of requests. */
+  simulate?: (seed: number, commands: number) => Entry[];
   /** @returns undefined where the history has no place for it */
   spoil: (view: View, pick: <T>(candidates: readonly T[]) => T | undefined) => Spoiled | undefined;
 }
@@ -23,8 +27,10 @@ export interface Spoiled {
 
 export const MUTATIONS: readonly Mutation[] = [
   ...commitMutations,
+  ...durableMutations,
   ...eventMutations,
   ...leaseMutations,
   ...orderMutations,
+  ...reactionMutations,
   ...waitingMutations,
 ];

@@ -1,0 +1,69 @@
+/**
+ * Each adjustment of a source leads to exactly one of its mirror, in the order of the source's versions: by as much, as the
+ * rules have it, and under the source's command as its cause.
+ */
+import type { Sent } from '../../history.ts';
+import { isReaction, mirrorOf } from '../../reactor/mirroring.ts';
+import type { Invariant } from '../invariant.ts';
+import { differenceTo } from '../overtaken.ts';
+import { nameOf, type Message } from '../records.ts';
+import { NOTHING, ruling } from '../ruling.ts';
+
+export const reactions: Invariant = {
+  name: 'reactions',
+  create: ({ breach, step }) => {
+    /** Adjustments that no mirror has followed, by mirror and command, oldest first. */
+    const open = new Map<string, Map<string, Message>>();
+
+    const follow = (message: Message, source: Message): void => {
+      const { before, entity, entry, timeMs } = message;
+      const asked: Sent = {
+        type: 'sent',
+        atMs: 0,
+        client: 'the reaction',
+        agent: entry.agent,
+        action: 'adjust',
+        commandId: entry.commandId,
+        entityId: entry.entityId,
+        data: source.entry.data ?? {},
+      };
+      const wrong = differenceTo(ruling(entity.agent.agent, before ?? NOTHING, asked, timeMs), message);
+      if (wrong === undefined) return;
+      const what = `version ${entry.version} of ${nameOf(entity)} follows version ${source.entry.version} of its source, and`;
+      breach(`${what} ${wrong}`, [source.entry, before?.entry, entry]);
+    };
+
+    return {
+      onLogged(message) {
+        const { entity, entry } = message;
+        const mirror = mirrorOf(entry.entityId);
+        if (mirror !== undefined && entry.event === 'adjusted') {
+          const waiting = open.get(mirror) ?? new Map<string, Message>();
+          open.set(mirror, waiting.set(entry.commandId, message));
+        }
+        if (!isReaction(entry)) return;
+        step();
+        const waiting = open.get(entry.entityId) ?? new Map<string, Message>();
+        const [next] = waiting.values();
+        const source = waiting.get(entry.causedBy ?? '');
+        const is = `version ${entry.version} of ${nameOf(entity)} follows command ${entry.causedBy}`;
+        if (source === undefined) {
+          const expected = next === undefined ? 'nothing' : next.entry.commandId;
+          breach(`${is}, expected ${expected}: it is none of its source, or was followed before`, [next?.entry, entry]);
+          return;
+        }
+        if (source !== next) breach(`${is}, expected ${next?.entry.commandId}`, [next?.entry, source.entry, entry]);
+        waiting.delete(source.entry.commandId);
+        follow(message, source);
+      },
+
+      finish() {
+        for (const [mirror, waiting] of open) {
+          for (const { entity, entry } of waiting.values()) {
+            breach(`version ${entry.version} of ${nameOf(entity)} led to nothing on ${mirror}`, [entry]);
+          }
+        }
+      },
+    };
+  },
+};

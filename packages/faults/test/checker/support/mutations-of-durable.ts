@@ -1,0 +1,123 @@
+/** What must not become of durable commands. */
+import type { Logged, Queued, Sent } from '../../../src/history.ts';
+import type { Mutation } from './mutations.ts';
+import { simulateQueue } from './simulated-queue.ts';
+import type { View } from './view.ts';
+
+/** A durable command that was acknowledged, and committed. */
+interface Done {
+  readonly sent: Sent;
+  readonly stored: Queued;
+  readonly commit: Logged;
+}
+
+export const durableMutations: readonly Mutation[] = [
+  {
+    name: 'a command that is stored is lost',
+    invariant: 'durable-commands',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const found = pick(done(view).filter((each) => isUncancelled(view, each) && isNeverRefused(view, each)));
+      if (found === undefined) return undefined;
+      const { commit, sent, stored } = found;
+      const { commandId } = sent;
+      const entries = view.entries.filter(
+        (entry) =>
+          entry.type === 'disturbed' ||
+          entry.commandId !== commandId ||
+          entry.type === 'sent' ||
+          entry.type === 'queued' ||
+          (entry.type === 'logged' && entry.sequence !== commit.sequence),
+      );
+      return { entries, culprits: [sent, stored] };
+    },
+  },
+  {
+    name: 'a command that was cancelled for certain is executed',
+    invariant: 'durable-commands',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const found = pick(done(view));
+      if (found === undefined) return undefined;
+      const { commit, stored } = found;
+      const cancelled: Queued = { ...stored, atMs: stored.atMs + 0.001, as: 'cancelled' };
+      return { entries: view.insertAfter(stored, cancelled), culprits: [cancelled, commit] };
+    },
+  },
+  {
+    name: 'a command is executed before its time',
+    invariant: 'durable-commands',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const found = pick(done(view));
+      if (found === undefined) return undefined;
+      const { commit, sent } = found;
+      const hasty: Sent = { ...sent, durable: { dueMs: Date.parse(commit.time) + 51 } };
+      return { entries: view.replace(sent, hasty), culprits: [hasty, commit] };
+    },
+  },
+  {
+    name: 'a command is executed before one that was stored before it was sent',
+    invariant: 'durable-order',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const atOnce = done(view).filter(({ sent }) => sent.durable?.dueMs === undefined);
+      const found = pick(
+        atOnce
+          .filter((second) => isNeverRefused(view, second))
+          .flatMap((second) => {
+            const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
+            return before.map((first) => ({ first, second }));
+          }),
+      );
+      if (found === undefined) return undefined;
+      const { first, second } = found;
+      const atMs = second.stored.atMs + 0.001;
+      const late: Sent = { ...first.sent, atMs };
+      const { commandId } = late;
+      const rest = view.entries.filter(
+        (entry) =>
+          entry.type === 'logged' ||
+          entry.type === 'heard' ||
+          entry.type === 'disturbed' ||
+          entry.commandId !== commandId,
+      );
+      const place = rest.indexOf(second.stored) + 1;
+      return { entries: rest.toSpliced(place, 0, late, { ...first.stored, atMs }), culprits: [second.stored, late] };
+    },
+  },
+];
+
+function done(view: View): Done[] {
+  const ids = new Set(view.sent.filter(({ durable }) => durable !== undefined).map(({ commandId }) => commandId));
+  return [...ids].flatMap((commandId) => {
+    const stored = queuedOf(view, commandId).find(({ as }) => as === 'stored');
+    const commit = view.commitOf(commandId);
+    return stored === undefined || commit === undefined ? [] : [{ sent: view.sentOf(commandId), stored, commit }];
+  });
+}
+
+function queuedOf(view: View, commandId: string): Queued[] {
+  return view.entries.filter((entry): entry is Queued => entry.type === 'queued' && entry.commandId === commandId);
+}
+
+/** Whoever is unsure whether a command was cancelled cannot call it lost. */
+function isUncancelled(view: View, { sent }: Done): boolean {
+  return queuedOf(view, sent.commandId).every(({ as }) => as === 'stored' || as === 'kept');
+}
+
+/** Whether the rules take it in every state that its entity was in once it was sent. */
+function isNeverRefused(view: View, { sent }: Done): boolean {
+  const { atMs, data, entityId, expectedVersion } = sent;
+  const isKnown = view.answered.some(
+    (told) =>
+      told.atMs < atMs &&
+      told.answer.payload['entity_version'] !== undefined &&
+      view.sentOf(told.commandId).entityId === entityId,
+  );
+  return isKnown && expectedVersion === undefined && Number(data['delta'] ?? 0) > 0;
+}
+
+function isBefore(one: Logged, other: Logged): boolean {
+  return one.entityId === other.entityId && one.sequence < other.sequence;
+}
