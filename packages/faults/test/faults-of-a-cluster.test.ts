@@ -36,7 +36,10 @@ test('clients and agents know no way to the servers but their links', async () =
   for (const agent of mesh.agents) {
     const connections = agent.links.reduce((sum, link) => sum + link.connections, 0);
     // The inventory has one more for its reaction.
-    expect(connections, agent.name).toBe(agent.name.startsWith('inventory') ? 2 : 1);
+    expect({ name: agent.name, connections }).toEqual({
+      name: agent.name,
+      connections: agent.name.startsWith('inventory') ? 2 : 1,
+    });
   }
 });
 
