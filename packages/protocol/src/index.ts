@@ -49,6 +49,7 @@ export {
   DEAD_LETTERS_STREAM,
   DEAD_LETTERS_WILDCARD,
   deadLetterFilter,
+  decidedSubject,
   deadLetterSubject,
   delayedCommandSubject,
   delayedCommandWildcard,

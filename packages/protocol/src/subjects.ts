@@ -173,6 +173,11 @@ export function delayedCommandSubject(agent: string, key: string): string {
   return `queue.later.${agentToken(agent)}.${encodeToken(key)}`;
 }
 
+/** `queue.later.<agent>.<key>-decided`: whether a delayed command is executed or cancelled; whoever is first decides. */
+export function decidedSubject(agent: string, key: string): string {
+  return delayedCommandSubject(agent, `${key}-decided`);
+}
+
 /** `queue.later.<agent>.*` */
 export function delayedCommandWildcard(agent: string): string {
   return `queue.later.${agentToken(agent)}.*`;

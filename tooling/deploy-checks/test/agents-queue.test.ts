@@ -120,7 +120,7 @@ describe.each([
 });
 
 describe('the reaction inventory_expiry', () => {
-  test.each(['queue.later.lock.x', 'dead.inventory_expiry.x', 'letters.inventory_expiry.drop'])(
+  test.each(['queue.later.inventory.x', 'dead.inventory_expiry.x', 'letters.inventory_expiry.drop'])(
     'is not the lock manager’s: it cannot publish %s',
     async (subject) => {
       const { lockManager } = mesh();

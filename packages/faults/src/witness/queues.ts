@@ -49,7 +49,7 @@ export async function whatIsDead(manager: JetStreamManager): Promise<Breach[]> {
 async function whatWaits(manager: JetStreamManager, agents: readonly string[]): Promise<string[]> {
   const found = agents.map(async (agent) => {
     const stream = commandStream(agent);
-    const subjects = await subjectsIn(manager, stream);
+    const subjects = await waitingIn(manager, stream);
     return subjects.length === 0 ? [] : [`${stream} (${subjects.slice(0, shown).join(', ')})`];
   });
   return (await Promise.all(found)).flat();
@@ -61,6 +61,18 @@ async function whatIsUnseen(manager: JetStreamManager): Promise<string[]> {
     manager.consumers.info(entityStream(inventoryContract.name), consumer);
   const { num_ack_pending: inHand, num_pending: ahead } = await persist(`a look at ${consumer}`, ask, askWithinMs);
   return ahead + inHand === 0 ? [] : [`${ahead + inHand} events for ${consumer}`];
+}
+
+/** What was written down of delayed commands stays for a while: that one was cancelled, or executed. */
+async function waitingIn(manager: JetStreamManager, stream: string): Promise<string[]> {
+  const subjects = await subjectsIn(manager, stream);
+  const waits = subjects.map(async (subject) => {
+    if (subject.endsWith('-decided')) return false;
+    const last = await manager.streams.getMessage(stream, { last_by_subj: subject });
+    return last !== null && last.data.length > 0;
+  });
+  const isWaiting = await Promise.all(waits);
+  return subjects.filter((_, index) => isWaiting[index]);
 }
 
 async function subjectsIn(manager: JetStreamManager, stream: string): Promise<string[]> {

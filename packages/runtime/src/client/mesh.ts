@@ -129,7 +129,8 @@ export class Mesh {
 
   /**
    * Takes a command back that was sent for later.
-   * @returns true: it will not be executed; false: its time had come, or there is none (any more)
+   * @returns true: it will not be executed, nor under the same id within the next hour; false: its time had come, or there is
+   *   none (any more)
    * @throws MeshError `timeout`, `unavailable`
    */
   cancel(contract: AgentContract, commandId: string): Promise<boolean> {

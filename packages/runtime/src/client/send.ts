@@ -4,10 +4,11 @@ import { nuid } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { digestOf } from '../nats/digest.ts';
-import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
+import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { Requester } from '../nats/requester.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
+import { cancelDelayed } from './cancel.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
 import type { Inboxes, OutcomeInbox } from './outcome-inbox.ts';
@@ -46,12 +47,6 @@ interface SendingOptions {
 /** A time that a `Date` cannot be made of would become a schedule that no server understands. */
 const MAX_TIME_MS = 8_640_000_000_000_000;
 const DEFAULT_OUTCOME_MS = 30_000;
-/** No sequence is so high: what expects it stores nothing, and is told which one there is. */
-const NO_SEQUENCE = String(Number.MAX_SAFE_INTEGER);
-const WRONG_LAST_SEQUENCE = /^wrong last sequence: (\d+)$/;
-/** How long the mark of a cancelled command stays, in seconds: the least there is. */
-const MARK_S = 1;
-
 /** Sends commands that are stored until they have been executed. */
 export class Sending {
   readonly #options: SendingOptions;
@@ -119,32 +114,9 @@ export class Sending {
     return { commandId, isLater, outcome, what };
   }
 
-  /**
-   * Takes a command back that was sent for later. It is the server's compare-and-set that decides, so it is certain: what was
-   * cancelled is not executed, and what could not be is or was.
-   */
-  async cancel(contract: AgentContract, commandId: string): Promise<boolean> {
-    const { clock, requester, timeoutMs } = this.#options;
-    const subject = delayedCommandSubject(contract.name, digestOf(commandId));
-    const what = `the cancellation of command ${commandId} (${subject})`;
-    const doubt = 'It may be cancelled; ask again';
-    const mark = (expected: string): Promise<{ sequence: number } | 'cancelled'> => {
-      const headers = rawHeaders([
-        ['Nats-Rollup', 'sub'],
-        ['Nats-TTL', `${MARK_S}s`],
-        ['Nats-Expected-Last-Subject-Sequence', expected],
-      ]);
-      const request = { subject, body: new Uint8Array(), headers, timeoutMs, what, doubt };
-      return requestPatiently(requester, clock, request, cancelledOrSequence);
-    };
-    let expected = NO_SEQUENCE;
-    for (;;) {
-      const found = await mark(expected);
-      if (found === 'cancelled') return true;
-      // Nothing waits there, or only what was said of it before.
-      if (found.sequence === 0) return false;
-      expected = String(found.sequence);
-    }
+  /** See `Mesh.cancel`. */
+  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
+    return cancelDelayed(this.#options, contract.name, commandId);
   }
 }
 
@@ -153,17 +125,6 @@ function storedOrWhy(message: Msg, what: string): Judgement<void> {
   if (ack.kind === 'stored' || ack.kind === 'duplicate') return { done: true, value: undefined };
   if (ack.kind !== 'refused') return { done: false, why: 'why' in ack ? ack.why : 'another write is under way' };
   throw new MeshError({ code: 'rejected', message: `${what} was not stored: ${ack.why}`, details: { why: ack.why } });
-}
-
-function cancelledOrSequence(message: Msg): Judgement<{ sequence: number } | 'cancelled'> {
-  const ack = readPublishAck({ kind: 'answer', message });
-  if (ack.kind === 'stored') return { done: true, value: 'cancelled' };
-  if (ack.kind === 'lost_race') {
-    const description = apiResponse(message)?.error?.description;
-    const sequence = WRONG_LAST_SEQUENCE.exec(description ?? '')?.[1];
-    if (sequence !== undefined) return { done: true, value: { sequence: Number(sequence) } };
-  }
-  return { done: false, why: 'why' in ack ? ack.why : 'another write is under way' };
 }
 
 function timeOf({ at, afterMs }: SendOptions<unknown>, now: number): number | undefined {

@@ -1,5 +1,4 @@
 import closeWithGrace from 'close-with-grace';
-import { pino } from 'pino';
 import type { AnyAgent } from '../core/agent.ts';
 import { connectMesh } from '../client/mesh.ts';
 import { INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
@@ -8,6 +7,7 @@ import type { Reaction } from '../reaction/define-reaction.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
 import { serveHealth, type HealthEndpoint } from './health.ts';
+import { processLogger } from './logger.ts';
 import { startTelemetryExport } from './telemetry-export.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
@@ -27,11 +27,11 @@ export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOpti
   try {
     environment = readEnvironment(process.env);
   } catch (error) {
-    pino({ name: agent.name }).fatal((error as Error).message);
+    processLogger(agent.name).fatal((error as Error).message);
     process.exitCode = 1;
     return;
   }
-  const logger = pino({ name: agent.name, level: environment.LOG_LEVEL });
+  const logger = processLogger(agent.name, environment.LOG_LEVEL);
   let running: RunningAgent | undefined;
   let reacting: { stop(): Promise<void> } | undefined;
   let health: HealthEndpoint | undefined;

@@ -12,6 +12,7 @@ import type { StoreOutcome } from '../core/outcome.ts';
 import type { CommandIntake } from '../intake/command-intake.ts';
 import { readCommandHeaders, type ReadHeaders } from '../intake/command-headers.ts';
 import { entityIdOf } from './dead-letters.ts';
+import { wasCancelled } from './delayed-commands.ts';
 import { QueueWorker, type Fault, type QueueWorkerOptions, type Verdict } from './queue-worker.ts';
 import type { QueuedMessage, Tenure } from './tenure.ts';
 
@@ -48,7 +49,11 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     isWorkQueue: true,
     atOnce: MAX_AT_ONCE,
     keyOf: ({ data }) => entityIdOf(data),
-    attempt: (message, tenure) => execute(agent, intake, message, tenure),
+    attempt: async (message, tenure) => {
+      const isCancelled = await outageOr(wasCancelled(options.requester, agent, message));
+      if (isCancelled === true) return { kind: 'done' };
+      return typeof isCancelled === 'object' ? isCancelled : await execute(agent, intake, message, tenure);
+    },
   });
 }
 
@@ -69,6 +74,16 @@ async function execute(
   if (nature === undefined || !('code' in outcome)) return { kind: 'done', conclude };
   const { code, reason } = outcome;
   return { kind: 'fault', code, reason, conclude, ...(nature === 'its own' ? {} : { nature }) };
+}
+
+/** That the server does not answer is not the command's fault. */
+async function outageOr<T>(work: Promise<T>): Promise<T | Fault> {
+  try {
+    return await work;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { kind: 'fault', code: 'unavailable', reason, nature: 'outage' };
+  }
 }
 
 /** Undefined for what is no fault. */

@@ -36,3 +36,33 @@ test('delayed commands come once although the leader dies, and what was cancelle
   await new Promise((resolve) => void setTimeout(resolve, 3_000));
   expect(await Promise.all(ids.map(total))).toEqual(ids.map((_, i) => i % 2));
 }, 120_000);
+
+test('a cancellation that meets its time on three servers: cancelled and never done, or not cancelled and done', async () => {
+  const cluster = endWithTest(await startNatsCluster());
+  const nats = { servers: cluster.url.split(',') };
+  endWithTest(await startAgent(tally, { nats, streamReplicas: 3 }));
+  const mesh = endWithTest(await connectMesh({ ...nats, timeoutMs: 30_000 }));
+  const total = async (entityId: string): Promise<number | undefined> =>
+    (await mesh.get(tallyContract, entityId))?.state.n;
+
+  const race = async (i: number): Promise<boolean> => {
+    const entityId = `race ${i}`;
+    await mesh.request(tallyContract, 'open', { entityId, data: {} });
+    const at = new Date(Date.now() + 600);
+    const sent = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, at });
+    // The server fires some milliseconds after the time.
+    await new Promise((resolve) => void setTimeout(resolve, at.getTime() - Date.now() - 5 + (i % 40)));
+    return await sent.cancel();
+  };
+  const cancelled: boolean[] = [];
+  for (let i = 0; i < 400; i += 40) {
+    cancelled.push(...(await Promise.all(Array.from({ length: 40 }, (_, j) => race(i + j)))));
+  }
+  await vi.waitFor(
+    async () => {
+      const done = await Promise.all(cancelled.map((_, i) => total(`race ${i}`)));
+      expect(done).toEqual(cancelled.map((was) => (was ? 0 : 1)));
+    },
+    { timeout: 20_000, interval: 500 },
+  );
+}, 120_000);

@@ -63,12 +63,10 @@ export const durableMutations: readonly Mutation[] = [
     spoil(view, pick) {
       const atOnce = done(view).filter(({ sent }) => sent.durable?.dueMs === undefined);
       const found = pick(
-        atOnce
-          .filter((second) => isNeverRefused(view, second))
-          .flatMap((second) => {
-            const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
-            return before.map((first) => ({ first, second }));
-          }),
+        atOnce.flatMap((second) => {
+          const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
+          return before.filter((first) => isNeverRefused(view, second, first)).map((first) => ({ first, second }));
+        }),
       );
       if (found === undefined) return undefined;
       const { first, second } = found;
@@ -106,12 +104,13 @@ function isUncancelled(view: View, { sent }: Done): boolean {
   return queuedOf(view, sent.commandId).every(({ as }) => as === 'stored' || as === 'kept');
 }
 
-/** Whether the rules take it in every state that its entity was in once it was sent. */
-function isNeverRefused(view: View, { sent }: Done): boolean {
+/** Whether the rules take it in every state that its entity was in once it was sent, also without what is known of another. */
+function isNeverRefused(view: View, { sent }: Done, other?: Done): boolean {
   const { atMs, data, entityId, expectedVersion } = sent;
   const isKnown = view.answered.some(
     (told) =>
       told.atMs < atMs &&
+      told.commandId !== other?.sent.commandId &&
       told.answer.payload['entity_version'] !== undefined &&
       view.sentOf(told.commandId).entityId === entityId,
   );
