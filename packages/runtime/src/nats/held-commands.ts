@@ -18,7 +18,7 @@ import type { RequestPort } from './requester.ts';
 import { utf8 } from './utf8.ts';
 
 /** So long after its wait a command that nobody saw to is forgotten, in seconds. */
-const GRACE_S = 10;
+const GRACE_S = 60;
 /** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
 const DROP_TRIES = 10;
 const DROP_PAUSE_MS = 1_000;
