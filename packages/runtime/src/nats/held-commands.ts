@@ -12,9 +12,10 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
-import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, readPublishAck } from './jetstream-errors.ts';
+import { NoAnswerError, readPublishAck } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
+import { lastMessage, nextMessage, purgeSubject } from './stored-messages.ts';
 import { utf8 } from './utf8.ts';
 
 /** So long after its wait a command that nobody saw to is forgotten, in seconds. */
@@ -131,9 +132,9 @@ export class StoredHeldCommands implements HeldCommands {
 
   /** The command as the server holds it; undefined, and forgotten, where it does not any more. @throws NoAnswerError */
   async #last(command: HeldCommand): Promise<{ command: HeldCommand; sequence: number } | undefined> {
-    const stored = await this.#ask(utf8(JSON.stringify({ last_by_subj: this.#subjectOf(command) })));
-    const held = stored === undefined ? undefined : readHeld(Buffer.from(stored.data ?? '', 'base64'));
-    if (stored !== undefined && held !== undefined) return { command: held, sequence: stored.seq };
+    const stored = await lastMessage(this.#requester, heldStream(this.#agent), this.#subjectOf(command));
+    const held = stored === undefined ? undefined : readHeld(stored.data);
+    if (stored !== undefined && held !== undefined) return { command: held, sequence: stored.sequence };
     this.#forget(command.entityId, digestOf(command.commandId));
     return undefined;
   }
@@ -151,15 +152,9 @@ export class StoredHeldCommands implements HeldCommands {
     return true;
   }
 
-  /** @param before only what has a lower sequence @returns how many messages it were @throws NoAnswerError */
-  async #purge(command: HeldCommand, before?: number): Promise<number> {
-    const stream = heldStream(this.#agent);
-    const request = { filter: this.#subjectOf(command), ...(before === undefined ? {} : { seq: before }) };
-    const answer = await this.#requester.request(`$JS.API.STREAM.PURGE.${stream}`, utf8(JSON.stringify(request)));
-    if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
-    const { error, purged } = apiResponse<{ purged: number }>(answer.message) ?? {};
-    if (purged === undefined) throw new NoAnswerError(stream, error?.description ?? 'no count and no error');
-    return purged;
+  /** @param below only what has a lower sequence @returns how many messages it were @throws NoAnswerError */
+  #purge(command: HeldCommand, below?: number): Promise<number> {
+    return purgeSubject(this.#requester, heldStream(this.#agent), this.#subjectOf(command), below);
   }
 
   #tellAnswered(command: HeldCommand): void {
@@ -228,29 +223,18 @@ export class StoredHeldCommands implements HeldCommands {
   /** Walks the stream, one message after the other; what was in memory before and is not there has been answered. */
   async #read(filter: string, before: readonly HeldCommand[]): Promise<void> {
     const found = new Set<string>();
-    for (let sequence = 1; ;) {
-      const message = await this.#ask(utf8(JSON.stringify({ seq: sequence, next_by_subj: filter })));
+    for (let next = 1; ;) {
+      const message = await nextMessage(this.#requester, heldStream(this.#agent), filter, next);
       if (message === undefined) break;
-      const command = this.#see(message.subject, Buffer.from(message.data ?? '', 'base64'));
+      const command = this.#see(message.subject, message.data);
       if (command !== undefined) found.add(command.commandId);
-      sequence = message.seq + 1;
+      next = message.sequence + 1;
     }
     for (const command of before) {
       const { commandId, entityId } = command;
       const isSame = this.find(entityId, commandId) === command;
       if (isSame && !found.has(commandId)) this.#forget(entityId, digestOf(commandId));
     }
-  }
-
-  async #ask(request: Uint8Array): Promise<{ subject: string; seq: number; data?: string } | undefined> {
-    const stream = heldStream(this.#agent);
-    const answer = await this.#requester.request(`$JS.API.STREAM.MSG.GET.${stream}`, request);
-    if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
-    const { message, error } =
-      apiResponse<{ message: { subject: string; seq: number; data?: string } }>(answer.message) ?? {};
-    if (message !== undefined) return message;
-    if (error?.err_code === MESSAGE_NOT_FOUND) return undefined;
-    throw new NoAnswerError(stream, error?.description ?? 'no message and no error');
   }
 }
 

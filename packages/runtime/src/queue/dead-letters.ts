@@ -17,7 +17,7 @@ import { rawHeaders } from '../nats/raw-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { deleteMessage, lastMessage, nextMessage } from './stored-messages.ts';
+import { deleteMessage, lastMessage, nextMessage } from '../nats/stored-messages.ts';
 import type { QueuedMessage } from './tenure.ts';
 
 /** Why a message is dead. */

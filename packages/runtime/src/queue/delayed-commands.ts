@@ -4,7 +4,7 @@ import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { lastMessage } from './stored-messages.ts';
+import { lastMessage } from '../nats/stored-messages.ts';
 import type { QueuedMessage } from './tenure.ts';
 
 const EXECUTED = 'executed';

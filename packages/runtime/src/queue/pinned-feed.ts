@@ -15,9 +15,10 @@ import { createInbox, type Msg, type NatsConnection, type Subscription } from '@
 import type { Clock } from '../clock.ts';
 import { headersOf } from '../intake/command-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
+import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { readDelivery } from './delivery.ts';
-import { consumerState, deleteMessage, messagesIn } from './stored-messages.ts';
+import { consumerState, deleteMessage, messagesIn } from '../nats/stored-messages.ts';
 import { Tenure, type QueuedMessage } from './tenure.ts';
 
 /** So long the server waits for a replica that it has not heard of, in milliseconds. The consumer must say the same. */
@@ -263,7 +264,9 @@ export class PinnedFeed {
         if (!(await this.#hasAll(range, tenure))) {
           // The former one has stopped to believe in its tenure by then.
           await clock.sleep(PIN_MS, tenure.over);
-          for await (const message of this.#others(range, tenure)) this.#early?.set(message.sequence, message);
+          for await (const stored of this.#others(range, tenure)) {
+            this.#early?.set(stored.sequence, { ...stored, storedAt: Date.parse(stored.time) });
+          }
         }
         break;
       } catch {
@@ -289,7 +292,7 @@ export class PinnedFeed {
   }
 
   /** The messages of a range that were not delivered to this replica. */
-  #others(range: readonly [number, number], tenure: Tenure): AsyncGenerator<QueuedMessage> {
+  #others(range: readonly [number, number], tenure: Tenure): AsyncGenerator<StoredMessage> {
     const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
     return messagesIn(range, { ...this.#options, isKnown, over: tenure.over });
   }

@@ -1,10 +1,10 @@
-import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from '../nats/jetstream-errors.ts';
-import type { RequestPort } from '../nats/requester.ts';
-import { fromMessageGet, type ApiMessage, type StoredMessage } from '../nats/stored-message.ts';
-import { utf8 } from '../nats/utf8.ts';
-import type { QueuedMessage } from './tenure.ts';
+/** What JetStream's API says and does about the messages of a stream, asked of its leader. */
+import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from './jetstream-errors.ts';
+import type { RequestPort } from './requester.ts';
+import { fromMessageGet, type ApiMessage, type StoredMessage } from './stored-message.ts';
+import { utf8 } from './utf8.ts';
 
-/** The next message of a stream at or after a sequence, as its leader has it. @throws NoAnswerError */
+/** The next message at or after a sequence. @throws NoAnswerError */
 export async function nextMessage(
   requester: RequestPort,
   stream: string,
@@ -14,7 +14,7 @@ export async function nextMessage(
   return await getMessage(requester, stream, { seq: sequence, next_by_subj: filter });
 }
 
-/** The newest message of a stream that a filter lets through, as its leader has it. @throws NoAnswerError */
+/** The newest message that a filter lets through. @throws NoAnswerError */
 export async function lastMessage(
   requester: RequestPort,
   stream: string,
@@ -23,7 +23,7 @@ export async function lastMessage(
   return await getMessage(requester, stream, { last_by_subj: filter });
 }
 
-/** The messages of a stream in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
+/** The messages in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
 export async function* messagesIn(
   [first, last]: readonly [number, number],
   options: {
@@ -34,16 +34,15 @@ export async function* messagesIn(
     /** Ends it when it aborts. */
     over: AbortSignal;
   },
-): AsyncGenerator<QueuedMessage> {
+): AsyncGenerator<StoredMessage> {
   const { filter, isKnown, over, requester, stream } = options;
   for (let next = first; !over.aborted; next++) {
     while (next <= last && isKnown(next)) next++;
     if (next > last) return;
     const stored = await nextMessage(requester, stream, filter, next);
     if (stored === undefined || stored.sequence > last) return;
-    const { data, headers, sequence, subject, time } = stored;
-    next = sequence;
-    if (!isKnown(sequence)) yield { sequence, subject, headers, data, storedAt: Date.parse(time) };
+    next = stored.sequence;
+    if (!isKnown(next)) yield stored;
   }
 }
 
@@ -51,6 +50,19 @@ async function getMessage(requester: RequestPort, stream: string, which: object)
   const request = utf8(JSON.stringify(which));
   const { message } = await ask<{ message: ApiMessage }>(requester, `STREAM.MSG.GET.${stream}`, stream, request);
   return message === undefined ? undefined : fromMessageGet(message);
+}
+
+/** Takes out all messages of a subject, or those below a sequence. @returns how many it were @throws NoAnswerError */
+export async function purgeSubject(
+  requester: RequestPort,
+  stream: string,
+  subject: string,
+  below?: number,
+): Promise<number> {
+  const request = utf8(JSON.stringify({ filter: subject, ...(below === undefined ? {} : { seq: below }) }));
+  const { purged } = await ask<{ purged: number }>(requester, `STREAM.PURGE.${stream}`, stream, request);
+  if (purged === undefined) throw new NoAnswerError(stream, 'no count and no error');
+  return purged;
 }
 
 /** Takes a message out of a stream; one that is gone already is none to take. @throws NoAnswerError */
