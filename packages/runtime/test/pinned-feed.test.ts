@@ -24,6 +24,8 @@ class Script {
   readonly handed: number[] = [];
   tenures: Tenure[] = [];
   stored: number[] = [];
+  /** The header block of what is stored, as JetStream's API gives it. */
+  hdrs = '';
   delivered = 0;
   #callback: (error: null, message: Msg) => void = () => {};
   #delivery = 0;
@@ -87,7 +89,7 @@ class Script {
     const { seq } = JSON.parse(body) as { seq: number };
     const found = this.stored.find((sequence) => sequence >= seq);
     if (found === undefined) return reply({ error: { code: 404, err_code: 10037, description: 'none' } });
-    return reply({ message: { subject: 's.x', seq: found, time: '2026-01-31T12:00:00Z', data: '' } });
+    return reply({ message: { subject: 's.x', seq: found, time: '2026-01-31T12:00:00Z', data: '', hdrs: this.hdrs } });
   }
 
   /** Lets everything happen that can, and time pass. */
@@ -164,6 +166,15 @@ test('what a former replica had in its hands comes first, once that one can no l
   await script.deliver('B', 5, { deliveries: 2 });
   script.feed.done(5);
   expect(script.acknowledged).toHaveLength(1);
+});
+
+test('I8: headers that the client refuses to read hold up nobody, whoever had the message before', async () => {
+  script.stored = [3, 7];
+  script.hdrs = Buffer.from('NATS/1.0\r\nno name: x\r\n\r\n').toString('base64');
+  await script.deliver('B', 7);
+  await script.pass(100);
+  await script.pass(PIN_MS);
+  expect(script.handed).toEqual([3, 7]);
 });
 
 test('a delivery that was lost on its way is read from the stream, before what stands behind it', async () => {

@@ -49,7 +49,13 @@ export async function* messagesIn(
 async function getMessage(requester: RequestPort, stream: string, which: object): Promise<StoredMessage | undefined> {
   const request = utf8(JSON.stringify(which));
   const { message } = await ask<{ message: ApiMessage }>(requester, `STREAM.MSG.GET.${stream}`, stream, request);
-  return message === undefined ? undefined : fromMessageGet(message);
+  if (message === undefined) return undefined;
+  try {
+    return fromMessageGet(message);
+  } catch {
+    // Headers that the client refuses to read are as good as none; the message must not hide those behind it.
+    return fromMessageGet({ ...message, hdrs: '' });
+  }
 }
 
 /** Takes out all messages of a subject, or those below a sequence. @returns how many it were @throws NoAnswerError */

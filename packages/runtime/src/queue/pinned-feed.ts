@@ -14,6 +14,7 @@ import { setMaxListeners } from 'node:events';
 import { createInbox, type Msg, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import { headersOf } from '../intake/command-headers.ts';
+import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
@@ -255,7 +256,7 @@ export class PinnedFeed {
 
   /** Hands on what a former replica had in its hands, and then what has come meanwhile. */
   async #catchUp(tenure: Tenure): Promise<void> {
-    const { clock, consumer, isWorkQueue, requester, stream } = this.#options;
+    const { clock, consumer, isWorkQueue, onFault, requester, stream } = this.#options;
     while (!tenure.over.aborted) {
       try {
         const { delivered, floor } = await consumerState(requester, stream, consumer);
@@ -269,7 +270,8 @@ export class PinnedFeed {
           }
         }
         break;
-      } catch {
+      } catch (error) {
+        if (!(error instanceof NoAnswerError)) onFault(error);
         await clock.sleep(PAUSE_MS, tenure.over);
       }
     }
