@@ -30,7 +30,7 @@ import {
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
 import { ensureExecutor } from './queue/executor-consumer.ts';
 import type { QueueStats } from './queue/queue-worker.ts';
-import { startQueue, type Queue } from './queue/start-queue.ts';
+import { startQueue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
@@ -147,9 +147,7 @@ async function serve(
     clock,
     serverNow: () => serverClock.now(),
   });
-  const executing: { queue?: Queue } = {};
-  const onDisconnect = (): void => executing.queue?.disconnected();
-  const connected = watchConnection(connection, logger, onDisconnect, async () => {
+  const connected = watchConnection(connection, logger, async () => {
     serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
@@ -213,7 +211,6 @@ async function serve(
     voice,
     onFault,
   });
-  executing.queue = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -264,18 +261,12 @@ async function whenStopped(
 }
 
 /** Follows the connection's state; tells whether it stands. */
-function watchConnection(
-  connection: NatsConnection,
-  logger: Logger,
-  onDisconnect: () => void,
-  onReconnect: () => Promise<void>,
-): () => boolean {
+function watchConnection(connection: NatsConnection, logger: Logger, onReconnect: () => Promise<void>): () => boolean {
   let connected = true;
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         connected = false;
-        onDisconnect();
         logger.warn({ server: status.server }, 'disconnected from NATS; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;

@@ -29,6 +29,7 @@ class Script {
   delivered = 0;
   #callback: (error: null, message: Msg) => void = () => {};
   #delivery = 0;
+  #break: () => void = () => {};
   room = 10;
 
   readonly clock: Clock = {
@@ -46,6 +47,7 @@ class Script {
   readonly feed = new PinnedFeed({
     connection: {
       isClosed: () => false,
+      status: () => this.#status(),
       subscribe: (_subject: string, { callback }: { callback: (error: null, message: Msg) => void }) => {
         this.#callback = callback;
         return { unsubscribe: () => {} };
@@ -90,6 +92,19 @@ class Script {
     const found = this.stored.find((sequence) => sequence >= seq);
     if (found === undefined) return reply({ error: { code: 404, err_code: 10037, description: 'none' } });
     return reply({ message: { subject: 's.x', seq: found, time: '2026-01-31T12:00:00Z', data: '', hdrs: this.hdrs } });
+  }
+
+  async *#status(): AsyncGenerator<{ type: string }> {
+    for (;;) {
+      await new Promise<void>((resolve) => (this.#break = resolve));
+      yield { type: 'disconnect' };
+    }
+  }
+
+  /** The connection breaks. */
+  async disconnect(): Promise<void> {
+    this.#break();
+    await this.pass();
   }
 
   /** Lets everything happen that can, and time pass. */
@@ -229,7 +244,7 @@ test('without room it asks for nothing, and tells the server that it lives', asy
 test('after a broken connection nothing is in hand any more', async () => {
   script.stored = [1, 2];
   await script.deliver('A', 1);
-  script.feed.disconnected();
+  await script.disconnect();
   expect(script.tenures[0]?.over.aborted).toBe(true);
   expect(script.feed.inHand).toBe(0);
   await script.deliver('A', 2);

@@ -115,11 +115,7 @@ export class PinnedFeed {
       },
     });
     this.#running = this.#run();
-  }
-
-  /** The connection broke: nobody knows what was delivered meanwhile. */
-  disconnected(): void {
-    this.#endTenure();
+    void this.#followConnection();
   }
 
   /** Takes nothing more in, and lets another replica work at once. What is in hand is no longer this one's. */
@@ -148,6 +144,11 @@ export class PinnedFeed {
       const { requester, stream } = this.#options;
       deleteMessage(requester, stream, sequence).catch(() => {});
     }
+  }
+
+  /** Nobody knows what was delivered while the connection was broken. */
+  async #followConnection(): Promise<void> {
+    for await (const { type } of this.#options.connection.status()) if (type === 'disconnect') this.#endTenure();
   }
 
   async #run(): Promise<void> {
@@ -228,13 +229,9 @@ export class PinnedFeed {
     }
     const isInHand = this.#inHand.has(sequence);
     this.#inHand.set(sequence, reply);
-    if (!isInHand) this.#take(message);
-  }
-
-  #take(message: QueuedMessage): void {
-    if (this.#tenure === undefined) return;
+    if (isInHand || this.#tenure === undefined) return;
     if (this.#early === undefined) this.#options.onMessage(message, this.#tenure);
-    else this.#early.set(message.sequence, message);
+    else this.#early.set(sequence, message);
   }
 
   #beginTenure(pin: string, until: number): void {

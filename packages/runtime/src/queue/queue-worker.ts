@@ -96,10 +96,6 @@ export class QueueWorker {
     this.#feed.start();
   }
 
-  disconnected(): void {
-    this.#feed.disconnected();
-  }
-
   stats(): QueueStats {
     return {
       active: this.#feed.isActive,

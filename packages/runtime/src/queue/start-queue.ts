@@ -25,8 +25,6 @@ export interface QueueOptions {
 /** What an agent does about its durable commands. */
 export interface Queue {
   stats(): QueueStats;
-  /** The connection broke. */
-  disconnected(): void;
   /** Takes nothing more in; resolves when nothing is under way. */
   stop(): Promise<void>;
 }
@@ -57,7 +55,6 @@ export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptio
   commands.start();
   return {
     stats: () => commands.stats(),
-    disconnected: () => commands.disconnected(),
     stop: async () => {
       await Promise.all([commands.stop(), intake.stop()]);
     },

@@ -125,7 +125,6 @@ export async function startReaction<State>(
     onFault,
   });
   worker.start();
-  void followConnection(connection, worker);
   return {
     stats: () => worker.stats(),
     stop: async () => {
@@ -176,8 +175,4 @@ function messageOf({ data, headers: lines, letter }: WholeLetter): QueuedMessage
   for (const [name, value] of lines) headers.append(name, value);
   const { sequence, stored_at: storedAt, subject } = letter;
   return { sequence, subject, headers, data, storedAt: Date.parse(storedAt) };
-}
-
-async function followConnection(connection: NatsConnection, worker: QueueWorker): Promise<void> {
-  for await (const { type } of connection.status()) if (type === 'disconnect') worker.disconnected();
 }
