@@ -2,18 +2,14 @@ import { entityEventFilter, entityStream, parseSubject } from '@meshforge/protoc
 import {
   AckPolicy,
   DeliverPolicy,
-  JetStreamApiError,
   jetstream,
-  jetstreamManager,
   type ConsumerConfig,
   type ConsumerMessages,
-  type JetStreamManager,
   type JsMsg,
 } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
-import { putConsumer } from '../nats/consumers.ts';
-import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
+import { ensureConsumer } from '../nats/consumers.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { changeEvent } from './event-of.ts';
 import { oneByOne } from './one-by-one.ts';
@@ -41,20 +37,26 @@ export async function subscribeDurably<State>(
   handler: Handler<State>,
 ): Promise<EventSubscription> {
   const stream = entityStream(agent);
-  // The JetStream module changes the options that it gets.
-  const manager = await jetstreamManager(connection, { ...jetstreamOptions });
+  const { durable, events = ['*'], ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
+  const settings = {
+    durable_name: durable,
+    ack_wait: nanos(ackWaitMs),
+    filter_subjects: events.map((event) => entityEventFilter(agent, event)),
+  };
+  const first = { ack_policy: AckPolicy.Explicit, max_ack_pending: AHEAD, ...deliveryStart(options.from) };
   try {
-    await ensureConsumer(connection, manager, jetstreamOptions.domain, agent, options);
+    await ensureConsumer(connection, jetstreamOptions.domain, stream, settings, first);
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
     throw new MeshError({
       code: 'unavailable',
-      message: `cannot subscribe ${options.durable} to ${stream}: ${(cause as Error).message}`,
-      details: { stream, durable: options.durable },
+      message: `cannot subscribe ${durable} to ${stream}: ${(cause as Error).message}`,
+      details: { stream, durable },
       cause,
     });
   }
-  const consumer = await jetstream(connection, { ...jetstreamOptions }).consumers.get(stream, options.durable);
+  // The JetStream module changes the options that it gets.
+  const consumer = await jetstream(connection, { ...jetstreamOptions }).consumers.get(stream, durable);
   const messages = await consumer.consume({ max_messages: AHEAD });
   const stopping = new AbortController();
   const done = deliver(agent, messages, options, handler, stopping.signal);
@@ -65,35 +67,6 @@ export async function subscribeDurably<State>(
       await done;
     },
   };
-}
-
-/** Creates the subscription's consumer. One that exists goes on where it was, however else it was to begin. */
-async function ensureConsumer(
-  connection: NatsConnection,
-  manager: JetStreamManager,
-  domain: string | undefined,
-  agent: string,
-  options: SubscribeOptions,
-): Promise<void> {
-  const stream = entityStream(agent);
-  const { durable, events = ['*'], ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
-  const settings = {
-    ack_wait: nanos(ackWaitMs),
-    filter_subjects: events.map((event) => entityEventFilter(agent, event)),
-  };
-  try {
-    await putConsumer(connection, domain, 'create', stream, {
-      durable_name: durable,
-      ack_policy: AckPolicy.Explicit,
-      max_ack_pending: AHEAD,
-      ...settings,
-      ...deliveryStart(options.from),
-    });
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-    const { config } = await manager.consumers.info(stream, durable);
-    await putConsumer(connection, domain, 'update', stream, { ...config, ...settings, durable_name: durable });
-  }
 }
 
 /** Where a new subscription begins. */

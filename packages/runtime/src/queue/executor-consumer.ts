@@ -1,8 +1,7 @@
 import { commandStream, queuedCommandWildcard } from '@meshforge/protocol';
-import { AckPolicy, JetStreamApiError, type ConsumerConfig } from '@nats-io/jetstream';
+import { AckPolicy, type ConsumerConfig } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
-import { putConsumer } from '../nats/consumers.ts';
-import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
+import { ensureConsumer } from '../nats/consumers.ts';
 import { EXECUTOR } from './durable-commands.ts';
 import { PIN_GROUP, PIN_MS } from './pinned-feed.ts';
 import { MAX_IN_HAND } from './queue-worker.ts';
@@ -23,16 +22,10 @@ export const PINNED_CONSUMER = {
 
 /** Creates the consumer by which the replicas of an agent take its durable commands, or brings it up to date. */
 export async function ensureExecutor(connection: NatsConnection, agent: string): Promise<void> {
-  const config = {
+  await ensureConsumer(connection, undefined, commandStream(agent), {
     ...PINNED_CONSUMER,
     durable_name: EXECUTOR,
     description: 'MeshForge: executes durable commands, one replica at a time',
     filter_subject: queuedCommandWildcard(agent),
-  };
-  try {
-    await putConsumer(connection, undefined, 'create', commandStream(agent), config);
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-    await putConsumer(connection, undefined, 'update', commandStream(agent), config);
-  }
+  });
 }

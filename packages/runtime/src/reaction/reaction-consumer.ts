@@ -1,10 +1,8 @@
 import { entityEventFilter, entityStream } from '@meshforge/protocol';
-import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { deliveryStart } from '../client/durable-subscription.ts';
 import { MeshError } from '../errors.ts';
-import { putConsumer } from '../nats/consumers.ts';
-import { CONSUMER_EXISTS } from '../nats/jetstream-errors.ts';
+import { ensureConsumer } from '../nats/consumers.ts';
 import { PINNED_CONSUMER } from '../queue/executor-consumer.ts';
 import type { ReactOptions } from './types.ts';
 
@@ -28,17 +26,7 @@ export async function ensureReactionConsumer(
     filter_subjects: events.map((event) => entityEventFilter(agent, event)),
   };
   try {
-    try {
-      await putConsumer(connection, domain, 'create', stream, { ...settings, ...deliveryStart(from) });
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-      const manager = await jetstreamManager(connection, {
-        checkAPI: false,
-        ...(domain === undefined ? {} : { domain }),
-      });
-      const { config } = await manager.consumers.info(stream, settings.durable_name);
-      await putConsumer(connection, domain, 'update', stream, { ...config, ...settings });
-    }
+    await ensureConsumer(connection, domain, stream, settings, deliveryStart(from));
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;
     throw new MeshError({
