@@ -14,7 +14,10 @@ export interface TestMesh {
 
 export async function startTestMesh(shape: MeshShape): Promise<TestMesh> {
   const deaths: string[] = [];
-  const onDeath = ({ name, log }: { name: string; log: string }): void => void deaths.push(`${name}: ${log}`);
+  const onDeath = ({ name, log }: { name: string; log: string }): void => {
+    deaths.push(name);
+    process.stderr.write(`${name} has ended by itself:\n${log}\n`);
+  };
   const mesh = await TestedMesh.start({ ...shape, clients: 2, onDeath, onProgress: () => {} });
   const client = await Client.connect('tester', mesh.clientLinks[0] ?? []);
   return {

@@ -1,13 +1,13 @@
 import closeWithGrace from 'close-with-grace';
 import type { AnyAgent } from '../core/agent.ts';
-import { connectMesh } from '../client/mesh.ts';
+import { connectMesh, type Mesh } from '../client/mesh.ts';
 import { INBOX_PREFIX, type ConnectOptions } from '../nats/connect.ts';
-import type { Logger } from '../options.ts';
 import type { Reaction } from '../reaction/define-reaction.ts';
 import { startAgent, type RunningAgent } from '../start-agent.ts';
 import { readEnvironment, type Environment } from './environment.ts';
 import { serveHealth, type HealthEndpoint } from './health.ts';
 import { processLogger } from './logger.ts';
+import { RunningReactions } from './running-reactions.ts';
 import { startTelemetryExport } from './telemetry-export.ts';
 
 /** Longest way from a signal to the exit, in milliseconds; a second signal exits at once. */
@@ -33,7 +33,7 @@ export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOpti
   }
   const logger = processLogger(agent.name, environment.LOG_LEVEL);
   let running: RunningAgent | undefined;
-  let reacting: { stop(): Promise<void> } | undefined;
+  let reacting: RunningReactions | undefined;
   let health: HealthEndpoint | undefined;
   try {
     const { HEALTH_PORT: port } = environment;
@@ -58,39 +58,29 @@ export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOpti
 
   // Before anything that it could tell of.
   await telemetry;
+  const nats = connectOptions(environment);
   try {
-    const nats = connectOptions(environment);
     running = await startAgent(agent, { nats, streamReplicas: environment.STREAM_REPLICAS, logger });
-    if (reactions.length > 0) reacting = await startReactions(agent.name, reactions, nats, logger);
   } catch (err) {
     logger.fatal({ err }, (err as Error).message);
     await health?.close();
     process.exit(1);
   }
-  const fault = await running.stopped;
+  const ends: Promise<Error | undefined>[] = [running.stopped];
+  if (reactions.length > 0) {
+    // On a connection of their own, under the agent's name.
+    const connect = (): Promise<Mesh> =>
+      connectMesh({ name: agent.name, inboxPrefix: `${INBOX_PREFIX}_${agent.name}`, ...nats });
+    reacting = new RunningReactions(reactions, connect, logger);
+    ends.push(reacting.failed);
+  }
+  const fault = await Promise.race(ends);
   if (fault !== undefined) {
     logger.fatal({ err: fault }, `agent was stopped: ${fault.message}`);
+    await running.stop();
     await (await telemetry)?.stop();
     process.exit(1);
   }
-}
-
-/** On a connection of their own, under the agent's name. */
-async function startReactions(
-  agent: string,
-  reactions: readonly Reaction[],
-  nats: ConnectOptions,
-  logger: Logger,
-): Promise<{ stop(): Promise<void> }> {
-  const mesh = await connectMesh({ name: agent, inboxPrefix: `${INBOX_PREFIX}_${agent}`, ...nats });
-  const onFault = (err: unknown): void => logger.warn({ err }, 'a reaction has met a fault');
-  const running = await Promise.all(reactions.map((reaction) => reaction.start(mesh, onFault)));
-  return {
-    stop: async () => {
-      await Promise.all(running.map((reaction) => reaction.stop()));
-      await mesh.close();
-    },
-  };
 }
 
 function connectOptions(environment: Environment): ConnectOptions {

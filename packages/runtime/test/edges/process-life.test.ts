@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startNatsServer } from '@meshforge/nats-server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { connectMesh, startAgent } from '../../src/index.ts';
 import { AgentProcess, startAgentProcess, type AgentExit } from '../support/agent-process.ts';
+import { agentOf, first, second } from '../support/chain.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { expectEachOnce, expectGapless, readCommits } from '../support/stream-witness.ts';
 import { until } from '../support/until.ts';
@@ -22,7 +24,7 @@ vi.setConfig({ testTimeout: 120_000 });
 const NOWHERE = 'nats://127.0.0.1:1';
 
 function newProcess(
-  { name, main }: AgentSpec,
+  { name, main }: Pick<AgentSpec, 'name' | 'main'>,
   natsUrl: string,
   env: Readonly<Record<string, string>> = {},
 ): AgentProcess {
@@ -143,6 +145,42 @@ describe('an agent whose server is not there yet', () => {
     process.kill(agent.pid as number, signal);
     expect(await agent.exited).toEqual({ code: 0, signal: null });
     await expect(starting).rejects.toThrow(/ended before/);
+  });
+});
+
+describe('an agent with a reaction', () => {
+  const SECOND = { name: 'second', main: new URL('../support/following-process.ts', import.meta.url) };
+
+  test('serves before the agent that it follows has ever started, and follows it from then on', async () => {
+    const server = endWithTest(await startNatsServer());
+    const agent = newProcess(SECOND, server.url);
+    await agent.restart();
+    await until('it says what it waits for', () => agent.log.includes('reaction cannot run yet'));
+    expect(agent.log).toContain('stream not found');
+    const mesh = endWithTest(await connectMesh({ servers: server.url }));
+    expect(await mesh.request(second, 'add', { entityId: 'a', data: { by: 1 } })).toMatchObject({ kind: 'committed' });
+
+    endWithTest(await startAgent(agentOf(first), { nats: { servers: server.url } }));
+    await mesh.request(first, 'add', { entityId: 'a', data: { by: 2 } });
+    await until('the reaction has run', async () => (await mesh.get(second, 'a'))?.state.n === 3);
+    expect(await agent.terminate()).toEqual({ code: 0, signal: null });
+  });
+
+  test('ends on SIGTERM with 0 while its reaction cannot run', async () => {
+    const server = endWithTest(await startNatsServer());
+    const agent = newProcess(SECOND, server.url);
+    await agent.restart();
+    await until('it says what it waits for', () => agent.log.includes('reaction cannot run yet'));
+    expect(await agent.terminate()).toEqual({ code: 0, signal: null });
+  });
+
+  test('that can never run says so and exits with 1', async () => {
+    const server = endWithTest(await startNatsServer());
+    const agent = newProcess(SECOND, server.url, { REACTION: 'No name' });
+    agent.restart().catch(() => {});
+    await until('it has started', () => agent.pid !== undefined);
+    expect(await agent.exited).toEqual({ code: 1, signal: null });
+    expect(agent.log).toMatch(/No name.*expected \^\[a-z\]/);
   });
 });
 

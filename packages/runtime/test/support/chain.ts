@@ -33,7 +33,7 @@ export const first = contractOf('first');
 export const second = contractOf('second');
 export const third = contractOf('third');
 
-function agentOf(contract: typeof first) {
+export function agentOf(contract: typeof first) {
   return defineAgent({
     ...contract,
     actions: {
