@@ -48,7 +48,7 @@ const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error:
 
 /** Options in, every one resolved out, once. @throws MeshError `invalid_options` */
 export function resolveAgentOptions(agentName: string, options: AgentOptions): ResolvedAgentOptions {
-  const { nats = {}, cache = {}, retry = {} } = options;
+  const { nats = {}, cache = {} } = options;
   return {
     nats: { name: agentName, ...nats, inboxPrefix: nats.inboxPrefix ?? `${INBOX_PREFIX}_${agentName}` },
     streamReplicas: oneOf('streamReplicas', options.streamReplicas ?? 1, [1, 3, 5]),
@@ -60,13 +60,19 @@ export function resolveAgentOptions(agentName: string, options: AgentOptions): R
     replyPrefix: options.replyPrefix ?? INBOX_PREFIX,
     drainTimeoutMs: atLeast('drainTimeoutMs', options.drainTimeoutMs ?? 10_000, 0),
     storeTimeoutMs: atLeast('storeTimeoutMs', options.storeTimeoutMs ?? 5_000, 100),
-    retry: {
-      maxTries: atLeast('retry.maxTries', retry.maxTries ?? DEFAULT_RETRY.maxTries, 1),
-      maxAgeMs: atLeast('retry.maxAgeMs', retry.maxAgeMs ?? DEFAULT_RETRY.maxAgeMs, 0),
-      firstPauseMs: atLeast('retry.firstPauseMs', retry.firstPauseMs ?? DEFAULT_RETRY.firstPauseMs, 1),
-      maxPauseMs: atLeast('retry.maxPauseMs', retry.maxPauseMs ?? DEFAULT_RETRY.maxPauseMs, 1),
-    },
+    retry: resolveRetry(options.retry),
     logger: options.logger ?? silent,
+  };
+}
+
+/** @throws MeshError `invalid_options` */
+export function resolveRetry(retry: Partial<RetryPolicy> = {}): RetryPolicy {
+  const { firstPauseMs, maxAgeMs, maxPauseMs, maxTries } = { ...DEFAULT_RETRY, ...retry };
+  return {
+    maxTries: atLeast('retry.maxTries', maxTries, 1),
+    maxAgeMs: atLeast('retry.maxAgeMs', maxAgeMs, 0),
+    firstPauseMs: atLeast('retry.firstPauseMs', firstPauseMs, 1),
+    maxPauseMs: atLeast('retry.maxPauseMs', maxPauseMs, 1),
   };
 }
 

@@ -1,12 +1,10 @@
 import { decidedSubject, delayedCommandSubject } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
-import type { Clock } from '../clock.ts';
 import { digestOf } from '../nats/digest.ts';
 import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
-import type { Requester } from '../nats/requester.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { requestPatiently, type Judgement } from './patient-requester.ts';
+import { requestPatiently, type Asking, type Judgement } from './patient-requester.ts';
 
 /** What is written down of a delayed command that was cancelled. */
 export const CANCELLED = 'cancelled';
@@ -16,18 +14,12 @@ const CANCELLED_S = 3_600;
 const NO_SEQUENCE = Number.MAX_SAFE_INTEGER;
 const WRONG_LAST_SEQUENCE = /^wrong last sequence: (\d+)$/;
 
-interface Cancelling {
-  requester: Requester;
-  clock: Clock;
-  timeoutMs: number;
-}
-
 /**
  * Takes a command back that was sent for later. Canceller and agent write down what becomes of it under one subject, where
  * the server lets one of them be first; so it is certain, also in the moment in which its time comes. To
  * look at the schedule alone would not do: a replicated stream takes a change of it in while the schedule is firing (measured).
  */
-export async function cancelDelayed(options: Cancelling, agent: string, commandId: string): Promise<boolean> {
+export async function cancelDelayed(asking: Asking, agent: string, commandId: string): Promise<boolean> {
   const key = digestOf(commandId);
   const schedule = delayedCommandSubject(agent, key);
   const what = `the cancellation of command ${commandId} (${schedule})`;
@@ -37,8 +29,8 @@ export async function cancelDelayed(options: Cancelling, agent: string, commandI
       ['Nats-TTL', `${CANCELLED_S}s`],
       ['Nats-Expected-Last-Subject-Sequence', String(expected)],
     ]);
-    const request = { subject, body: utf8(text), headers, timeoutMs: options.timeoutMs, what, doubt: DOUBT };
-    return requestPatiently(options.requester, options.clock, request, storedOrSequence);
+    const request = { subject, body: utf8(text), headers, timeoutMs: asking.timeoutMs, what, doubt: DOUBT };
+    return requestPatiently(asking.requester, asking.clock, request, storedOrSequence);
   };
   const sequence = async (): Promise<number> => {
     const found = await store(schedule, NO_SEQUENCE, '');

@@ -1,5 +1,4 @@
 import {
-  encode,
   LetterResult,
   letterSubject,
   LettersDone,
@@ -8,34 +7,17 @@ import {
   type LetterVerb,
 } from '@meshforge/protocol';
 import type { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import { MeshError } from '../errors.ts';
-import type { Requester } from '../nats/requester.ts';
-import { requestPatiently } from './patient-requester.ts';
-import { queryResult } from './reply.ts';
+import type { Asking } from './patient-requester.ts';
+import { query } from './query.ts';
 
 /** The dead letters of an agent: commands that it could not execute. */
 export class Letters {
-  readonly #ask: <T>(verb: LetterVerb, question: object, schema: z.ZodType<T>) => Promise<T | undefined>;
+  readonly #agent: string;
+  readonly #asking: Asking;
 
-  constructor(options: { agent: string; requester: Requester; clock: Clock; timeoutMs: number }) {
-    const { agent, clock, requester, timeoutMs } = options;
-    this.#ask = async (verb, question, schema) => {
-      const subject = letterSubject(agent, verb);
-      const doubt =
-        verb === 'list' || verb === 'get' ? 'Nothing changed; ask again' : 'Ask again: a repetition does no harm';
-      const request = { subject, body: encode(question), timeoutMs, what: `request ${subject}`, doubt };
-      const result = await requestPatiently(requester, clock, request, (message) => {
-        const read = queryResult(message, schema);
-        return !read.ok && read.refusal.code === 'unavailable'
-          ? { done: false, why: read.refusal.reason }
-          : { done: true, value: read };
-      });
-      if (result.ok) return result.value;
-      const { code, reason } = result.refusal;
-      if (code === 'not_found') return undefined;
-      throw new MeshError({ code: 'rejected', message: `${subject}: ${reason} (${code})`, details: result.refusal });
-    };
+  constructor(agent: string, asking: Asking) {
+    this.#agent = agent;
+    this.#asking = asking;
   }
 
   /** A page, oldest first; `next` of the page goes into `after` for the following. */
@@ -60,5 +42,11 @@ export class Letters {
 
   async #each(verb: LetterVerb, which: LettersCommand): Promise<number> {
     return (await this.#ask(verb, which, LettersDone))?.letters ?? 0;
+  }
+
+  #ask<T>(verb: LetterVerb, question: object, schema: z.ZodType<T>): Promise<T | undefined> {
+    const doubt =
+      verb === 'list' || verb === 'get' ? 'Nothing changed; ask again' : 'Ask again: a repetition does no harm';
+    return query(this.#asking, letterSubject(this.#agent, verb), { ...question }, schema, doubt);
   }
 }

@@ -1,7 +1,6 @@
 /** The client: sends commands, asks queries, follows events. */
 import {
   commandSubject,
-  encode,
   GetResult,
   HistoryResult,
   ListResult,
@@ -13,7 +12,6 @@ import {
 import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { systemClock, type Clock } from '../clock.ts';
-import { MeshError } from '../errors.ts';
 import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
@@ -27,8 +25,9 @@ import { Letters } from './letters.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
 import { Inboxes } from './outcome-inbox.ts';
-import { requestPatiently } from './patient-requester.ts';
-import { outcomeOf, queryResult } from './reply.ts';
+import { requestPatiently, type Asking } from './patient-requester.ts';
+import { query } from './query.ts';
+import { outcomeOf } from './reply.ts';
 import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
@@ -58,6 +57,7 @@ export class Mesh {
   readonly #requester: Requester;
   readonly #clock: Clock = systemClock;
   readonly #timeoutMs: number;
+  readonly #asking: Asking;
   readonly #inboxPrefix: string;
   readonly #updates = new Updates(this, this.#clock);
   readonly #locks: Locks;
@@ -72,9 +72,10 @@ export class Mesh {
     this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
+    this.#asking = { requester: this.#requester, clock: this.#clock, timeoutMs };
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
     const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
-    this.#sending = new Sending({ requester: this.#requester, clock: this.#clock, timeoutMs, inboxes });
+    this.#sending = new Sending({ ...this.#asking, inboxes });
   }
 
   /**
@@ -163,8 +164,7 @@ export class Mesh {
 
   /** What an agent could not execute, or a reaction not handle: to list, look at, replay and drop. @param of a reaction's name */
   deadLetters(of: AgentContract | string): Letters {
-    const shared = { requester: this.#requester, clock: this.#clock, timeoutMs: this.#timeoutMs };
-    return new Letters({ agent: typeof of === 'string' ? of : of.name, ...shared });
+    return new Letters(typeof of === 'string' ? of : of.name, this.#asking);
   }
 
   /**
@@ -176,8 +176,8 @@ export class Mesh {
     entityId: string,
     options: { minVersion?: number } = {},
   ): Promise<GetResult<StateOf<C>> | undefined> {
-    const query = { entity_id: entityId, min_version: options.minVersion };
-    return (await this.#query(contract, 'get', query, GetResult)) as GetResult<StateOf<C>> | undefined;
+    const question = { entity_id: entityId, min_version: options.minVersion };
+    return (await this.#query(contract, 'get', question, GetResult)) as GetResult<StateOf<C>> | undefined;
   }
 
   /** The events of an entity, newest first; empty if it never was. */
@@ -186,8 +186,8 @@ export class Mesh {
     entityId: string,
     options: { limit?: number; beforeVersion?: number } = {},
   ): Promise<HistoryResult<StateOf<C>>> {
-    const query = { entity_id: entityId, limit: options.limit, before_version: options.beforeVersion };
-    const result = await this.#query(contract, 'history', query, HistoryResult);
+    const question = { entity_id: entityId, limit: options.limit, before_version: options.beforeVersion };
+    const result = await this.#query(contract, 'history', question, HistoryResult);
     return (result ?? { events: [] }) as HistoryResult<StateOf<C>>;
   }
 
@@ -256,8 +256,8 @@ export class Mesh {
   }
 
   /**
-   * Stops reactions and ends the connection; what is under way gets no answer: its callers get the error that says so. Leases are lost, and
-   * their locks come free when their time is over: release them before.
+   * Stops reactions and ends the connection; what is under way gets no answer: its callers get the error that says so.
+   * Leases are lost, and their locks come free when their time is over: release them before.
    */
   async close(): Promise<void> {
     await Promise.all([...this.#reactions].map((reaction) => reaction.stop()));
@@ -271,29 +271,12 @@ export class Mesh {
     await this.#connection.close();
   }
 
-  async #query<T>(
+  #query<T>(
     contract: AgentContract,
     kind: QueryKind,
-    query: JsonObject,
+    question: JsonObject,
     schema: z.ZodType<T>,
   ): Promise<T | undefined> {
-    const subject = querySubject(contract.name, kind);
-    const what = `query ${subject}`;
-    const doubt = 'Nothing changed; ask again, or give it more time';
-    const request = { subject, body: encode(query), timeoutMs: this.#timeoutMs, what, doubt };
-    const result = await requestPatiently(this.#requester, this.#clock, request, (message) => {
-      const read = queryResult(message, schema);
-      return !read.ok && read.refusal.code === 'unavailable'
-        ? { done: false, why: read.refusal.reason }
-        : { done: true, value: read };
-    });
-    if (result.ok) return result.value;
-    if (result.refusal.code === 'not_found') return undefined;
-    const { code, reason } = result.refusal;
-    throw new MeshError({
-      code: 'rejected',
-      message: `query ${subject}: ${reason} (${code})`,
-      details: result.refusal,
-    });
+    return query(this.#asking, querySubject(contract.name, kind), question, schema);
   }
 }

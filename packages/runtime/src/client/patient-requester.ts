@@ -7,6 +7,13 @@ import type { Requester } from '../nats/requester.ts';
 const MAX_PAUSE_MS = 500;
 const NO_RESPONDERS = 503;
 
+/** By what a client asks, and how long, in milliseconds. */
+export interface Asking {
+  requester: Requester;
+  clock: Clock;
+  timeoutMs: number;
+}
+
 export type Judgement<T> = { done: true; value: T } | { done: false; why: string };
 
 /** One message, and what to say of it when nothing comes back. */

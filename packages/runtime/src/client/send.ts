@@ -1,18 +1,16 @@
 import { delayedCommandSubject, HEADERS, queuedCommandSubject, type AgentContract } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
-import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { digestOf } from '../nats/digest.ts';
 import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
-import type { Requester } from '../nats/requester.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
 import { cancelDelayed } from './cancel.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
 import type { Inboxes, OutcomeInbox } from './outcome-inbox.ts';
-import { requestPatiently, type Judgement } from './patient-requester.ts';
+import { requestPatiently, type Asking, type Judgement } from './patient-requester.ts';
 import type { ActionOf, CommandOutcome, DataOf, RequestOptions } from './types.ts';
 
 export interface SendOptions<Data> extends Omit<RequestOptions<Data>, 'tryTimeoutMs'> {
@@ -37,16 +35,14 @@ export interface Sent<C extends AgentContract, A extends ActionOf<C>> {
   cancel(): Promise<boolean>;
 }
 
-interface SendingOptions {
-  requester: Requester;
-  clock: Clock;
-  timeoutMs: number;
+interface SendingOptions extends Asking {
   inboxes: Inboxes;
 }
 
 /** A time that a `Date` cannot be made of would become a schedule that no server understands. */
 const MAX_TIME_MS = 8_640_000_000_000_000;
 const DEFAULT_OUTCOME_MS = 30_000;
+
 /** Sends commands that are stored until they have been executed. */
 export class Sending {
   readonly #options: SendingOptions;

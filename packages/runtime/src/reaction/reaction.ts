@@ -20,13 +20,13 @@ import type { Sending } from '../client/send.ts';
 import type { ChangeEvent } from '../client/types.ts';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
+import { resolveRetry } from '../options.ts';
 import { Voice } from '../intake/reply.ts';
 import { INBOX_PREFIX } from '../nats/connect.ts';
 import type { Requester } from '../nats/requester.ts';
 import { DeadLetters, type WholeLetter } from '../queue/dead-letters.ts';
 import { LetterIntake } from '../queue/letter-intake.ts';
 import { QueueWorker, type Fault, type Verdict } from '../queue/queue-worker.ts';
-import { DEFAULT_RETRY } from '../queue/retry-policy.ts';
 import type { QueuedMessage } from '../queue/tenure.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { registeredTracer } from '../telemetry/tracer.ts';
@@ -60,6 +60,7 @@ export async function startReaction<State>(
       code: 'invalid_options',
       message: `name is ${JSON.stringify(name)}: expected ^[a-z][a-z0-9_]{0,63}$`,
     });
+  const resolvedRetry = resolveRetry(retry);
   await ensureReactionConsumer(connection, domain, contract.name, options);
   const letters = new DeadLetters(requester, name);
   const react = async (message: QueuedMessage): Promise<Verdict> => {
@@ -100,7 +101,7 @@ export async function startReaction<State>(
     filter: entityWildcard(contract.name),
     isWorkQueue: false,
     atOnce: AT_ONCE,
-    retry: { ...DEFAULT_RETRY, ...retry },
+    retry: resolvedRetry,
     deadLetters: letters,
     keyOf: ({ subject }) => {
       const parsed = parseSubject(subject);
@@ -174,5 +175,5 @@ function messageOf({ data, headers: lines, letter }: WholeLetter): QueuedMessage
   const headers = new MsgHdrsImpl();
   for (const [name, value] of lines) headers.append(name, value);
   const { sequence, stored_at: storedAt, subject } = letter;
-  return { sequence, subject, headers, data, storedAt: Date.parse(storedAt) };
+  return { sequence, subject, headers, data, storedAt: Date.parse(storedAt), isRepeated: true };
 }
