@@ -67,6 +67,8 @@ export {
   querySubject,
   queryWildcard,
   queuedCommandSubject,
+  refusedSubject,
+  refusedWildcard,
   queuedCommandWildcard,
   REPUBLISH,
   SIGNAL_EVENTS,

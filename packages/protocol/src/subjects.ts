@@ -183,6 +183,16 @@ export function delayedCommandWildcard(agent: string): string {
   return `queue.later.${agentToken(agent)}.*`;
 }
 
+/** `queue.refused.<agent>.<sequence>`: that the durable command at this place in the stream was refused. */
+export function refusedSubject(agent: string, sequence: number): string {
+  return `queue.refused.${agentToken(agent)}.${sequence}`;
+}
+
+/** `queue.refused.<agent>.*` */
+export function refusedWildcard(agent: string): string {
+  return `queue.refused.${agentToken(agent)}.*`;
+}
+
 /** `COMMANDS_<agent>`: durable commands to an agent. */
 export function commandStream(agent: string): string {
   return `COMMANDS_${agentToken(agent)}`;

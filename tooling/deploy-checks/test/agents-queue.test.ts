@@ -31,7 +31,7 @@ describe('an agent', () => {
     expect((await contents(operator))['COMMANDS_inventory']).toBe(0);
   });
 
-  test('deletes a command that it cannot acknowledge, buries one and puts it back', async () => {
+  test('deletes a command that it cannot acknowledge, writes a refusal down, buries one and puts it back', async () => {
     const { inventory, lockManager, operator } = mesh();
     const before = await contents(operator);
     for (const [connection, token] of [
@@ -41,6 +41,8 @@ describe('an agent', () => {
       const stored = await connection.request(`queue.cmd.${token}.again`, '{}');
       const { seq } = stored.json<{ seq: number }>();
       const { streams } = await jetstreamManager(connection);
+      const refused = (await connection.request(`queue.refused.${token}.${seq}`, '{}')).json<{ seq: number }>();
+      expect(await streams.deleteMessage(`COMMANDS_${token}`, refused.seq, false)).toBe(true);
       expect((await streams.getMessage(`COMMANDS_${token}`, { seq }))?.subject).toBe(`queue.cmd.${token}.again`);
       expect(await streams.deleteMessage(`COMMANDS_${token}`, seq, false)).toBe(true);
       const letter = (await connection.request(`dead.${token}.x`, '{}')).json<{ seq: number }>();
@@ -74,6 +76,7 @@ function forbiddenToPublish(own: string, other: string): string[] {
   return [
     `queue.cmd.${other}.x`,
     `queue.later.${other}.x`,
+    `queue.refused.${other}.1`,
     `dead.${other}.x`,
     'dead.another_reaction.x',
     `$JS.API.CONSUMER.CREATE.ENTITIES_${own}.react_another`,

@@ -93,6 +93,7 @@ describe('a sender', () => {
     'queue.cmd.lock.break',
     'queue.cmd.inventory',
     'queue.other.inventory.x',
+    'queue.refused.inventory.1',
     '_INBOX.x',
     '_INBOX_client.x',
     '_INBOX_sender.x',

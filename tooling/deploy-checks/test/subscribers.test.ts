@@ -123,6 +123,7 @@ describe('a durable subscriber', () => {
     'cmd.lock.break',
     'queue.cmd.inventory.adjust',
     'queue.later.inventory.x',
+    'queue.refused.inventory.1',
     'dead.inventory.x',
     'letters.inventory.list',
     '_INBOX_sender.x',

@@ -11,6 +11,7 @@ import {
   LIMITS,
   heldWildcard,
   queuedCommandWildcard,
+  refusedWildcard,
   REPUBLISH,
   SIGNALS_STREAM,
   SIGNALS_SUBJECTS,
@@ -75,7 +76,7 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
   return {
     name: commandStream(agent.name),
     description: `MeshForge: durable commands to the agent ${agent.name}`,
-    subjects: [queuedCommandWildcard(agent.name), delayedCommandWildcard(agent.name)],
+    subjects: [queuedCommandWildcard(agent.name), delayedCommandWildcard(agent.name), refusedWildcard(agent.name)],
     retention: 'workqueue',
     storage: 'file',
     num_replicas: replicas,
@@ -89,7 +90,7 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
     max_age: 0,
     max_msgs_per_subject: -1,
     max_msg_size: LIMITS.durableBytes,
-    // What is said of a delayed command that was cancelled leaves by itself.
+    // What is said of a command that was cancelled, or refused, leaves by itself.
     allow_msg_ttl: true,
   };
 }

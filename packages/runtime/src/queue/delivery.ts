@@ -11,8 +11,6 @@ export interface Delivery {
   pin: string;
   /** Counts the consumer's deliveries, without a gap. */
   delivery: number;
-  /** How often this message was delivered. */
-  deliveries: number;
   /** Messages that are not delivered yet. */
   pending: number;
 }
@@ -31,7 +29,14 @@ export function readDelivery(message: Msg): Delivery | undefined {
   const headers = found === 'unreadable' ? undefined : found;
   const pin = found === 'unreadable' ? pinOf(message) : (headers?.get(PIN) ?? '');
   const storedAt = Math.floor(nanoseconds / 1_000_000);
-  return { message: { sequence, subject, headers, data, storedAt }, reply, pin, delivery, deliveries, pending };
+  const isRepeated = deliveries > 1;
+  return {
+    message: { sequence, subject, headers, data, storedAt, isRepeated },
+    reply,
+    pin,
+    delivery,
+    pending,
+  };
 }
 
 const PIN = 'Nats-Pin-Id';

@@ -3,8 +3,9 @@
  *
  * Invariants
  * - Commands on one entity are executed in the order in which they were stored, across replicas and retries.
- * - A command leaves the stream only after its outcome is in the entity's log, or told if nothing changed, or after it is stored
- *   as a dead letter.
+ * - A command leaves the stream only after its outcome is in the entity's log, or written down and told if nothing changed, or
+ *   after it is stored as a dead letter.
+ * - What was told of a command stays true: a refusal is written down before.
  * - What is tried again is a fault and nothing else: a conflict, a denial or the refusal of a rule is an outcome.
  */
 import { commandStream, HEADERS, queuedCommandWildcard } from '@meshforge/protocol';
@@ -13,6 +14,7 @@ import type { CommandIntake } from '../intake/command-intake.ts';
 import { readCommandHeaders, type ReadHeaders } from '../intake/command-headers.ts';
 import { entityIdOf } from './dead-letters.ts';
 import { wasCancelled } from './delayed-commands.ts';
+import { recordedRefusal, recordRefusal } from './recorded-refusals.ts';
 import { QueueWorker, type Fault, type QueueWorkerOptions, type Verdict } from './queue-worker.ts';
 import type { QueuedMessage, Tenure } from './tenure.ts';
 
@@ -40,6 +42,8 @@ export interface DurableCommandsOptions extends Pick<
 }
 
 export function durableCommands({ agent, intake, ...options }: DurableCommandsOptions): QueueWorker {
+  const { requester } = options;
+  const tried = new WeakSet<QueuedMessage>();
   return new QueueWorker({
     ...options,
     name: agent,
@@ -50,39 +54,35 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     atOnce: MAX_AT_ONCE,
     keyOf: ({ data }) => entityIdOf(data),
     attempt: async (message, tenure) => {
-      const isCancelled = await outageOr(wasCancelled(options.requester, agent, message));
-      if (isCancelled === true) return { kind: 'done' };
-      return typeof isCancelled === 'object' ? isCancelled : await execute(agent, intake, message, tenure);
+      if (await wasCancelled(requester, agent, message)) return { kind: 'done' };
+      return await execute(message, tenure);
     },
   });
-}
 
-async function execute(
-  agent: string,
-  intake: DurableCommandsOptions['intake'],
-  message: QueuedMessage,
-  tenure: Tenure,
-): Promise<Verdict> {
-  const action = message.subject.slice(message.subject.lastIndexOf('.') + 1);
-  const headers = headersOfQueued(agent, message);
-  const started = performance.now();
-  const outcome = await intake.decideQueued(action, message.data, headers, () => tenure.isCurrent());
-  if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
-  const inbox = message.headers?.get(HEADERS.outcomeTo) ?? '';
-  const conclude = (): void => intake.concludeQueued(action, headers, outcome, { inbox, started });
-  const nature = natureOf(outcome);
-  if (nature === undefined || !('code' in outcome)) return { kind: 'done', conclude };
-  const { code, reason } = outcome;
-  return { kind: 'fault', code, reason, conclude, ...(nature === 'its own' ? {} : { nature }) };
-}
-
-/** That the server does not answer is not the command's fault. */
-async function outageOr<T>(work: Promise<T>): Promise<T | Fault> {
-  try {
-    return await work;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { kind: 'fault', code: 'unavailable', reason, nature: 'outage' };
+  async function execute(message: QueuedMessage, tenure: Tenure): Promise<Verdict> {
+    const { data, sequence, subject } = message;
+    const action = subject.slice(subject.lastIndexOf('.') + 1);
+    const headers = headersOfQueued(agent, message);
+    const inbox = message.headers?.get(HEADERS.outcomeTo) ?? '';
+    const started = performance.now();
+    const conclude = (outcome: StoreOutcome) => () =>
+      intake.concludeQueued(action, headers, outcome, { inbox, started });
+    const mayBeRefused = message.isRepeated || tried.has(message);
+    tried.add(message);
+    const refused = mayBeRefused ? await recordedRefusal(requester, agent, sequence) : undefined;
+    if (refused !== undefined) return { kind: 'done', conclude: conclude(refused) };
+    const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent());
+    if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
+    if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
+    const nature = natureOf(outcome);
+    if (nature !== undefined) {
+      const { code, reason } = outcome;
+      const kind = { kind: 'fault', code, reason, conclude: conclude(outcome) } as const;
+      return nature === 'its own' ? kind : { ...kind, nature };
+    }
+    const standing = await recordRefusal(requester, agent, sequence, outcome);
+    // Else another replica may have decided before this was written down.
+    return tenure.isCurrent() ? { kind: 'done', conclude: conclude(standing) } : { kind: 'not_mine' };
   }
 }
 

@@ -210,7 +210,7 @@ export class PinnedFeed {
   #deliver(found: Msg, until: number): void {
     const read = readDelivery(found);
     if (read === undefined) return;
-    const { deliveries, delivery, message, pending, pin, reply } = read;
+    const { delivery, message, pending, pin, reply } = read;
     if (pin !== this.#tenure?.id) {
       if (pin === this.#lostPin || this.#stopping.signal.aborted) return;
       this.#beginTenure(pin, until);
@@ -221,8 +221,8 @@ export class PinnedFeed {
     } else this.#tenure.extend(until);
     this.#lastDelivery = delivery;
     this.pending = pending;
-    if (deliveries > 1) this.redelivered++;
-    const { sequence } = message;
+    const { isRepeated, sequence } = message;
+    if (isRepeated) this.redelivered++;
     if (this.#done.has(sequence)) {
       this.#options.connection.publish(reply);
       return;
@@ -263,7 +263,7 @@ export class PinnedFeed {
           // The former one has stopped to believe in its tenure by then.
           await clock.sleep(PIN_MS, tenure.over);
           for await (const stored of this.#others(range, tenure)) {
-            this.#early?.set(stored.sequence, { ...stored, storedAt: Date.parse(stored.time) });
+            this.#early?.set(stored.sequence, { ...stored, storedAt: Date.parse(stored.time), isRepeated: true });
           }
         }
         break;

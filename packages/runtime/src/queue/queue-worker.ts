@@ -5,6 +5,7 @@
  * A message is done only after its work is, or after it is stored as a dead letter.
  */
 import type { Clock } from '../clock.ts';
+import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { Lanes, type Lane } from './lanes.ts';
 import { PinnedFeed, type PinnedFeedOptions } from './pinned-feed.ts';
@@ -165,7 +166,10 @@ export class QueueWorker {
       return await this.#options.attempt(message, tenure);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { kind: 'fault', code: 'failed', reason };
+      // That the server does not answer is not the message's fault.
+      return error instanceof NoAnswerError
+        ? { kind: 'fault', code: 'unavailable', reason, nature: 'outage' }
+        : { kind: 'fault', code: 'failed', reason };
     }
   }
 

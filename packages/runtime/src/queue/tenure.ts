@@ -12,6 +12,8 @@ export interface QueuedMessage {
   readonly data: Uint8Array;
   /** When it was stored, in milliseconds since the epoch by the server's clock. */
   readonly storedAt: number;
+  /** Whether it may have been tried before: by another replica, or by this one in an earlier tenure. */
+  readonly isRepeated: boolean;
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * What is acknowledged as stored is executed, once (I5) and not before its time, unless it was cancelled for certain: then never.
  *
- * What changes nothing leaves no commit, and is told at most once. Where nobody heard of it, the rules must refuse the command
- * at some state that its entity has had since.
+ * What changes nothing leaves no commit. Where nobody heard of it, the rules must refuse the command at some state that its
+ * entity has had since.
  */
 import type { Heard } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';

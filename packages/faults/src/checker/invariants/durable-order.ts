@@ -1,16 +1,13 @@
 /**
  * Durable commands on one entity that were stored one after the other, the later one sent after the acknowledgement of the
  * earlier, commit in that order, whoever sent them. Those for later are left out.
- *
- * A refusal is kept nowhere: where it is told and its acknowledgement is lost, the command is executed once more, behind others.
  */
 import type { Invariant } from '../invariant.ts';
 import { nameOf, type Command, type Entity } from '../records.ts';
-import { isRefusedAt } from '../ruling.ts';
 
 export const durableOrder: Invariant = {
   name: 'durable-order',
-  create: ({ breach, ledger, limit, step }) => ({
+  create: ({ breach, ledger, step }) => ({
     finish() {
       const entities = new Set<Entity>();
       for (const { entity, queued } of ledger.commands) if (queued.length > 0) entities.add(entity);
@@ -23,10 +20,6 @@ export const durableOrder: Invariant = {
           const { queued, sent } = command;
           const stored = queued.find(({ as }) => as === 'stored');
           if (last !== undefined && stored !== undefined && stored.atMs < last.command.sent.atMs) {
-            if (wasRefused(command)) {
-              limit('a durable command was refused, executed once more, and committed');
-              continue;
-            }
             const later = last.command;
             const what = `${sent.commandId} was stored before ${later.sent.commandId} was sent to ${nameOf(entity)}`;
             breach(`${what}, but is version ${entry.version}, above ${last.version}`, [
@@ -42,12 +35,3 @@ export const durableOrder: Invariant = {
     },
   }),
 };
-
-/** Whether a command that has committed may have been refused since it was sent. */
-function wasRefused(command: Command): boolean {
-  const from = command.landmark?.version ?? 0;
-  for (let at = command.messages[0]?.before; at !== undefined && at.version >= from; at = at.before) {
-    if (isRefusedAt(command, at)) return true;
-  }
-  return from === 0 && isRefusedAt(command, undefined);
-}

@@ -2,7 +2,8 @@
  * I2: a refused command is not in the log, nor will it ever be.
  *
  * That holds of each copy of a command. A client that sends it again after losing an answer may be told the refusal of one
- * copy while another commits; only where the refused version had passed for good is that a breach.
+ * copy while another commits; only where the refused version had passed for good is that a breach. A durable command is
+ * stored once, however often it is sent.
  */
 import type { Answer, Heard, Told } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
@@ -30,7 +31,7 @@ export const refusedCommands: Invariant = {
         const { sent } = command;
         const { answer } = told;
         if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
-        if (!told.single && !hasPassed(answer, sent.expectedVersion)) {
+        if (!told.single && !isStoredOnce(command) && !hasPassed(answer, sent.expectedVersion)) {
           limit('a copy of a command was refused and another one committed');
           return;
         }
@@ -45,7 +46,8 @@ export const refusedCommands: Invariant = {
           step();
           const command = ledger.command(commandId);
           const message = command?.messages[0];
-          if (command?.single !== true || message === undefined || message.wipedBy !== undefined) continue;
+          if (command === undefined || message === undefined || message.wipedBy !== undefined) continue;
+          if (!command.single && !isStoredOnce(command)) continue;
           const { entity, entry } = message;
           const what = `${heard.event} was said of ${commandId}, which is version ${entry.version} of ${nameOf(entity)}`;
           breach(what, [command.sent, entry, heard]);
@@ -54,6 +56,11 @@ export const refusedCommands: Invariant = {
     };
   },
 };
+
+/** A durable command is not stored again while the server knows its id, and what is told of it stays true. */
+function isStoredOnce({ sent }: Command): boolean {
+  return sent.durable !== undefined;
+}
 
 /** Whether the version that a conflict names lies above the one that was expected, which can never come again. */
 function hasPassed({ kind, payload }: Answer, expected: number | undefined): boolean {

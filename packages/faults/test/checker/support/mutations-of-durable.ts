@@ -45,6 +45,23 @@ export const durableMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'a durable command is told that it was refused, and is executed',
+    invariant: 'I2',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const told = pick(
+        view.answered.filter(
+          ({ answer, commandId }) => answer.kind === 'committed' && view.sentOf(commandId).durable !== undefined,
+        ),
+      );
+      const commit = told && view.commitOf(told.commandId);
+      if (commit === undefined || told === undefined) return undefined;
+      const answer = { kind: 'rejected', event: 'evt.inventory.rejected', payload: { code: 'not_found' } } as const;
+      const lie = { ...told, answer };
+      return { entries: view.replace(told, lie), culprits: [lie, commit] };
+    },
+  },
+  {
     name: 'a command is executed before its time',
     invariant: 'durable-commands',
     simulate: simulateQueue,
