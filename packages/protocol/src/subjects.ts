@@ -173,9 +173,22 @@ export function delayedCommandSubject(agent: string, key: string): string {
   return `queue.later.${agentToken(agent)}.${encodeToken(key)}`;
 }
 
-/** `queue.later.<agent>.<key>-decided`: whether a delayed command is executed or cancelled; whoever is first decides. */
-export function decidedSubject(agent: string, key: string): string {
-  return delayedCommandSubject(agent, `${key}-decided`);
+/** What becomes of a delayed command. */
+export type Decision = 'executed' | 'cancelled';
+
+/** `queue.decided.<agent>.<key>.<decision>`: what becomes of a delayed command; there is one at most. */
+export function decidedSubject(agent: string, key: string, decision: Decision): string {
+  return `queue.decided.${agentToken(agent)}.${encodeToken(key)}.${decision}`;
+}
+
+/** `queue.decided.<agent>.<key>.*`: the decision on one delayed command, whatever it is. */
+export function decidedFilter(agent: string, key: string): string {
+  return `queue.decided.${agentToken(agent)}.${encodeToken(key)}.*`;
+}
+
+/** `queue.decided.<agent>.*.*` */
+export function decidedWildcard(agent: string): string {
+  return `queue.decided.${agentToken(agent)}.*.*`;
 }
 
 /** `queue.later.<agent>.*` */

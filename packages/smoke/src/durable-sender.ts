@@ -1,4 +1,6 @@
 import {
+  decidedFilter,
+  decidedSubject,
   decode,
   delayedCommandSubject,
   encode,
@@ -25,6 +27,11 @@ const wrongLastSequence = 10_071;
 const noSequence = Number.MAX_SAFE_INTEGER;
 /** Interest in an inbox reaches the other members of a cluster a little later. */
 const clusterSettleMs = 100;
+
+function expecting(sequence: number, of?: string): [string, string][] {
+  const header = 'Nats-Expected-Last-Subject-Sequence';
+  return [[header, String(sequence)], ...(of === undefined ? [] : [[`${header}-Subject`, of] as [string, string]])];
+}
 
 /** A durable command that is stored. */
 export interface Stored {
@@ -85,7 +92,7 @@ export class DurableSender {
     ];
     if (at !== undefined) {
       lines.push(['Nats-Schedule', `@at ${at.toISOString()}`], ['Nats-Schedule-Target', target]);
-      this.#context.whenDone(`${commandId}, which waits`, async () => void (await this.cancel(subject)));
+      this.#context.whenDone(`${commandId}, which waits`, async () => void (await this.cancel({ commandId, subject })));
     }
     const message = await this.#publish(subject, body, lines);
     const ack = decode(Ack, message.data);
@@ -116,23 +123,25 @@ export class DurableSender {
 
   /** The sequence of what waits there, as the server's compare-and-set tells it; 0 = nothing does. */
   async waiting(subject: string): Promise<number> {
-    const found = await this.#mark(subject, noSequence);
+    const found = await this.#mark(subject, expecting(noSequence));
     if (found !== 'marked') return found;
     throw new CheckFailed(`${subject}: expected that no sequence is ${noSequence}, got a message stored behind it`);
   }
 
-  /** Takes a command back. @returns whether there was one */
-  async cancel(subject: string): Promise<boolean> {
+  /** Takes a command back. @returns whether that was in time */
+  async cancel({ commandId, subject }: Pick<Stored, 'commandId' | 'subject'>): Promise<boolean> {
+    const { name } = inventoryContract;
+    const cancelled = decidedSubject(name, commandId, 'cancelled');
     const sequence = await this.waiting(subject);
-    return sequence > 0 && (await this.#mark(subject, sequence)) === 'marked';
+    if (sequence === 0) return (await this.waiting(cancelled)) > 0;
+    const decided = await this.#mark(cancelled, expecting(0, decidedFilter(name, commandId)), '60s');
+    if (decided !== 'marked' && (await this.waiting(cancelled)) === 0) return false;
+    await this.#mark(subject, [['Nats-Rollup', 'sub'], ...expecting(sequence)]);
+    return true;
   }
 
-  async #mark(subject: string, expected: number): Promise<number | 'marked'> {
-    const message = await this.#publish(subject, '', [
-      ['Nats-Rollup', 'sub'],
-      ['Nats-TTL', '1s'],
-      ['Nats-Expected-Last-Subject-Sequence', String(expected)],
-    ]);
+  async #mark(subject: string, expectation: readonly [string, string][], ttl = '1s'): Promise<number | 'marked'> {
+    const message = await this.#publish(subject, '', [['Nats-TTL', ttl], ...expectation]);
     if (decode(Ack, message.data).ok) return 'marked';
     const refusal = decode(Refusal, message.data);
     if (refusal.ok && refusal.value.error.err_code === wrongLastSequence) {

@@ -31,7 +31,7 @@ describe('an agent', () => {
     expect((await contents(operator))['COMMANDS_inventory']).toBe(0);
   });
 
-  test('deletes a command that it cannot acknowledge, writes a refusal down, buries one and puts it back', async () => {
+  test('deletes a command that it cannot acknowledge, writes its decisions down, buries one and puts it back', async () => {
     const { inventory, lockManager, operator } = mesh();
     const before = await contents(operator);
     for (const [connection, token] of [
@@ -43,6 +43,8 @@ describe('an agent', () => {
       const { streams } = await jetstreamManager(connection);
       const refused = (await connection.request(`queue.refused.${token}.${seq}`, '{}')).json<{ seq: number }>();
       expect(await streams.deleteMessage(`COMMANDS_${token}`, refused.seq, false)).toBe(true);
+      const decided = (await connection.request(`queue.decided.${token}.x.executed`, '')).json<{ seq: number }>();
+      expect(await streams.deleteMessage(`COMMANDS_${token}`, decided.seq, false)).toBe(true);
       expect((await streams.getMessage(`COMMANDS_${token}`, { seq }))?.subject).toBe(`queue.cmd.${token}.again`);
       expect(await streams.deleteMessage(`COMMANDS_${token}`, seq, false)).toBe(true);
       const letter = (await connection.request(`dead.${token}.x`, '{}')).json<{ seq: number }>();
@@ -76,6 +78,7 @@ function forbiddenToPublish(own: string, other: string): string[] {
   return [
     `queue.cmd.${other}.x`,
     `queue.later.${other}.x`,
+    `queue.decided.${other}.x.executed`,
     `queue.refused.${other}.1`,
     `dead.${other}.x`,
     'dead.another_reaction.x',

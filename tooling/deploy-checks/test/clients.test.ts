@@ -21,6 +21,7 @@ const forbiddenToPublish = [
   'held.x',
   'queue.cmd.inventory.adjust',
   'queue.later.inventory.x',
+  'queue.decided.inventory.x.cancelled',
   'queue.refused.inventory.1',
   'dead.inventory.x',
   'letters.inventory.replay',

@@ -53,6 +53,11 @@ describe('a sender', () => {
     expect([comes.stream, goes.stream]).toEqual(['COMMANDS_inventory', 'COMMANDS_inventory']);
     const mark = { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' };
     const expected = 'Nats-Expected-Last-Subject-Sequence';
+    const none = { [expected]: '0', [`${expected}-Subject`]: 'queue.decided.inventory.goes.*' };
+    const decision = 'queue.decided.inventory.goes.cancelled';
+    expect(await store(sender, decision, { 'Nats-TTL': '1s', ...none }, '')).toMatchObject({
+      seq: Number(goes.seq) + 1,
+    });
     const subject = 'queue.later.inventory.goes';
     const asked = await store(sender, subject, { ...mark, [expected]: String(Number.MAX_SAFE_INTEGER) }, '');
     expect(asked.error?.description).toBe(`wrong last sequence: ${goes.seq}`);
@@ -93,6 +98,7 @@ describe('a sender', () => {
     'queue.cmd.lock.break',
     'queue.cmd.inventory',
     'queue.other.inventory.x',
+    'queue.decided.inventory.x.executed',
     'queue.refused.inventory.1',
     '_INBOX.x',
     '_INBOX_client.x',

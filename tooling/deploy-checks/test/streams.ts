@@ -33,7 +33,9 @@ export const commandsTo = (
   token: 'inventory' | 'lock',
 ): NamedStream & { allow_msg_schedules: boolean; allow_msg_ttl: boolean } => ({
   name: `COMMANDS_${token}`,
-  subjects: [`queue.cmd.${token}.*`, `queue.later.${token}.*`, `queue.refused.${token}.*`],
+  subjects: ['queue.cmd', 'queue.later', 'queue.refused']
+    .map((place) => `${place}.${token}.*`)
+    .concat(`queue.decided.${token}.*.*`),
   retention: 'workqueue',
   allow_msg_schedules: true,
   allow_rollup_hdrs: true,

@@ -123,6 +123,7 @@ describe('a durable subscriber', () => {
     'cmd.lock.break',
     'queue.cmd.inventory.adjust',
     'queue.later.inventory.x',
+    'queue.decided.inventory.x.cancelled',
     'queue.refused.inventory.1',
     'dead.inventory.x',
     'letters.inventory.list',

@@ -63,11 +63,11 @@ async function whatIsUnseen(manager: JetStreamManager): Promise<string[]> {
   return ahead + inHand === 0 ? [] : [`${ahead + inHand} events for ${consumer}`];
 }
 
-/** What was written down of commands stays for a while: that one was cancelled, executed, or refused. */
+/** What was written down of commands stays for a while, as does what took the place of a schedule that was cancelled. */
 async function waitingIn(manager: JetStreamManager, stream: string): Promise<string[]> {
   const subjects = await subjectsIn(manager, stream);
   const waits = subjects.map(async (subject) => {
-    if (subject.endsWith('-decided') || subject.startsWith('queue.refused.')) return false;
+    if (!/^queue\.(?:cmd|later)\./.test(subject)) return false;
     const last = await manager.streams.getMessage(stream, { last_by_subj: subject });
     return last !== null && last.data.length > 0;
   });

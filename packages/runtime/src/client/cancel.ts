@@ -1,48 +1,47 @@
-import { decidedSubject, delayedCommandSubject } from '@meshforge/protocol';
+import { decidedFilter, decidedSubject, delayedCommandSubject } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import { digestOf } from '../nats/digest.ts';
+import { expecting } from '../nats/expecting.ts';
 import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
-import { utf8 } from '../nats/utf8.ts';
 import { requestPatiently, type Asking, type Judgement } from './patient-requester.ts';
 
-/** What is written down of a delayed command that was cancelled. */
-export const CANCELLED = 'cancelled';
-/** How long that stays, in seconds: an agent that was down meanwhile may find the command, if its time came in that moment. */
-const CANCELLED_S = 3_600;
+/** How long a cancellation stays: an agent that was down meanwhile may find the command, if its time came in that moment. */
+const TTL = '3600s';
 /** No sequence is so high: what expects it stores nothing, and is told which one there is. */
 const NO_SEQUENCE = Number.MAX_SAFE_INTEGER;
 const WRONG_LAST_SEQUENCE = /^wrong last sequence: (\d+)$/;
+const NOTHING = new Uint8Array();
 
 /**
- * Takes a command back that was sent for later. Canceller and agent write down what becomes of it under one subject, where
- * the server lets one of them be first; so it is certain, also in the moment in which its time comes. To
- * look at the schedule alone would not do: a replicated stream takes a change of it in while the schedule is firing (measured).
+ * Takes a command back that was sent for later. Canceller and agent each write down what becomes of it, where the server lets
+ * one of them be first; so it is certain, also in the moment in which its time comes. To look at the schedule alone would not
+ * do: a replicated stream takes a change of it in while the schedule is firing (measured). Each decision has a subject of its
+ * own, so that whoever loses an acknowledgement sees whose decision stands, without the right to read.
  */
 export async function cancelDelayed(asking: Asking, agent: string, commandId: string): Promise<boolean> {
   const key = digestOf(commandId);
   const schedule = delayedCommandSubject(agent, key);
+  const cancelled = decidedSubject(agent, key, 'cancelled');
   const what = `the cancellation of command ${commandId} (${schedule})`;
-  const store = (subject: string, expected: number, text: string): Promise<Stored> => {
-    const headers = rawHeaders([
-      ['Nats-Rollup', 'sub'],
-      ['Nats-TTL', `${CANCELLED_S}s`],
-      ['Nats-Expected-Last-Subject-Sequence', String(expected)],
-    ]);
-    const request = { subject, body: utf8(text), headers, timeoutMs: asking.timeoutMs, what, doubt: DOUBT };
+  const store = (subject: string, ...lines: (readonly [string, string])[]): Promise<Stored> => {
+    const headers = rawHeaders([['Nats-TTL', TTL], ...lines]);
+    const request = { subject, body: NOTHING, headers, timeoutMs: asking.timeoutMs, what, doubt: DOUBT };
     return requestPatiently(asking.requester, asking.clock, request, storedOrSequence);
   };
-  const sequence = async (): Promise<number> => {
-    const found = await store(schedule, NO_SEQUENCE, '');
+  /** 0 = there is none. */
+  const sequenceOf = async (subject: string): Promise<number> => {
+    const found = await store(subject, ...expecting(NO_SEQUENCE));
     return found === 'stored' ? 0 : found.sequence;
   };
-  let standing = await sequence();
-  if (standing === 0) return false;
-  // Not the first: either it is executed, and then the schedule is gone, or it was cancelled before.
-  if ((await store(decidedSubject(agent, key), 0, CANCELLED)) !== 'stored') standing = await sequence();
+  const isCancelled = async (): Promise<boolean> => (await sequenceOf(cancelled)) > 0;
+  const standing = await sequenceOf(schedule);
+  if (standing === 0) return await isCancelled();
+  const decided = await store(cancelled, ...expecting(0, decidedFilter(agent, key)));
+  if (decided !== 'stored' && !(await isCancelled())) return false;
   // Should it fire meanwhile, whoever would execute it finds what was decided.
-  if (standing > 0) await store(schedule, standing, '');
-  return standing > 0;
+  await store(schedule, ['Nats-Rollup', 'sub'], ...expecting(standing));
+  return true;
 }
 
 const DOUBT = 'It may be cancelled; ask again';

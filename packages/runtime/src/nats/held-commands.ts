@@ -12,8 +12,8 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
-import { NoAnswerError, readPublishAck } from './jetstream-errors.ts';
-import { rawHeaders } from './raw-headers.ts';
+import { expecting, storeExpecting, type HeaderLine } from './expecting.ts';
+import { NoAnswerError } from './jetstream-errors.ts';
 import type { RequestPort } from './requester.ts';
 import { lastMessage, nextMessage, purgeSubject } from './stored-messages.ts';
 import { utf8 } from './utf8.ts';
@@ -139,11 +139,11 @@ export class StoredHeldCommands implements HeldCommands {
     return undefined;
   }
 
-  async #store(command: HeldCommand, expectation: [string, string][]): Promise<boolean> {
+  async #store(command: HeldCommand, expectation: HeaderLine[]): Promise<boolean> {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
-    const headers = rawHeaders([['Nats-TTL', `${seconds}s`], ...expectation]);
+    const lines = [['Nats-TTL', `${seconds}s`] as const, ...expectation];
     const body = utf8(JSON.stringify(command));
-    const ack = readPublishAck(await this.#requester.request(this.#subjectOf(command), body, headers));
+    const ack = await storeExpecting(this.#requester, this.#subjectOf(command), body, lines);
     if (ack.kind !== 'stored') return false;
     const isFirst = this.find(command.entityId, command.commandId) === undefined;
     this.#set(command, digestOf(command.commandId));
@@ -236,10 +236,6 @@ export class StoredHeldCommands implements HeldCommands {
       if (isSame && !found.has(commandId)) this.#forget(entityId, digestOf(commandId));
     }
   }
-}
-
-function expecting(sequence: number): [string, string][] {
-  return [['Nats-Expected-Last-Subject-Sequence', String(sequence)]];
 }
 
 const Held = z.object({

@@ -4,6 +4,7 @@ import {
   commandStream,
   DEAD_LETTERS_STREAM,
   DEAD_LETTERS_WILDCARD,
+  decidedWildcard,
   delayedCommandWildcard,
   entityStream,
   entityWildcard,
@@ -76,7 +77,12 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
   return {
     name: commandStream(agent.name),
     description: `MeshForge: durable commands to the agent ${agent.name}`,
-    subjects: [queuedCommandWildcard(agent.name), delayedCommandWildcard(agent.name), refusedWildcard(agent.name)],
+    subjects: [
+      queuedCommandWildcard(agent.name),
+      delayedCommandWildcard(agent.name),
+      decidedWildcard(agent.name),
+      refusedWildcard(agent.name),
+    ],
     retention: 'workqueue',
     storage: 'file',
     num_replicas: replicas,

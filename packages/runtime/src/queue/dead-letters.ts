@@ -12,10 +12,10 @@ import {
 } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
+import { expecting, storeExpecting } from '../nats/expecting.ts';
 import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import { storeExpecting } from '../nats/store-expecting.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { deleteMessage, lastMessage, nextMessage } from '../nats/stored-messages.ts';
@@ -61,8 +61,8 @@ export class DeadLetters {
     };
     // The same message has the same subject, and nothing is stored behind what stands there.
     const letter = deadLetterSubject(this.#owner, `${sequence}-${storedAt}`);
-    const lines = [...ownHeaders(headers), [HEADERS.deadLetter, asciiJson(note)] as const];
-    const ack = await storeExpecting(this.#requester, 0, { subject: letter, body: data, lines });
+    const lines = [...ownHeaders(headers), [HEADERS.deadLetter, asciiJson(note)] as const, ...expecting(0)];
+    const ack = await storeExpecting(this.#requester, letter, data, lines);
     if (ack.kind === 'stored') return undefined;
     if (ack.kind !== 'lost_race') return 'why' in ack ? ack.why : ack.kind;
     // It is there, or on its way there and may not arrive.

@@ -6,9 +6,9 @@
  */
 import { commandStream, refusedSubject } from '@meshforge/protocol';
 import type { StoreOutcome } from '../core/outcome.ts';
+import { expecting, storeExpecting } from '../nats/expecting.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import { storeExpecting } from '../nats/store-expecting.ts';
 import { lastMessage } from '../nats/stored-messages.ts';
 import { utf8 } from '../nats/utf8.ts';
 
@@ -34,10 +34,11 @@ export async function recordRefusal(
   refusal: Refusal,
 ): Promise<Refusal> {
   const subject = refusedSubject(agent, sequence);
-  const message = { subject, body: utf8(JSON.stringify(refusal)), lines: [['Nats-TTL', TTL]] as const };
+  const body = utf8(JSON.stringify(refusal));
   let found: Found = { sequence: 0 };
   for (;;) {
-    const ack = await storeExpecting(requester, found.sequence, message);
+    const lines = [['Nats-TTL', TTL] as const, ...expecting(found.sequence)];
+    const ack = await storeExpecting(requester, subject, body, lines);
     if (ack.kind === 'stored') return refusal;
     const before = found.sequence;
     if (ack.kind === 'lost_race') found = await look(requester, agent, sequence);

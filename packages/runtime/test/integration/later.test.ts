@@ -1,7 +1,13 @@
 // Hunts delayed commands that come early, late, twice, or although they were cancelled.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { cancelDelayed } from '../../src/client/cancel.ts';
+import { systemClock } from '../../src/clock.ts';
 import { connectMesh, startAgent, type Mesh, type RunningAgent } from '../../src/index.ts';
+import { Requester } from '../../src/nats/requester.ts';
+import { endWithTest } from '../support/end-with-test.ts';
+import { openConnection } from '../support/wire.ts';
 import { tally, tallyContract } from './tally.ts';
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
@@ -86,6 +92,36 @@ test('a cancellation that meets its time: cancelled and never done, or not cance
   await new Promise((resolve) => void setTimeout(resolve, 1_000));
   for (const [i, was] of cancelled.entries()) expect(await total(`race-${i}`), `race-${i}`).toBe(was ? 0 : 1);
 });
+
+test.each([
+  ['as it is decided', 'queue.decided.'],
+  ['as the schedule is taken away', 'queue.later.'],
+])(
+  'a cancellation that loses an acknowledgement %s, until the time has come, is told as what it is',
+  async (_when, subject) => {
+    const entityId = `lost ${subject}`;
+    await open(entityId);
+    const connection = endWithTest(await openConnection(server.url));
+    const requester = new Requester(connection, '_INBOX', systemClock, 2_000);
+    let isLost = false;
+    const request = requester.request.bind(requester);
+    requester.request = async (...message) => {
+      const answer = await request(...message);
+      const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
+      if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
+      isLost = true;
+      await sleep(1_000);
+      return { kind: 'lost', why: 'for the test' };
+    };
+    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
+    const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
+    expect(await cancelDelayed(asking, 'tally', commandId)).toBe(true);
+    expect(isLost).toBe(true);
+    expect(await mesh.cancel(tallyContract, commandId)).toBe(true);
+    await sleep(500);
+    expect(await total(entityId)).toBe(0);
+  },
+);
 
 test('the same id again is one command, and it survives the death of the server and of its agent', async () => {
   await open('e');

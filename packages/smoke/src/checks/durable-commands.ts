@@ -74,7 +74,7 @@ export const durableCommandChecks = [
     const cancelled = await sender.send('adjust', id, { delta: 100 }, { at });
     // Later than the other by the server's own clock: when it has come, the other would have.
     const witness = await sender.send('adjust', id, { delta: 1 }, { at: new Date(at.getTime() + 250) });
-    expectEqual('whether it could be cancelled', await sender.cancel(cancelled.subject), true);
+    expectEqual('whether it could be cancelled', await sender.cancel(cancelled), true);
     expectEqual('quantity', expectItem(await sender.outcomeOf(witness, delayMs), 'adjusted', 2).quantity, 11);
     expectEqual('outcomes of what was cancelled', sender.told(cancelled.commandId).length, 0);
     await expectItemIs(context, id, 2, { quantity: 11 });
