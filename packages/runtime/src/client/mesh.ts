@@ -158,8 +158,15 @@ export class Mesh {
       domain: this.#jetstream.domain,
       sending: this.#sending,
     });
-    this.#reactions.add(reaction);
-    return reaction;
+    const running = {
+      stats: () => reaction.stats(),
+      stop: async () => {
+        this.#reactions.delete(running);
+        await reaction.stop();
+      },
+    };
+    this.#reactions.add(running);
+    return running;
   }
 
   /** What an agent could not execute, or a reaction not handle: to list, look at, replay and drop. @param of a reaction's name */
