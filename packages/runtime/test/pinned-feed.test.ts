@@ -4,7 +4,8 @@ import { headers as newHeaders } from '@nats-io/nats-core';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Clock } from '../src/clock.ts';
 import type { Answer } from '../src/nats/requester.ts';
-import { PIN_MS, PinnedFeed } from '../src/queue/pinned-feed.ts';
+import { PIN_MS } from '../src/queue/pin.ts';
+import { PinnedFeed } from '../src/queue/pinned-feed.ts';
 import type { QueuedMessage, Tenure } from '../src/queue/tenure.ts';
 
 interface Pull {
@@ -30,7 +31,7 @@ class Script {
   #callback: (error: null, message: Msg) => void = () => {};
   #delivery = 0;
   #break: () => void = () => {};
-  room = 10;
+  room = 100;
 
   readonly clock: Clock = {
     wall: () => this.now,
@@ -230,15 +231,37 @@ test('without room it asks for nothing, and tells the server that it lives', asy
   await script.deliver('A', 1);
   script.room = 0;
   await script.status(408);
+  await script.pass(100);
   expect(script.pulls.at(-1)).toMatchObject({ batch: 1, max_bytes: 1, id: 'A' });
   const asked = script.pulls.length;
   await script.status(409);
-  await script.pass(500);
-  expect(script.pulls.length).toBeGreaterThan(asked);
+  await script.pass(100);
+  expect(script.pulls.length).toBe(asked + 1);
+  // A little room is used, but not in a hurry.
   script.room = 7;
   await script.status(408);
+  expect(script.pulls.length).toBe(asked + 1);
+  await script.pass(100);
   expect(script.pulls.at(-1)).toMatchObject({ batch: 7, id: 'A' });
   expect(script.pulls.at(-1)).not.toHaveProperty('max_bytes');
+});
+
+test('it asks for more as soon as there is room for it', async () => {
+  script.stored = [1, 2];
+  await script.deliver('A', 1);
+  await script.deliver('A', 2);
+  script.room = 0;
+  await script.status(408);
+  const asked = script.pulls.length;
+  script.room = 31;
+  script.feed.done(1);
+  await script.pass(0);
+  expect(script.pulls.length).toBe(asked);
+  script.room = 32;
+  script.feed.done(2);
+  await script.pass(0);
+  expect(script.pulls.length).toBe(asked + 1);
+  expect(script.pulls.at(-1)).toMatchObject({ batch: 32 });
 });
 
 test('after a broken connection nothing is in hand any more', async () => {

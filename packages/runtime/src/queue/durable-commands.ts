@@ -20,7 +20,7 @@ import type { QueuedMessage, Tenure } from './tenure.ts';
 
 /** The consumer of the stream, one for all replicas. */
 export const EXECUTOR = 'executor';
-const MAX_AT_ONCE = 256;
+const MAX_AT_ONCE = 64;
 /** What no later try of this version of the agent would make better. */
 const HOPELESS = new Set(['invalid_command', 'unknown_action']);
 

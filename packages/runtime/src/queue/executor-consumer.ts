@@ -3,7 +3,7 @@ import { AckPolicy, type ConsumerConfig } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { ensureConsumer } from '../nats/consumers.ts';
 import { EXECUTOR } from './durable-commands.ts';
-import { PIN_GROUP, PIN_MS } from './pinned-feed.ts';
+import { PIN_GROUP, PIN_MS } from './pin.ts';
 import { MAX_IN_HAND } from './queue-worker.ts';
 
 /** When what was delivered and not acknowledged is delivered again, in milliseconds; the last holds for all further times. */

@@ -16,16 +16,13 @@ import type { Clock } from '../clock.ts';
 import { headersOf } from '../intake/command-headers.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { readDelivery } from './delivery.ts';
-import { consumerState, deleteMessage, messagesIn } from '../nats/stored-messages.ts';
+import { deleteMessage } from '../nats/stored-messages.ts';
+import { leftBehind } from './left-behind.ts';
+import { PIN_GROUP, PIN_MS } from './pin.ts';
 import { Tenure, type QueuedMessage } from './tenure.ts';
 
-/** So long the server waits for a replica that it has not heard of, in milliseconds. The consumer must say the same. */
-export const PIN_MS = 1_000;
-/** The one group of the consumer. */
-export const PIN_GROUP = 'executor';
 /** How long a pull stands, in milliseconds: each one tells the server that the replica lives. */
 const PULL_MS = 300;
 /** How much longer its end may take to get here, in milliseconds. */
@@ -33,10 +30,10 @@ const PULL_GRACE_MS = 500;
 /** After an answer that says "not now", in milliseconds. */
 const PAUSE_MS = 100;
 const MAX_BATCH = 256;
+/** With less room than for so many messages, a pull waits for more. */
+const MIN_BATCH = 32;
 /** What was done is remembered, so that its delivery anew is acknowledged and nothing else. */
 const MAX_DONE = 20_000;
-/** Deliveries on their way, in milliseconds. */
-const ARRIVAL_MS = 50;
 
 const WRONG_PIN = 423;
 const NOBODY = 503;
@@ -80,7 +77,10 @@ export class PinnedFeed {
   /** The server has said of it that it is over. */
   #lostPin = '';
   #left = 0;
+  /** The pull is there for nothing but to say that this replica lives. */
+  #isFull = false;
   #pullIsOver: (pauseMs: number) => void = () => {};
+  #roomIsFree: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
   #subscription: Subscription | undefined;
   /** Not delivered yet, as the server last said. */
@@ -122,6 +122,7 @@ export class PinnedFeed {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#pullIsOver(0);
+    this.#roomIsFree();
     await this.#running;
     const { requester, stream, consumer } = this.#options;
     const wasActive = this.isActive;
@@ -138,6 +139,7 @@ export class PinnedFeed {
     this.#inHand.delete(sequence);
     this.#done.add(sequence);
     if (this.#done.size > MAX_DONE) this.#done.delete(this.#done.values().next().value ?? 0);
+    if (this.#options.room() >= MIN_BATCH) this.#roomIsFree();
     if (reply !== undefined) this.#options.connection.publish(reply);
     else if (this.#options.isWorkQueue) {
       // Else its delivery anew is acknowledged.
@@ -152,9 +154,11 @@ export class PinnedFeed {
   }
 
   async #run(): Promise<void> {
-    const { clock, connection } = this.#options;
+    const { clock, connection, room } = this.#options;
     const { signal } = this.#stopping;
     while (!signal.aborted && !connection.isClosed()) {
+      if (room() < MIN_BATCH) await this.#rest();
+      if (signal.aborted) return;
       const over = new Promise<number>((resolve) => (this.#pullIsOver = resolve));
       this.#pull();
       const patience = new AbortController();
@@ -166,9 +170,18 @@ export class PinnedFeed {
     }
   }
 
+  /** Until there is room, but not so long that the server would not hear of this replica. */
+  async #rest(): Promise<void> {
+    const freed = new Promise<void>((resolve) => (this.#roomIsFree = resolve));
+    const patience = new AbortController();
+    await Promise.race([freed, this.#options.clock.sleep(PAUSE_MS, patience.signal)]);
+    patience.abort();
+  }
+
   #pull(): void {
     const { clock, connection, consumer, room, stream } = this.#options;
     const free = Math.min(MAX_BATCH, room());
+    this.#isFull = free <= 0;
     this.#left = Math.max(1, free);
     this.#sentAt = clock.monotonic();
     const id = this.#tenure?.id;
@@ -178,7 +191,7 @@ export class PinnedFeed {
       group: PIN_GROUP,
       ...(id === undefined ? {} : { id }),
       // No message is so small: it only says that the replica lives.
-      ...(free <= 0 ? { max_bytes: 1 } : {}),
+      ...(this.#isFull ? { max_bytes: 1 } : {}),
     };
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     try {
@@ -198,7 +211,7 @@ export class PinnedFeed {
         this.#lostPin = this.#tenure?.id ?? this.#lostPin;
         this.#endTenure();
       } else if (code !== NOBODY) this.#tenure?.extend(this.#sentAt + PIN_MS);
-      this.#pullIsOver(QUIET.has(code) || code === WRONG_PIN ? 0 : PAUSE_MS);
+      this.#pullIsOver(QUIET.has(code) || code === WRONG_PIN || this.#isFull ? 0 : PAUSE_MS);
       return;
     }
     // A message has the subject that it was stored under: it does not tell which pull it answers.
@@ -253,18 +266,13 @@ export class PinnedFeed {
 
   /** Hands on what a former replica had in its hands, and then what has come meanwhile. */
   async #catchUp(tenure: Tenure): Promise<void> {
-    const { clock, consumer, isWorkQueue, onFault, requester, stream } = this.#options;
+    const { clock, onFault } = this.#options;
+    const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
     while (!tenure.over.aborted) {
       try {
-        const { delivered, floor } = await consumerState(requester, stream, consumer);
-        // Of a work queue nothing is left that is acknowledged.
-        const range = [isWorkQueue ? 1 : floor + 1, delivered] as const;
-        if (!(await this.#hasAll(range, tenure))) {
-          // The former one has stopped to believe in its tenure by then.
-          await clock.sleep(PIN_MS, tenure.over);
-          for await (const stored of this.#others(range, tenure)) {
-            this.#early?.set(stored.sequence, { ...stored, storedAt: Date.parse(stored.time), isRepeated: true });
-          }
+        for (const stored of await leftBehind({ ...this.#options, isKnown }, tenure)) {
+          const message = { ...stored, storedAt: Date.parse(stored.time), isRepeated: true };
+          if (!isKnown(stored.sequence)) this.#early?.set(stored.sequence, message);
         }
         break;
       } catch (error) {
@@ -280,19 +288,5 @@ export class PinnedFeed {
       if (!this.#inHand.has(message.sequence)) this.#inHand.set(message.sequence, undefined);
       this.#options.onMessage(message, tenure);
     }
-  }
-
-  /** Whether all that was delivered and is not acknowledged has come to this replica, or comes in a moment. */
-  async #hasAll(range: readonly [number, number], tenure: Tenure): Promise<boolean> {
-    const missing: number[] = [];
-    for await (const { sequence } of this.#others(range, tenure)) missing.push(sequence);
-    if (missing.length > 0) await this.#options.clock.sleep(ARRIVAL_MS, tenure.over);
-    return missing.every((sequence) => this.#inHand.has(sequence));
-  }
-
-  /** The messages of a range that were not delivered to this replica. */
-  #others(range: readonly [number, number], tenure: Tenure): AsyncGenerator<StoredMessage> {
-    const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
-    return messagesIn(range, { ...this.#options, isKnown, over: tenure.over });
   }
 }
