@@ -139,14 +139,16 @@ export function leave(
   { key, owner_id: owner, until }: { key: string; owner_id?: string | undefined; until?: number | undefined },
   { notes, now }: RuleContext,
 ): Result {
-  const isMeant = (place: Place): boolean => place.key === key && (until === undefined || place.until === until);
+  const isMeant = (other: Place): boolean => other.key === key && (until === undefined || other.until === until);
   // A wait that is over ends by itself, but a clock elsewhere may not have come so far.
-  if (lock === null || !readQueue(notes, 0).some(isMeant)) {
+  const place = readQueue(notes, 0).find(isMeant);
+  if (lock === null || place === undefined) {
     const waiters = readQueue(notes, now).length;
     return denied('not_waiting', owner ?? null, null, 'the owner does not wait for the lock', { waiters });
   }
-  const after = readQueue(notes, now).filter((place) => !isMeant(place));
-  const data = { ...(owner === undefined ? {} : { owner_id: owner }), waiters: after.length };
+  const after = readQueue(notes, now).filter((other) => !isMeant(other));
+  const who = owner === undefined ? { until: iso(place.until) } : { owner_id: owner };
+  const data = { ...who, waiters: after.length };
   return annotate(writeQueue(after), data);
 }
 

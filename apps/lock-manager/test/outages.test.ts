@@ -244,3 +244,19 @@ test('leases that end while the server is down for long are ended by it before a
     expect(announced.changes(bob.entity_id).at(-1)).toMatchObject({ event: 'acquired', payload: bob });
   }
 });
+
+test('a lock manager whose wall clock is set back by two hours while it is cut off comes back all the same', async () => {
+  const own = endWithTest(await startNatsServer());
+  const jumps = [new URL('./support/jump-clock.ts', import.meta.url).href];
+  const manager = endWithTest(await startLockManagerProcess(own.url, 1, jumps));
+  const reconnects = (): number => manager.log.split('reconnected to NATS').length - 1;
+  for (const reconnected of [1, 2]) {
+    // An hour ahead, and then an hour behind.
+    manager.signal('SIGWINCH');
+    await own.kill('SIGKILL');
+    await own.restart();
+    await until('it is connected again', () => reconnects() === reconnected, 20_000);
+  }
+  const client = endWithTest(await openConnection(own.url));
+  lease(await acquire(client, 'after the jumps', 'ann'));
+});

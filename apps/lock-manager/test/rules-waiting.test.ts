@@ -134,7 +134,8 @@ test('leave takes the place of that wait away, and no other; the lease goes on',
   lock
     .when('leave', { key: keyOf('bob'), owner_id: 'bob', until: UNTIL })
     .thenCommits({ event: 'left', state: held(), data: { owner_id: 'bob', waiters: 1 } });
-  lock.when('leave', { key: keyOf('cy') }).thenCommits({ event: 'left', state: held(), data: { waiters: 0 } });
+  const data = { until: new Date(UNTIL).toISOString(), waiters: 0 };
+  lock.when('leave', { key: keyOf('cy') }).thenCommits({ event: 'left', state: held(), data });
   lock.when('leave', { key: keyOf('cy') }).thenRefuses('not_waiting');
 });
 

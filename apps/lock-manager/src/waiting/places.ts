@@ -10,8 +10,14 @@ export async function giveUpPlace(host: AgentHost, command: HeldCommand): Promis
   return left.kind === 'unavailable' ? left : heldStill(await host.execute(grantOf(command)));
 }
 
-/** Takes a place away that no command is held for. */
-export async function clearPlace(host: AgentHost, entityId: string, { key, until }: Place): Promise<void> {
+/** Takes a place away that nobody waits in. @param owner if that is known: the place itself does not name it */
+export async function clearPlace(
+  host: AgentHost,
+  entityId: string,
+  { key, until }: Place,
+  owner?: string,
+): Promise<void> {
   const nobody = { entityId, headers: [], commandId: '' };
-  await host.execute(internally(host.replica, nobody, 'leave', { key, until }));
+  const who = owner === undefined ? {} : { owner_id: owner };
+  await host.execute(internally(host.replica, nobody, 'leave', { key, ...who, until }));
 }

@@ -277,7 +277,7 @@ export class WaitingRoom implements Companion {
     // sent again.
     this.#do(() => this.#answers.conclude(command, outcome));
     // Whose place it was has been answered; if the owner waits for another command, the rounds find that.
-    if (outcome.kind !== 'committed') await clearPlace(host, entityId, first);
+    if (outcome.kind !== 'committed') await clearPlace(host, entityId, first, ownerOf(command));
   }
 
   /** The latest command of an owner, or that whose wait ends then. */

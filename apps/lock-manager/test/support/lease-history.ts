@@ -142,8 +142,10 @@ class LockHistory {
     }
     if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))
       wrong(`${owner} did not wait`);
-    // Who is taken out without a name was first of those whose wait goes on, and nobody has a command of theirs.
-    const nameless = this.#queue.find((waiting) => waiting.until > time);
-    this.#queue = this.#queue.filter((waiting) => (owner === '' ? waiting !== nameless : waiting.owner !== owner));
+    const { length } = this.#queue;
+    const isMeant = (waiting: Place): boolean =>
+      owner === '' ? waiting.until === Date.parse(until) : waiting.owner === owner;
+    this.#queue = this.#queue.filter((waiting) => !isMeant(waiting));
+    if (this.#queue.length === length) wrong(`nobody waits ${owner === '' ? `until ${until}` : `as ${owner}`}`);
   }
 }

@@ -92,8 +92,8 @@ export const Queued = z.object({
 });
 export type Queued = z.output<typeof Queued>;
 
-/** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. */
-export const WaitEnded = z.object({ owner_id: OwnerId.optional(), waiters: WaiterCount });
+/** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. `until`: of a wait of nobody knows whom. */
+export const WaitEnded = z.object({ owner_id: OwnerId.optional(), until: Timestamp.optional(), waiters: WaiterCount });
 export type WaitEnded = z.output<typeof WaitEnded>;
 
 /** What queries tell of a lock beside its state. */

@@ -3,6 +3,7 @@ import type { Authenticator, ConnectionOptions, NatsConnection } from '@nats-io/
 import { connect, credsAuthenticator, nkeyAuthenticator } from '@nats-io/transport-node';
 import { systemClock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
+import { redialing } from './redialing.ts';
 
 /** How to reach NATS. */
 export interface ConnectOptions {
@@ -23,7 +24,8 @@ export interface ConnectOptions {
 }
 
 const DEFAULT_SERVER = 'nats://127.0.0.1:4222';
-const RECONNECT_WAIT_MS = 250;
+/** Between two tries at the first connection, in milliseconds. */
+const FIRST_WAIT_MS = 250;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A server that has stopped answering is noticed after two of these. */
 const PING_INTERVAL_MS = 5_000;
@@ -59,7 +61,7 @@ export async function connectNats(
       }
       if (why !== told) onWait(why, servers);
       told = why;
-      await systemClock.sleep(RECONNECT_WAIT_MS);
+      await systemClock.sleep(FIRST_WAIT_MS);
     }
   }
 }
@@ -91,7 +93,7 @@ async function resolveOptions(options: ConnectOptions): Promise<ConnectionOption
     servers: list,
     inboxPrefix,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
+    ...redialing(systemClock),
     timeout: CONNECT_TIMEOUT_MS,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: 2,
