@@ -5,6 +5,8 @@ import type { Requester } from '../nats/requester.ts';
 
 /** Longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 500;
+/** With less time left, in milliseconds, another try would only make an answer uncertain that was certain. */
+const LAST_TRY_MS = 100;
 const NO_RESPONDERS = 503;
 
 /** By what a client asks, and how long, in milliseconds. */
@@ -48,7 +50,7 @@ export async function requestPatiently<T>(
   let why = 'no answer';
   for (let tries = 1; ; tries++) {
     const left = deadline - clock.monotonic();
-    if (left <= 0) break;
+    if (left <= 0 || (tries > 1 && left < LAST_TRY_MS)) break;
     const { subject, body, headers, tryTimeoutMs = requester.timeoutMs } = request;
     const answer = await requester.request(subject, body, headers, Math.min(left, tryTimeoutMs));
     if (answer.kind === 'answer') {
