@@ -1,15 +1,13 @@
 import { decidedFilter, decidedSubject, delayedCommandSubject } from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import { digestOf } from '../nats/digest.ts';
-import { expecting } from '../nats/expecting.ts';
+import { expecting, NO_SEQUENCE } from '../nats/expecting.ts';
 import { apiResponse, readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { requestPatiently, type Asking, type Judgement } from './patient-requester.ts';
 
 /** How long a cancellation stays: an agent that was down meanwhile may find the command, if its time came in that moment. */
 const TTL = '3600s';
-/** No sequence is so high: what expects it stores nothing, and is told which one there is. */
-const NO_SEQUENCE = Number.MAX_SAFE_INTEGER;
 const WRONG_LAST_SEQUENCE = /^wrong last sequence: (\d+)$/;
 const NOTHING = new Uint8Array();
 

@@ -4,6 +4,7 @@
  */
 import { entityFilter, entitySubject, HEADERS, LIMITS } from '@meshforge/protocol';
 import type { Aside, StandingLease } from '../core/entity.ts';
+import { expecting, NO_SEQUENCE } from './expecting.ts';
 import { readMessageIdAck, readPublishAck, type MessageIdResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
@@ -33,8 +34,7 @@ export interface CommitMessage {
 export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
   const { aside, entityId, event, lease, standing, notes } = message;
   const lines: (readonly [string, string])[] = [
-    ['Nats-Expected-Last-Subject-Sequence', String(message.expectedSequence)],
-    ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
+    ...expecting(message.expectedSequence, entityFilter(agent, entityId)),
     ['Nats-Msg-Id', message.commandId],
     ...message.headers,
   ];
@@ -69,8 +69,7 @@ export function readLease(text: string): StandingLease | undefined {
   return event === undefined ? undefined : { event, version: Number(version), endsAt: Number(endsAt) };
 }
 
-/** No stream gets this far, and no command's id is this long: a publish that expects one of them is always refused. */
-const NO_SEQUENCE = String(Number.MAX_SAFE_INTEGER);
+/** No command's id is this long: a publish that expects it is always refused. */
 const NO_COMMAND_ID = '-'.repeat(LIMITS.idHeaderCharacters + 1);
 
 /**
@@ -87,10 +86,7 @@ export function askForCommandId(
 ): Promise<MessageIdResult> {
   const { entityId, event, commandId } = message;
   const expectation: (readonly [string, string])[] = replicated
-    ? [
-        ['Nats-Expected-Last-Subject-Sequence', NO_SEQUENCE],
-        ['Nats-Expected-Last-Subject-Sequence-Subject', entityFilter(agent, entityId)],
-      ]
+    ? expecting(NO_SEQUENCE, entityFilter(agent, entityId))
     : [['Nats-Expected-Last-Msg-Id', NO_COMMAND_ID]];
   const headers = rawHeaders([['Nats-Msg-Id', commandId], ...expectation]);
   return requester.request(entitySubject(agent, entityId, event), NOTHING, headers).then(readMessageIdAck);

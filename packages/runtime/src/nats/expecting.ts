@@ -4,6 +4,9 @@ import type { RequestPort } from './requester.ts';
 
 export type HeaderLine = readonly [name: string, value: string];
 
+/** No stream gets this far: what expects it is never stored, and the refusal says what stands there. */
+export const NO_SEQUENCE = Number.MAX_SAFE_INTEGER;
+
 /**
  * The headers of a compare-and-set: the last message of a subject is at that sequence; 0 = there is none.
  * @param of that subject, or a filter over several; default the message's own

@@ -74,11 +74,10 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent());
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
-    const nature = natureOf(outcome);
-    if (nature !== undefined) {
+    const fault = faultIn(outcome);
+    if (fault !== undefined) {
       const { code, reason } = outcome;
-      const kind = { kind: 'fault', code, reason, conclude: conclude(outcome) } as const;
-      return nature === 'its own' ? kind : { ...kind, nature };
+      return { kind: 'fault', code, reason, conclude: conclude(outcome), ...fault };
     }
     const standing = await recordRefusal(requester, agent, sequence, outcome);
     // Else another replica may have decided before this was written down.
@@ -87,10 +86,10 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
 }
 
 /** Undefined for what is no fault. */
-function natureOf(outcome: StoreOutcome): Fault['nature'] | 'its own' {
-  if (outcome.kind === 'rejected') return HOPELESS.has(outcome.code) ? 'hopeless' : undefined;
+function faultIn(outcome: StoreOutcome): Pick<Fault, 'nature'> | undefined {
+  if (outcome.kind === 'rejected') return HOPELESS.has(outcome.code) ? { nature: 'hopeless' } : undefined;
   if (outcome.kind !== 'unavailable') return undefined;
-  return outcome.defect === true ? 'its own' : 'outage';
+  return outcome.defect === true ? {} : { nature: 'outage' };
 }
 
 /** Each delivery of a command must have the same id, also one whose sender gave it none. */
