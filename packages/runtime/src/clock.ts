@@ -19,3 +19,13 @@ export const systemClock: Clock = {
   sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {}),
   random: () => Math.random(),
 };
+
+/** What some work comes to; undefined when it takes longer than so many milliseconds. It goes on, and no timer stays behind. */
+export async function within<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T | undefined> {
+  const patience = new AbortController();
+  try {
+    return await Promise.race([work, clock.sleep(ms, patience.signal).then(() => undefined)]);
+  } finally {
+    patience.abort();
+  }
+}

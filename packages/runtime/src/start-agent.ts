@@ -2,7 +2,7 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { systemClock } from './clock.ts';
+import { systemClock, within } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import { LEASE_LOST_MS } from './core/entity.ts';
@@ -223,9 +223,8 @@ async function serve(
       await companion?.stop();
       await connection.flush();
     };
-    const timeout = new AbortController();
-    await Promise.race([drain().catch(() => {}), clock.sleep(options.drainTimeoutMs, timeout.signal)]);
-    timeout.abort();
+    const draining = drain().catch(() => {});
+    await within(clock, options.drainTimeoutMs, draining);
     store.stop();
     sweep.stop();
     held.stop();

@@ -11,7 +11,7 @@ import {
 } from '@meshforge/protocol';
 import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
-import { systemClock, type Clock } from '../clock.ts';
+import { systemClock, within, type Clock } from '../clock.ts';
 import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
@@ -271,10 +271,8 @@ export class Mesh {
     this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.
-    const drained = new AbortController();
     const draining = this.#connection.drain().catch(() => {});
-    await Promise.race([draining, this.#clock.sleep(DRAIN_MS, drained.signal)]);
-    drained.abort();
+    await within(this.#clock, DRAIN_MS, draining);
     await this.#connection.close();
   }
 

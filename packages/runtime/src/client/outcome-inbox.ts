@@ -1,6 +1,6 @@
 import type { Outcome } from '@meshforge/protocol';
 import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
-import type { Clock } from '../clock.ts';
+import { within, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { outcomeOf } from './reply.ts';
 
@@ -33,10 +33,8 @@ class Awaited implements OutcomeInbox {
 
   async told(timeoutMs: number, what: string): Promise<Outcome> {
     if (this.#telling === undefined) {
-      const patience = new AbortController();
       const told = new Promise<void>((resolve) => this.#tell.push(resolve));
-      await Promise.race([told, this.#clock.sleep(timeoutMs, patience.signal)]);
-      patience.abort();
+      await within(this.#clock, timeoutMs, told);
     }
     const telling = this.#telling;
     if (telling === undefined) {

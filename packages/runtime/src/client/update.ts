@@ -1,5 +1,5 @@
 import type { AgentContract } from '@meshforge/protocol';
-import type { Clock } from '../clock.ts';
+import { within, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import { Turns } from '../store/turns.ts';
 import type { Mesh } from './mesh.ts';
@@ -108,17 +108,13 @@ export class Updates {
     this.#waiting.set(key, (this.#waiting.get(key) ?? 0) + 1);
     let endTurn = (): void => {};
     const ended = new Promise<void>((resolve) => (endTurn = resolve));
-    const patience = new AbortController();
-    await Promise.race([
-      new Promise<void>((resolve) => {
-        void this.#turns.take(key, () => {
-          resolve();
-          return ended;
-        });
-      }),
-      this.#clock.sleep(MAX_TURN_MS, patience.signal),
-    ]);
-    patience.abort();
+    const turn = new Promise<void>((resolve) => {
+      void this.#turns.take(key, () => {
+        resolve();
+        return ended;
+      });
+    });
+    await within(this.#clock, MAX_TURN_MS, turn);
     const others = (this.#waiting.get(key) ?? 1) - 1;
     if (others === 0) this.#waiting.delete(key);
     else this.#waiting.set(key, others);

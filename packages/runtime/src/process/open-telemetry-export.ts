@@ -1,6 +1,5 @@
 /** The one file that needs the OpenTelemetry SDK; loaded only where something is exported. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { diag, DiagLogLevel, metrics } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
@@ -13,6 +12,7 @@ import {
 } from '@opentelemetry/resources';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { systemClock, within } from '../clock.ts';
 import type { Logger } from '../options.ts';
 import { VERSION } from '../version.ts';
 import type { TelemetryExport } from './telemetry-export.ts';
@@ -46,10 +46,8 @@ export class OpenTelemetryExport implements TelemetryExport {
   }
 
   async stop(): Promise<void> {
-    const waiting = new AbortController();
     const flushed = Promise.allSettled(this.#providers.map((provider) => provider.shutdown()));
-    await Promise.race([flushed, sleep(FLUSH_MS, undefined, { signal: waiting.signal }).catch(() => {})]);
-    waiting.abort();
+    await within(systemClock, FLUSH_MS, flushed);
   }
 }
 

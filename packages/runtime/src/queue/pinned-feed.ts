@@ -12,7 +12,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { createInbox, type Msg, type NatsConnection, type Subscription } from '@nats-io/nats-core';
-import type { Clock } from '../clock.ts';
+import { within, type Clock } from '../clock.ts';
 import { headersOf } from '../intake/command-headers.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
@@ -161,10 +161,7 @@ export class PinnedFeed {
       if (signal.aborted) return;
       const over = new Promise<number>((resolve) => (this.#pullIsOver = resolve));
       this.#pull();
-      const patience = new AbortController();
-      const late = clock.sleep(PULL_MS + PULL_GRACE_MS, patience.signal).then(() => undefined);
-      const pauseMs = await Promise.race([over, late]);
-      patience.abort();
+      const pauseMs = await within(clock, PULL_MS + PULL_GRACE_MS, over);
       if (pauseMs === undefined) this.#doubtfulSince ??= this.#sentAt;
       else if (pauseMs > 0) await clock.sleep(pauseMs, signal);
     }
@@ -173,9 +170,7 @@ export class PinnedFeed {
   /** Until there is room, but not so long that the server would not hear of this replica. */
   async #rest(): Promise<void> {
     const freed = new Promise<void>((resolve) => (this.#roomIsFree = resolve));
-    const patience = new AbortController();
-    await Promise.race([freed, this.#options.clock.sleep(PAUSE_MS, patience.signal)]);
-    patience.abort();
+    await within(this.#options.clock, PAUSE_MS, freed);
   }
 
   #pull(): void {
