@@ -5,7 +5,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encode, entitySubject, HEADERS } from '@meshforge/protocol';
 import { expect, test, vi } from 'vitest';
-import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
 import { headers as newHeaders, pingAgents } from '../../../packages/runtime/test/support/wire.ts';
 import { startMesh } from './support/lock-manager.ts';
@@ -23,6 +22,7 @@ import {
 } from './support/locks.ts';
 import { queued, startWaiting } from './support/waiting.ts';
 
+// Tests that run side by side: each ends what it began by its own context, for the hook of `vitest` takes whichever test it finds.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const LEAST_MS = 10_000;
@@ -53,8 +53,11 @@ async function craftLost(nats: Connection, resource: string, endsAt: number): Pr
   }
 }
 
-test.concurrent('a lease whose schedule is lost is ended ten to 25 seconds after its end, with or without waiters', async () => {
-  const mesh = endWithTest(await startMesh(2));
+test.concurrent('a lease whose schedule is lost is ended ten to 25 seconds after its end, with or without waiters', async ({
+  onTestFinished,
+}) => {
+  const mesh = await startMesh(2);
+  onTestFinished(() => mesh.stop());
   const nats = mesh.connection;
   const expired = new Map<string, { payload: LeasePayload; time: number }>();
   nats.subscribe('evt.lock.expired', {
@@ -84,8 +87,11 @@ test.concurrent('a lease whose schedule is lost is ended ten to 25 seconds after
   expect(isLease(await acquire(nats, 'unwatched', 'bob'))).toBe(true);
 });
 
-test.concurrent('nobody ends a lease in the place of a server that has not been back for ten seconds', async () => {
-  const mesh = endWithTest(await startMesh(2));
+test.concurrent('nobody ends a lease in the place of a server that has not been back for ten seconds', async ({
+  onTestFinished,
+}) => {
+  const mesh = await startMesh(2);
+  onTestFinished(() => mesh.stop());
   const nats = mesh.connection;
   const announced = await followEvents(nats);
   lease(await acquire(nats, 'patient', 'holder', { ttl: 2_000 }));

@@ -43,6 +43,7 @@ export async function startCompanion(
   if (agent.companion === undefined) return undefined;
   held.listen();
   await untilAnswered(clock, () => held.load());
+  held.watch().catch(onFault);
   const companion = agent.companion(companionHost(options));
   const expiryEvent = agent.lease?.expiryEvent;
   if (expiryEvent === undefined) return companion;

@@ -25,7 +25,12 @@ class FakeStream implements RequestPort {
   messages: Stored[] = [];
   /** How many requests are lost from now on. */
   lost = 0;
+  /** How many acknowledgements of stores are lost from now on. */
+  lostAcks = 0;
+  /** Nobody hears of what is stored from now on. */
+  isDeaf = false;
   readonly #listeners: ((message: Msg) => void)[] = [];
+  readonly #ids = new Set<string>();
   #sequence = 0;
 
   readonly connection = {
@@ -40,13 +45,18 @@ class FakeStream implements RequestPort {
     const headers = raw === undefined ? undefined : MsgHdrsImpl.decode((raw as MsgHdrsImpl).encode());
     if (this.lost-- > 0) return Promise.resolve({ kind: 'lost', why: 'test' });
     if (subject.startsWith('$JS.API.STREAM.PURGE')) return Promise.resolve(this.#purge(data));
+    if (subject.startsWith('$JS.API.STREAM.INFO')) return Promise.resolve(this.#info());
     if (subject.startsWith('$JS.API')) return Promise.resolve(this.#read(data));
     const expected = headers?.get('Nats-Expected-Last-Subject-Sequence') ?? '';
     const last = this.messages.findLast((message) => message.subject === subject)?.seq ?? 0;
     if (expected !== '' && Number(expected) !== last) {
       return Promise.resolve(answer({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } }));
     }
-    return Promise.resolve(answer({ seq: this.publish(subject, data, headers) }));
+    const id = headers?.get('Nats-Msg-Id') ?? '';
+    if (this.#ids.has(id)) return Promise.resolve(answer({ seq: 1, duplicate: true }));
+    if (id !== '') this.#ids.add(id);
+    const stored = answer({ seq: this.publish(subject, data, headers) });
+    return Promise.resolve(this.lostAcks-- > 0 ? { kind: 'lost', why: 'test' } : stored);
   }
 
   publish(subject: string, data: Uint8Array, headers?: MsgHdrs): number {
@@ -56,6 +66,7 @@ class FakeStream implements RequestPort {
   }
 
   tell(subject: string, data: Uint8Array): void {
+    if (this.isDeaf) return;
     for (const listener of this.#listeners) listener({ subject, data } as unknown as Msg);
   }
 
@@ -68,6 +79,11 @@ class FakeStream implements RequestPort {
     const purged = this.messages.length - left.length;
     this.messages = left;
     return answer({ success: true, purged });
+  }
+
+  #info(): Answer {
+    const subjects = Object.fromEntries(this.messages.map(({ subject }) => [subject, 1]));
+    return answer({ state: { messages: this.messages.length, subjects } });
   }
 
   #read(request: Uint8Array): Answer {
@@ -120,8 +136,8 @@ const command = (commandId: string, entityId = 'e', reply = '_INBOX.x'): HeldCom
 test('what one replica stores all have, also one that comes later, until it is dropped', async () => {
   const stream = new FakeStream();
   const [one, other] = [replica(stream), replica(stream)] as const;
-  expect(await one.put(command('a'))).toBe(true);
-  expect(await other.put(command('b', 'f'))).toBe(true);
+  expect(await one.put(command('a'))).toBe('held');
+  expect(await other.put(command('b', 'f'))).toBe('held');
   const late = replica(stream);
   await late.load();
   for (const held of [one, other, late]) {
@@ -198,8 +214,24 @@ test('what could not be stored is not held', async () => {
   const stream = new FakeStream();
   const held = replica(stream);
   stream.lost = 1;
-  expect(await held.put(command('a'))).toBe(false);
+  expect(await held.put(command('a'))).toBe('failed');
   expect(held.size).toBe(0);
+});
+
+test('a store whose acknowledgement was lost is found when it is tried again, and is not repeated behind its answer', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  stream.lostAcks = 2;
+  expect(await one.put(command('a'))).toBe('failed');
+  expect(await one.put(command('a'))).toBe('held');
+  expect(stream.messages).toHaveLength(1);
+  expect(await one.put(command('b'))).toBe('failed');
+  await other.drop(command('b'));
+  expect(await one.put(command('b'))).toBe('answered');
+  expect(stream.messages).toHaveLength(1);
+  expect(one.of('e')).toEqual([command('a')]);
+  // The same command sent again is another matter.
+  expect(await one.put({ ...command('b'), since: 2 })).toBe('held');
 });
 
 test('odd bytes are ignored, whatever they are and wherever they stand', async () => {
@@ -244,4 +276,52 @@ test('the news of a command that nobody holds changes nothing', () => {
   const held = replica(stream);
   stream.tell(answeredSubject(AGENT, 'e', digestOf('a')), new TextEncoder().encode('_INBOX.x'));
   expect(held.size).toBe(0);
+});
+
+test('what is stored behind its own answer is purged by who answered it, and nobody else minds', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  await one.put(command('a'));
+  const [landsLate] = stream.messages;
+  await one.drop(command('a'));
+  stream.messages.push(landsLate as Stored);
+  await one.findStrays();
+  // Once can be news under way.
+  expect(stream.messages).toHaveLength(1);
+  await one.findStrays();
+  expect(stream.messages).toEqual([]);
+  expect(one.size + other.size).toBe(0);
+});
+
+test('what is stored and was never heard of is taken in at the second look', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  stream.isDeaf = true;
+  await replica(stream).put(command('a'));
+  await held.findStrays();
+  expect(held.size).toBe(0);
+  await held.findStrays();
+  expect(held.of('e')).toEqual([command('a')]);
+});
+
+test('a retry from another inbox that is stored behind the answer to the first is taken in, not purged', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  await held.put(command('a', 'e', '_INBOX.first'));
+  await held.drop(command('a', 'e', '_INBOX.first'));
+  stream.isDeaf = true;
+  await replica(stream).put(command('a', 'e', '_INBOX.second'));
+  for (let look = 1; look <= 3; look++) await held.findStrays();
+  expect(stream.messages).toHaveLength(1);
+  expect(held.of('e').map(({ reply }) => reply)).toEqual(['_INBOX.second']);
+});
+
+test('what is known, or is no command, is left alone by every look', async () => {
+  const stream = new FakeStream();
+  const held = replica(stream);
+  await held.put(command('a'));
+  stream.publish(heldSubject(AGENT, 'e', digestOf('b')), new TextEncoder().encode('{}'));
+  for (let look = 1; look <= 3; look++) await held.findStrays();
+  expect(held.of('e')).toEqual([command('a')]);
+  expect(stream.messages).toHaveLength(2);
 });

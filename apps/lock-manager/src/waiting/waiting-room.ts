@@ -134,7 +134,9 @@ export class WaitingRoom implements Companion {
     // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
-    if (!(await this.#keep(kept))) return await this.#turnAway(kept);
+    const stored = await this.#keep(kept);
+    if (stored === 'failed') return await this.#turnAway(kept);
+    if (stored === 'answered') return;
     // Its place is taken, or the rounds will see that it is not.
     if (first !== undefined) return this.#deadlines.set(kept);
     if (!(await this.#settle(kept))) return;
@@ -142,10 +144,11 @@ export class WaitingRoom implements Companion {
     for (const other of earlier) if (other.commandId !== kept.commandId) this.#cancelUnplaced(other, SUPERSEDED);
   }
 
-  async #keep(command: HeldCommand): Promise<boolean> {
+  async #keep(command: HeldCommand): Promise<'held' | 'answered' | 'failed'> {
     for (let tries = 1; ; tries++) {
-      if (await this.#host.held.put(command)) return true;
-      if (tries === PUT_TRIES || this.#isStopping || command.until <= this.#host.serverNow()) return false;
+      const stored = await this.#host.held.put(command);
+      if (stored !== 'failed') return stored;
+      if (tries === PUT_TRIES || this.#isStopping || command.until <= this.#host.serverNow()) return stored;
       await this.#host.sleep(RETRY_MS * tries, this.#stopping.signal);
     }
   }

@@ -142,10 +142,11 @@ class LockHistory {
     }
     if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))
       wrong(`${owner} did not wait`);
-    const { length } = this.#queue;
-    const isMeant = (waiting: Place): boolean =>
-      owner === '' ? waiting.until === Date.parse(until) : waiting.owner === owner;
-    this.#queue = this.#queue.filter((waiting) => !isMeant(waiting));
-    if (this.#queue.length === length) wrong(`nobody waits ${owner === '' ? `until ${until}` : `as ${owner}`}`);
+    // Two may wait until the same moment: the place that nobody is known to wait in is the first.
+    const place = this.#queue.findIndex((waiting) =>
+      owner === '' ? waiting.until === Date.parse(until) : waiting.owner === owner,
+    );
+    if (place !== -1) this.#queue.splice(place, 1);
+    else wrong(`nobody waits ${owner === '' ? `until ${until}` : `as ${owner}`}`);
   }
 }

@@ -12,11 +12,18 @@ interface Stored {
   data: Uint8Array;
 }
 
+/** How long a request waits for its answer, in milliseconds. */
+const PATIENCE_MS = 1_000;
+
 /** The stream of held commands in memory: each listener hears of a message after a while of its own, in order. */
 export class SimulatedHeldStream {
   readonly #time: SimulatedTime;
   readonly #listeners: ((message: Message) => void)[] = [];
   #messages: Stored[] = [];
+  readonly #ids = new Map<string, number>();
+  /** Acknowledgements of stores that are lost from now on. */
+  #toLose = 0;
+  #landsAfterMs: number | undefined;
   #sequence = 0;
 
   constructor(time: SimulatedTime) {
@@ -25,6 +32,12 @@ export class SimulatedHeldStream {
 
   get size(): number {
     return this.#messages.length;
+  }
+
+  /** Loses the acknowledgements of the next stores. They are heard of at once, and land so late, or never. */
+  lose(stores: number, landsAfterMs: number | undefined): void {
+    this.#toLose = stores;
+    this.#landsAfterMs = landsAfterMs;
   }
 
   /** What one replica has of it. */
@@ -42,8 +55,14 @@ export class SimulatedHeldStream {
       return { unsubscribe: () => {} } as ReturnType<Options['connection']['subscribe']>;
     };
     const request = async (subject: string, data: Uint8Array, headers?: Headers): Promise<Answer> => {
+      if (!subject.startsWith('$JS.API') && this.#toLose-- > 0) {
+        await time.trip(() => this.#lose(subject, data, headers));
+        await time.sleep(PATIENCE_MS);
+        return isDead() ? await new Promise<never>(() => {}) : { kind: 'lost', why: 'its acknowledgement was lost' };
+      }
       const answer = await time.trip(() => {
         if (subject.startsWith('$JS.API.STREAM.PURGE')) return this.#purge(data);
+        if (subject.startsWith('$JS.API.STREAM.INFO')) return this.#info();
         return subject.startsWith('$JS.API') ? this.#read(data) : this.#publish(subject, data, headers);
       });
       return isDead() ? await new Promise<never>(() => {}) : answer;
@@ -54,7 +73,7 @@ export class SimulatedHeldStream {
     return { connection: { publish, subscribe: listen }, requester: { request } };
   }
 
-  #publish(subject: string, data: Uint8Array, headers: Headers): Answer {
+  #publish(subject: string, data: Uint8Array, headers: Headers, isTold = false): Answer {
     const text = new TextDecoder().decode((headers as unknown as { encode(): Uint8Array }).encode());
     const header = (name: string): string => new RegExp(`^${name}: (.*)\r$`, 'm').exec(text)?.[1] ?? '';
     const expected = header('Nats-Expected-Last-Subject-Sequence');
@@ -62,9 +81,19 @@ export class SimulatedHeldStream {
     if (expected !== '' && Number(expected) !== last) {
       return answerOf({ error: { code: 400, err_code: 10071, description: 'wrong last sequence' } });
     }
+    const id = header('Nats-Msg-Id');
+    const first = this.#ids.get(id);
+    if (first !== undefined) return answerOf({ seq: first, duplicate: true });
     this.#messages.push({ subject, seq: ++this.#sequence, data });
-    this.#tell(subject, data);
+    if (id !== '') this.#ids.set(id, this.#sequence);
+    if (!isTold) this.#tell(subject, data);
     return answerOf({ seq: this.#sequence });
+  }
+
+  #lose(subject: string, data: Uint8Array, headers: Headers): void {
+    this.#tell(subject, data);
+    const land = (): void => void this.#publish(subject, data, headers, true);
+    if (this.#landsAfterMs !== undefined) void this.#time.sleep(this.#landsAfterMs).then(land);
   }
 
   #tell(subject: string, data: Uint8Array): void {
@@ -80,6 +109,10 @@ export class SimulatedHeldStream {
     const purged = this.#messages.length - left.length;
     this.#messages = left;
     return answerOf({ success: true, purged });
+  }
+
+  #info(): Answer {
+    return answerOf({ state: { subjects: Object.fromEntries(this.#messages.map(({ subject }) => [subject, 1])) } });
   }
 
   #read(request: Uint8Array): Answer {

@@ -82,6 +82,7 @@ export class SimulatedReplica {
   readonly #locks: SimulatedLocks;
   readonly #turns = new Turns();
   readonly #companion: Promise<Companion>;
+  readonly #held: StoredHeldCommands;
   /** What it takes the server's clock to be, more or less. */
   readonly #skewMs: number;
   #isDead = false;
@@ -98,7 +99,7 @@ export class SimulatedReplica {
       clock: {
         wall: () => time.now,
         monotonic: () => time.now,
-        sleep: (ms) => this.#live(time.sleep(ms)),
+        sleep: (ms, signal) => this.#live(time.sleep(ms, signal)),
         random: () => 0.5,
       },
       serverNow,
@@ -116,7 +117,9 @@ export class SimulatedReplica {
       onFault: (error) => locks.faults.push(error),
     };
     this.#companion = held.load().then(() => (lockManager.companion as (host: AgentHost) => Companion)(host));
+    this.#held = held;
     this.ready = this.#companion.then(() => undefined);
+    void this.ready.then(() => held.watch()).catch((error: unknown) => locks.faults.push(error));
   }
 
   get isDead(): boolean {
@@ -132,7 +135,9 @@ export class SimulatedReplica {
   }
 
   async stop(): Promise<void> {
-    if (!this.#isDead) await (await this.#companion).stop();
+    if (this.#isDead) return;
+    await (await this.#companion).stop();
+    this.#held.stop();
   }
 
   /** A command as a client sends it. */

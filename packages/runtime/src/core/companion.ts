@@ -60,8 +60,11 @@ export interface HeldCommands {
   find(entityId: string, commandId: string): HeldCommand | undefined;
   /** Reads those of an entity from the server, for one that ought to be there and is not. Rejects when it does not answer. */
   refresh(entityId: string): Promise<void>;
-  /** Stores a command, instead of an earlier one of the same id. False: it could not be stored. */
-  put(command: HeldCommand): Promise<boolean>;
+  /**
+   * Stores a command, instead of an earlier one of the same id. Failed: whether it is stored is not known, and it may be tried
+   * again. Answered: an earlier try was stored after all, and another replica has answered the command.
+   */
+  put(command: HeldCommand): Promise<'held' | 'answered' | 'failed'>;
   /** Stores a command instead of the one that is held, if it still is. False: it is not, or that could not be done. */
   replace(command: HeldCommand): Promise<boolean>;
   /**

@@ -8,14 +8,14 @@ import {
   parseHeldSubject,
 } from '@meshforge/protocol';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
-import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
 import { digestOf } from './digest.ts';
 import { expecting, storeExpecting, type HeaderLine } from './expecting.ts';
-import { NoAnswerError } from './jetstream-errors.ts';
+import { readHeld } from './held-message.ts';
+import { NoAnswerError, type PublishResult } from './jetstream-errors.ts';
 import type { RequestPort } from './requester.ts';
-import { lastMessage, nextMessage, purgeSubject } from './stored-messages.ts';
+import { lastMessage, nextMessage, purgeSubject, storedSubjects } from './stored-messages.ts';
 import { utf8 } from './utf8.ts';
 
 /** So long after its wait a command that nobody saw to is forgotten, in seconds. */
@@ -27,6 +27,8 @@ const DROP_PAUSE_MS = 1_000;
 const CLAIM_TRIES = 10;
 /** Dropped commands that are remembered, so that old news of one does not bring it back. */
 const MAX_DROPPED = 10_000;
+/** Between two looks for commands that are stored and that this replica does not know, in milliseconds. */
+const STRAYS_MS = 2_000;
 
 /**
  * The held commands of an agent: kept in a stream, one subject each, so that they outlive any process; and mirrored in each
@@ -43,8 +45,11 @@ export class StoredHeldCommands implements HeldCommands {
   readonly #serverNow: () => number;
   /** By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
-  /** Begin of the wait, by command. */
-  readonly #dropped = new Map<string, number>();
+  /** What has been answered, each from its inbox; a Set keeps the order. */
+  readonly #dropped = new Set<string>();
+  readonly #stopping = new AbortController();
+  /** Subjects that the last look found, and that this replica does not know. */
+  #strays = new Set<string>();
   #size = 0;
   #subscription: Subscription | undefined;
 
@@ -72,7 +77,43 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   stop(): void {
+    this.#stopping.abort();
     this.#subscription?.unsubscribe();
+  }
+
+  /** Looks for strays until it is stopped. */
+  async watch(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await this.#clock.sleep(STRAYS_MS, signal);
+      // The next look is the retry.
+      if (!signal.aborted) await this.findStrays().catch(ignoreNoAnswer);
+    }
+  }
+
+  /**
+   * Looks for commands that are stored and that this replica does not know: its news was lost, or it was stored only after it had
+   * been answered. What two looks in a row find is taken in, or purged if it was answered here; once can be news under way.
+   * @throws NoAnswerError
+   */
+  async findStrays(): Promise<void> {
+    const stored = await storedSubjects(this.#requester, heldStream(this.#agent), heldWildcard(this.#agent));
+    const strays = stored.filter((subject) => !this.#knows(subject));
+    const again = strays.filter((subject) => this.#strays.has(subject));
+    this.#strays = new Set(strays);
+    for (const subject of again) await this.#takeIn(subject);
+  }
+
+  #knows(subject: string): boolean {
+    const place = parseHeldSubject(subject);
+    return place !== undefined && this.#mirror.get(place.entityId)?.has(place.key) === true;
+  }
+
+  async #takeIn(subject: string): Promise<void> {
+    const stored = await lastMessage(this.#requester, heldStream(this.#agent), subject);
+    if (stored === undefined || this.#see(subject, stored.data) !== undefined) return;
+    const command = readHeld(stored.data);
+    if (command !== undefined && this.#dropped.has(takeOf(command))) await this.#purge(command, stored.sequence + 1);
   }
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
@@ -101,13 +142,24 @@ export class StoredHeldCommands implements HeldCommands {
     return this.#mirror.get(entityId)?.get(digestOf(commandId));
   }
 
-  put(command: HeldCommand): Promise<boolean> {
-    return this.#store(command, []);
+  async put(command: HeldCommand): Promise<'held' | 'answered' | 'failed'> {
+    // So a store whose acknowledgement was lost is never repeated behind the answer that another replica gave.
+    const stored = await this.#store(command, [['Nats-Msg-Id', digestOf(takeOf(command))]]);
+    if (stored !== 'duplicate') return stored === 'stored' ? 'held' : 'failed';
+    try {
+      const last = await this.#last(command);
+      if (last === undefined) return 'answered';
+      this.#set(last.command, digestOf(command.commandId));
+      return 'held';
+    } catch (error) {
+      ignoreNoAnswer(error);
+      return 'failed';
+    }
   }
 
   async replace(command: HeldCommand): Promise<boolean> {
     const last = await this.#last(command);
-    return last !== undefined && (await this.#store(command, expecting(last.sequence)));
+    return last !== undefined && (await this.#store(command, expecting(last.sequence))) === 'stored';
   }
 
   async claim(command: HeldCommand): Promise<HeldCommand | undefined> {
@@ -123,7 +175,7 @@ export class StoredHeldCommands implements HeldCommands {
         // Another replica was first.
       }
     } catch (error) {
-      if (!(error instanceof NoAnswerError)) throw error;
+      ignoreNoAnswer(error);
     }
     const current = this.find(command.entityId, command.commandId) ?? command;
     void this.drop(current);
@@ -139,17 +191,17 @@ export class StoredHeldCommands implements HeldCommands {
     return undefined;
   }
 
-  async #store(command: HeldCommand, expectation: HeaderLine[]): Promise<boolean> {
+  async #store(command: HeldCommand, expectation: HeaderLine[]): Promise<PublishResult['kind']> {
     const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
     const lines = [['Nats-TTL', `${seconds}s`] as const, ...expectation];
     const body = utf8(JSON.stringify(command));
     const ack = await storeExpecting(this.#requester, this.#subjectOf(command), body, lines);
-    if (ack.kind !== 'stored') return false;
+    if (ack.kind !== 'stored') return ack.kind;
     const isFirst = this.find(command.entityId, command.commandId) === undefined;
     this.#set(command, digestOf(command.commandId));
     // Without it the earlier one stays until its time is over.
     if (!isFirst) this.#purge(command, ack.sequence).catch(() => {});
-    return true;
+    return ack.kind;
   }
 
   /** @param below only what has a lower sequence @returns how many messages it were @throws NoAnswerError */
@@ -170,7 +222,7 @@ export class StoredHeldCommands implements HeldCommands {
         await this.#purge(command);
         return this.#tellAnswered(command);
       } catch (error) {
-        if (!(error instanceof NoAnswerError)) throw error;
+        ignoreNoAnswer(error);
       }
       // A retry of the command that has come meanwhile has to stay.
       if (this.find(entityId, commandId) !== undefined) return;
@@ -178,11 +230,10 @@ export class StoredHeldCommands implements HeldCommands {
     }
   }
 
-  #remember({ commandId, entityId, since }: HeldCommand): void {
-    this.#forget(entityId, digestOf(commandId));
-    this.#dropped.delete(commandId);
-    this.#dropped.set(commandId, since);
-    if (this.#dropped.size > MAX_DROPPED) this.#dropped.delete(this.#dropped.keys().next().value ?? '');
+  #remember(command: HeldCommand): void {
+    this.#forget(command.entityId, digestOf(command.commandId));
+    this.#dropped.add(takeOf(command));
+    if (this.#dropped.size > MAX_DROPPED) this.#dropped.delete(this.#dropped.values().next().value ?? '');
   }
 
   #subjectOf({ entityId, commandId }: HeldCommand): string {
@@ -201,7 +252,7 @@ export class StoredHeldCommands implements HeldCommands {
     }
     const command = readHeld(data);
     if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
-    if (this.#dropped.get(command.commandId) === command.since) return undefined;
+    if (this.#dropped.has(takeOf(command))) return undefined;
     this.#set(command, place.key);
     return command;
   }
@@ -238,24 +289,11 @@ export class StoredHeldCommands implements HeldCommands {
   }
 }
 
-const Held = z.object({
-  entityId: z.string(),
-  action: z.string(),
-  lease: z.object({ resource: z.string(), fencingToken: z.number() }).optional(),
-  data: z.record(z.string(), z.unknown()),
-  commandId: z.string(),
-  headers: z.array(z.tuple([z.string(), z.string()])),
-  reply: z.string(),
-  since: z.number(),
-  until: z.number(),
-  keeper: z.string(),
-});
+/** Tells apart how often a command was taken in, and each retry of it, which waits for an answer of its own. */
+function takeOf({ commandId, reply, since }: HeldCommand): string {
+  return JSON.stringify([commandId, since, reply]);
+}
 
-/** Undefined for what no agent wrote. */
-function readHeld(data: Uint8Array): HeldCommand | undefined {
-  try {
-    return Held.parse(JSON.parse(Buffer.from(data).toString()));
-  } catch {
-    return undefined;
-  }
+function ignoreNoAnswer(error: unknown): void {
+  if (!(error instanceof NoAnswerError)) throw error;
 }

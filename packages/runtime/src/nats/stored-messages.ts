@@ -23,6 +23,18 @@ export async function lastMessage(
   return await getMessage(requester, stream, { last_by_subj: filter });
 }
 
+/** The subjects of all that a filter lets through, in no order. @throws NoAnswerError */
+export async function storedSubjects(requester: RequestPort, stream: string, filter: string): Promise<string[]> {
+  const request = utf8(JSON.stringify({ subjects_filter: filter }));
+  const { state } = await ask<{ state: { subjects?: Record<string, number> } }>(
+    requester,
+    `STREAM.INFO.${stream}`,
+    stream,
+    request,
+  );
+  return Object.keys(state?.subjects ?? {});
+}
+
 /** The messages in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
 export async function* messagesIn(
   [first, last]: readonly [number, number],
