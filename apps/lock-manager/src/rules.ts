@@ -107,8 +107,8 @@ export function withdraw(
 }
 
 /**
- * An owner begins to wait, or waits until another time; the lease that stands goes on. Also for a lock that has just come free:
- * only from the queue is it granted to one who waits.
+ * An owner begins to wait, or waits until another time; the lease that stands goes on. Also for a lock that has just come free, or
+ * is the owner's own: only from the queue is it granted to one who waits, so only from there can it be kept from them.
  */
 export function enqueueOwner(
   lock: LockState | null,
@@ -117,8 +117,6 @@ export function enqueueOwner(
 ): Result {
   const before = readQueue(notes, now);
   if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
-  if (isHeld(lock) && lock.owner_id === owner)
-    return denied('held', owner, lock, 'the owner holds the lock: refresh it');
   if (isFull(before) && positionOf(before, owner) === 0) {
     const reason = `${before.length} owners wait for the lock, as many as may: try again later`;
     return denied('queue_full', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
@@ -180,7 +178,7 @@ function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleCo
     const reason = `the lease ends at ${lock.expires_at}, too soon to refresh it: acquire the lock anew after that`;
     return denied('too_late', owner, lock, reason, { retryAfterMs: Math.max(0, left) });
   }
-  return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs, readQueue(notes, now));
+  return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs, dequeue(readQueue(notes, now), owner));
 }
 
 function lease(owner: string, token: number, acquiredAt: string, expiresAt: number, waiting: Queue): Result {

@@ -74,8 +74,22 @@ test('an earlier command of the owner, late to the log, does not take the place 
   });
 });
 
-test('the holder does not wait, nor anybody for a lock that never was', () => {
-  waits(annHolds(), 'ann').thenRefuses('held', { current_owner_id: 'ann' });
+test('the holder has a place only until the lease is extended', () => {
+  const lock = waits(waits(annHolds(), 'bob'), 'ann', { until: UNTIL });
+  lock.when('grant', { owner_id: 'ann', ttl_ms: 60_000, until: UNTIL });
+  lock.thenCommits({
+    event: 'acquired',
+    state: { ...held(), expires_at: iso(NOON + 60_000) },
+    expiresAt: NOON + 60_000,
+  });
+  waits(lock, 'cy').thenCommits({
+    event: 'queued',
+    state: { ...held(), expires_at: iso(NOON + 60_000) },
+    data: { owner_id: 'cy', position: 2, waiters: 2, until: iso(UNTIL) },
+  });
+});
+
+test('nobody waits for a lock that never was', () => {
   scenario(lockManager).when('queue', { owner_id: 'ann', since: NOON, until: UNTIL }).thenRefuses('not_held');
 });
 

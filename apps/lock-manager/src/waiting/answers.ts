@@ -1,9 +1,11 @@
 import type { JsonObject } from '@meshforge/protocol';
 import type { AgentHost, HeldCommand, StoreOutcome } from '@meshforge/runtime';
 import { internally, takenNow } from './held-acquire.ts';
+import { giveUpPlace } from './places.ts';
 
 /** Another replica that was to act has so long before this one does it in its place. */
 export const OTHERS_MS = 300;
+const RETRY_MS = 100;
 
 /** Answers held commands. */
 export class Answers {
@@ -44,6 +46,23 @@ export class Answers {
     // Not waited for: an inbox that somebody listens to says nothing.
     if (grant !== undefined) void this.#takeBackUnless(taken, command, grant);
     await host.held.drop(current);
+  }
+
+  /**
+   * Answers a command that has no place with a refusal, unless it was granted the lock after all. First it is nobody else's to
+   * answer any more, and only then is a place taken away that it was given meanwhile: so no grant can come after the refusal.
+   */
+  async refuse(command: HeldCommand, refusal: StoreOutcome): Promise<void> {
+    const host = this.#host;
+    const claimed = this.current(command) === undefined ? undefined : await host.held.claim(command);
+    this.#onAnswered(command);
+    if (claimed === undefined) return;
+    let outcome = await giveUpPlace(host, claimed);
+    while (outcome.kind === 'unavailable' && !this.#stopping.aborted) {
+      await host.sleep(RETRY_MS, this.#stopping);
+      outcome = await giveUpPlace(host, claimed);
+    }
+    await host.answer(claimed, outcome.kind === 'committed' || outcome.kind === 'replayed' ? outcome : refusal);
   }
 
   async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {

@@ -66,6 +66,11 @@ export function heldStill(outcome: StoreOutcome): StoreOutcome {
   return { ...outcome, code: 'held', payload: JSON.stringify(payload) };
 }
 
+/** Who holds the lock by what a commit says of it. */
+export function holderIn({ payload }: Extract<StoreOutcome, { kind: 'committed' | 'replayed' }>): string | null {
+  return (JSON.parse(payload) as { state: LockState }).state.owner_id;
+}
+
 /** The lease that an outcome has just granted; undefined for any other, as for one that extends a lease. */
 export function takenNow(outcome: StoreOutcome): { owner_id: string; fencing_token: number } | undefined {
   if (outcome.kind !== 'committed' || outcome.event !== 'acquired') return undefined;

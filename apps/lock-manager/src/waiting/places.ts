@@ -14,7 +14,7 @@ export async function giveUpPlace(host: AgentHost, command: HeldCommand): Promis
 export async function clearPlace(
   host: AgentHost,
   entityId: string,
-  { key, until }: Place,
+  { key, until }: Pick<Place, 'key' | 'until'>,
   owner?: string,
 ): Promise<void> {
   const nobody = { entityId, headers: [], commandId: '' };

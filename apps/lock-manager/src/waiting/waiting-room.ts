@@ -17,7 +17,7 @@ import { isHeld } from '../denied.ts';
 import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
 import { Handovers } from './handovers.ts';
-import { grantOf, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
+import { grantOf, holderIn, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
 import { clearPlace, giveUpPlace } from './places.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
@@ -195,21 +195,20 @@ export class WaitingRoom implements Companion {
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
       if (queued.kind === 'committed' || queued.kind === 'replayed') {
         this.#deadlines.set(command);
+        if (holderIn(queued) !== ownerOf(command) || this.#answers.current(command) === undefined) return true;
+        // There is nothing to wait for; and it may be this very command by which the owner holds the lock.
+        await this.#grant(command);
         return true;
       }
       if (queued.kind === 'denied' && queued.code === 'cancelled') {
         this.#cancelUnplaced(command, SUPERSEDED);
         return true;
       }
-      // Unless it is refused a place, the lock is the owner's own, perhaps by this very command.
-      const isOwn = queued.kind === 'denied' && queued.code !== 'queue_full';
-      if (isOwn && this.#answers.current(command) === undefined) return false;
-      const outcome = isOwn ? await host.execute(command) : queued;
-      if (isAnswer(outcome)) {
-        await this.#answers.conclude(command, outcome);
+      if (isAnswer(queued)) {
+        await this.#answers.conclude(command, queued);
         return true;
       }
-      if (outcome.kind !== 'denied') await host.sleep(RETRY_MS, this.#stopping.signal);
+      await host.sleep(RETRY_MS, this.#stopping.signal);
     }
     // The rounds will find it.
     return false;
@@ -246,13 +245,12 @@ export class WaitingRoom implements Companion {
   /** Of several commands of one owner, only one has the place. */
   #cancelUnplaced(command: HeldCommand, reason: string): void {
     this.#do(async () => {
-      // It may be on its way into the queue still: then the log refuses it itself.
       await this.#host.sleep(OTHERS_MS, this.#stopping.signal);
       const outcome = await this.#host.execute(grantOf(command));
       // What it was granted before that, it was granted.
       if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
       else if (outcome.kind === 'denied' && outcome.code === 'not_waiting') {
-        await this.#answers.conclude(command, refused(command, 'cancelled', reason));
+        await this.#answers.refuse(command, refused(command, 'cancelled', reason));
       }
     });
   }
@@ -273,14 +271,21 @@ export class WaitingRoom implements Companion {
     if (first === undefined) return;
     const { key, until } = first;
     const command = this.#waiter(entityId, key, until) ?? (await this.#missing(entityId, key, until));
-    if (command === undefined) return await clearPlace(host, entityId, first);
-    const outcome = await host.execute(grantOf(command));
+    if (command === undefined) await clearPlace(host, entityId, first);
+    else await this.#grant(command);
+  }
+
+  /** Grants a lock to a command that has a place in its queue, if it is its turn. */
+  async #grant(command: HeldCommand): Promise<void> {
+    const { entityId, until } = command;
+    const outcome = await this.#host.execute(grantOf(command));
     if (!isAnswer(outcome)) return;
     // To see whether somebody else answers must not hold up the next, nor must one that is not granted, such as one of long ago
     // sent again.
     this.#do(() => this.#answers.conclude(command, outcome));
     // Whose place it was has been answered; if the owner waits for another command, the rounds find that.
-    if (outcome.kind !== 'committed') await clearPlace(host, entityId, first, ownerOf(command));
+    const place = { key: ownerKeyOf(command), until };
+    if (outcome.kind !== 'committed') await clearPlace(this.#host, entityId, place, ownerOf(command));
   }
 
   /** The latest command of an owner, or that whose wait ends then. */

@@ -122,6 +122,8 @@ class LockHistory {
       if (time < Date.parse(state.expires_at)) wrong(`is early, at ${new Date(time).toISOString()}`);
     }
     this.#grant = event === 'acquired' ? { ...grant, version, expiresAt: state.expires_at } : undefined;
+    // Whoever holds the lock waits for nothing.
+    if (event === 'acquired') this.#queue = this.#queue.filter((waiting) => waiting.owner !== grant.owner);
   }
 
   #wait({ event, payload, data = {}, time }: LockEvent, wrong: Wrong): void {
