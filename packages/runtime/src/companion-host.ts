@@ -43,7 +43,10 @@ export async function startCompanion(
   if (agent.companion === undefined) return undefined;
   held.listen();
   await untilAnswered(clock, () => held.load());
-  held.watch().catch(onFault);
+  const answerInstead = (command: HeldCommand, outcome: StoreOutcome): void => {
+    answerHeld(options, command, outcome).catch(onFault);
+  };
+  held.watch(answerInstead).catch(onFault);
   const companion = agent.companion(companionHost(options));
   const expiryEvent = agent.lease?.expiryEvent;
   if (expiryEvent === undefined) return companion;

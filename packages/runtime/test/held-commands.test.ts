@@ -121,6 +121,13 @@ function replica(stream: FakeStream): StoredHeldCommands {
   return held;
 }
 
+/** No answer is left to give. */
+const nobody = (): never => {
+  throw new Error('answers in the place of another');
+};
+
+const DENIED = { kind: 'denied', event: 'denied', payload: '{}', code: 'held', reason: 'held by another' } as const;
+
 const command = (commandId: string, entityId = 'e', reply = '_INBOX.x'): HeldCommand => ({
   entityId,
   action: 'acquire',
@@ -204,10 +211,38 @@ test('of many who would answer a command one alone is told to, and of its earlie
   const replicas = Array.from({ length: 5 }, () => replica(stream));
   await replicas[0]?.put(command('a', 'e', '_INBOX.first'));
   await replicas[1]?.put(command('a', 'e', '_INBOX.second'));
-  const claims = await Promise.all(replicas.map((held) => held.claim(command('a', 'e', '_INBOX.first'))));
+  const claims = await Promise.all(replicas.map((held) => held.claim(command('a', 'e', '_INBOX.first'), DENIED)));
   expect(claims.filter((claim) => claim !== undefined)).toEqual([command('a', 'e', '_INBOX.second')]);
   expect(replicas.map(({ size }) => size)).toEqual([0, 0, 0, 0, 0]);
+  await replicas[claims.findIndex((claim) => claim !== undefined)]?.drop(command('a', 'e', '_INBOX.second'));
   expect(stream.messages).toEqual([]);
+});
+
+test('what a replica was to answer, and died, another one answers in its place, and the same', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  await one.put(command('a'));
+  expect(await one.claim(command('a'), DENIED)).toEqual(command('a'));
+  // Nobody else decides it any more, also nobody who begins only now, nor does a late try to store it bring it back.
+  const late = replica(stream);
+  await late.load();
+  expect([one.size, other.size, late.size]).toEqual([0, 0, 0]);
+  expect(await other.claim(command('a'), { ...DENIED, code: 'cancelled' })).toBeUndefined();
+  expect(await other.replace(command('a'))).toBe(false);
+  expect(await other.put(command('a'))).toBe('answered');
+  const answers: unknown[] = [];
+  for (let look = 1; look <= 3; look++) await late.findStrays((...given) => void answers.push(given));
+  expect(answers).toMatchObject([[command('a'), DENIED]]);
+  expect(stream.messages).toEqual([]);
+});
+
+test('a claim whose acknowledgement was lost is known by who made it', async () => {
+  const stream = new FakeStream();
+  const [one, other] = [replica(stream), replica(stream)] as const;
+  await one.put(command('a'));
+  stream.lostAcks = 1;
+  expect(await one.claim(command('a'), DENIED)).toEqual(command('a'));
+  expect(await other.claim(command('a'), DENIED)).toBeUndefined();
 });
 
 test('what could not be stored is not held', async () => {
@@ -285,10 +320,10 @@ test('what is stored behind its own answer is purged by who answered it, and nob
   const [landsLate] = stream.messages;
   await one.drop(command('a'));
   stream.messages.push(landsLate as Stored);
-  await one.findStrays();
+  await one.findStrays(nobody);
   // Once can be news under way.
   expect(stream.messages).toHaveLength(1);
-  await one.findStrays();
+  await one.findStrays(nobody);
   expect(stream.messages).toEqual([]);
   expect(one.size + other.size).toBe(0);
 });
@@ -298,9 +333,9 @@ test('what is stored and was never heard of is taken in at the second look', asy
   const held = replica(stream);
   stream.isDeaf = true;
   await replica(stream).put(command('a'));
-  await held.findStrays();
+  await held.findStrays(nobody);
   expect(held.size).toBe(0);
-  await held.findStrays();
+  await held.findStrays(nobody);
   expect(held.of('e')).toEqual([command('a')]);
 });
 
@@ -311,7 +346,7 @@ test('a retry from another inbox that is stored behind the answer to the first i
   await held.drop(command('a', 'e', '_INBOX.first'));
   stream.isDeaf = true;
   await replica(stream).put(command('a', 'e', '_INBOX.second'));
-  for (let look = 1; look <= 3; look++) await held.findStrays();
+  for (let look = 1; look <= 3; look++) await held.findStrays(nobody);
   expect(stream.messages).toHaveLength(1);
   expect(held.of('e').map(({ reply }) => reply)).toEqual(['_INBOX.second']);
 });
@@ -321,7 +356,7 @@ test('what is known, or is no command, is left alone by every look', async () =>
   const held = replica(stream);
   await held.put(command('a'));
   stream.publish(heldSubject(AGENT, 'e', digestOf('b')), new TextEncoder().encode('{}'));
-  for (let look = 1; look <= 3; look++) await held.findStrays();
+  for (let look = 1; look <= 3; look++) await held.findStrays(nobody);
   expect(held.of('e')).toEqual([command('a')]);
   expect(stream.messages).toHaveLength(2);
 });

@@ -33,9 +33,8 @@ export class Answers {
     if (outcome.kind !== 'committed') {
       // Whoever has committed it will answer in a moment, if they live.
       if (outcome.kind === 'replayed') await host.sleep(OTHERS_MS, this.#stopping);
-      const claimed = this.current(command) === undefined ? undefined : await host.held.claim(command);
-      this.#onAnswered(command);
-      if (claimed !== undefined) host.answer(claimed, outcome).catch((error: unknown) => host.onFault(error));
+      const claimed = await this.#claim(command, outcome);
+      if (claimed !== undefined) await this.#tell(claimed, outcome);
       return;
     }
     const current = this.current(command);
@@ -54,15 +53,28 @@ export class Answers {
    */
   async refuse(command: HeldCommand, refusal: StoreOutcome): Promise<void> {
     const host = this.#host;
-    const claimed = this.current(command) === undefined ? undefined : await host.held.claim(command);
-    this.#onAnswered(command);
+    const claimed = await this.#claim(command, refusal);
     if (claimed === undefined) return;
     let outcome = await giveUpPlace(host, claimed);
     while (outcome.kind === 'unavailable' && !this.#stopping.aborted) {
       await host.sleep(RETRY_MS, this.#stopping);
       outcome = await giveUpPlace(host, claimed);
     }
-    await host.answer(claimed, outcome.kind === 'committed' || outcome.kind === 'replayed' ? outcome : refusal);
+    const isGranted = outcome.kind === 'committed' || outcome.kind === 'replayed';
+    await this.#tell(claimed, isGranted ? outcome : refusal);
+  }
+
+  async #claim(command: HeldCommand, outcome: StoreOutcome): Promise<HeldCommand | undefined> {
+    const claimed = this.current(command) === undefined ? undefined : await this.#host.held.claim(command, outcome);
+    this.#onAnswered(command);
+    return claimed;
+  }
+
+  async #tell(claimed: HeldCommand, outcome: StoreOutcome): Promise<void> {
+    const host = this.#host;
+    // Not waited for: an inbox that somebody listens to says nothing.
+    host.answer(claimed, outcome).catch((error: unknown) => host.onFault(error));
+    await host.held.drop(claimed);
   }
 
   async #takeBackUnless(taken: Promise<boolean>, command: HeldCommand, grant: JsonObject): Promise<void> {

@@ -18,7 +18,7 @@ import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
 import { Handovers } from './handovers.ts';
 import { grantOf, holderIn, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
-import { clearPlace, giveUpPlace } from './places.ts';
+import { clearPlace, giveUpPlace, leavePlace } from './places.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { viewOf } from './view.ts';
@@ -194,10 +194,14 @@ export class WaitingRoom implements Companion {
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
       if (queued.kind === 'committed' || queued.kind === 'replayed') {
+        if (this.#answers.current(command) === undefined) {
+          // It was answered meanwhile: a place that nobody waits in would hold up others.
+          await leavePlace(host, command);
+          return true;
+        }
         this.#deadlines.set(command);
-        if (holderIn(queued) !== ownerOf(command) || this.#answers.current(command) === undefined) return true;
         // There is nothing to wait for; and it may be this very command by which the owner holds the lock.
-        await this.#grant(command);
+        if (holderIn(queued) === ownerOf(command)) await this.#grant(command);
         return true;
       }
       if (queued.kind === 'denied' && queued.code === 'cancelled') {
@@ -277,15 +281,13 @@ export class WaitingRoom implements Companion {
 
   /** Grants a lock to a command that has a place in its queue, if it is its turn. */
   async #grant(command: HeldCommand): Promise<void> {
-    const { entityId, until } = command;
     const outcome = await this.#host.execute(grantOf(command));
     if (!isAnswer(outcome)) return;
     // To see whether somebody else answers must not hold up the next, nor must one that is not granted, such as one of long ago
     // sent again.
     this.#do(() => this.#answers.conclude(command, outcome));
     // Whose place it was has been answered; if the owner waits for another command, the rounds find that.
-    const place = { key: ownerKeyOf(command), until };
-    if (outcome.kind !== 'committed') await clearPlace(this.#host, entityId, place, ownerOf(command));
+    if (outcome.kind !== 'committed') await leavePlace(this.#host, command);
   }
 
   /** The latest command of an owner, or that whose wait ends then. */

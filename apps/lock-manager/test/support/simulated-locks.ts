@@ -119,7 +119,10 @@ export class SimulatedReplica {
     this.#companion = held.load().then(() => (lockManager.companion as (host: AgentHost) => Companion)(host));
     this.#held = held;
     this.ready = this.#companion.then(() => undefined);
-    void this.ready.then(() => held.watch()).catch((error: unknown) => locks.faults.push(error));
+    const answerInstead = (...[command, outcome]: Parameters<typeof host.answer>): void => {
+      if (!this.#isDead) void host.answer(command, outcome);
+    };
+    void this.ready.then(() => held.watch(answerInstead)).catch((error: unknown) => locks.faults.push(error));
   }
 
   get isDead(): boolean {

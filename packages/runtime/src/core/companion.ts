@@ -68,10 +68,11 @@ export interface HeldCommands {
   /** Stores a command instead of the one that is held, if it still is. False: it is not, or that could not be done. */
   replace(command: HeldCommand): Promise<boolean>;
   /**
-   * Forgets a command, for one replica alone to answer it: the command as it is held now, for whoever comes first. Undefined:
-   * another replica has answered it. While the server does not answer, everybody is told to be first.
+   * Makes a command one replica's alone to answer, and keeps what it is answered until it is dropped: should that replica die,
+   * another one gives the same answer. The command as it is held now, for whoever comes first. Undefined: another replica
+   * answers it. While the server does not answer, everybody is told to be first.
    */
-  claim(command: HeldCommand): Promise<HeldCommand | undefined>;
+  claim(command: HeldCommand, outcome: StoreOutcome): Promise<HeldCommand | undefined>;
   /** Forgets one that has been answered; here at once. Resolves when the server has, or has not answered for too long. */
   drop(command: HeldCommand): Promise<void>;
 }

@@ -1,25 +1,16 @@
-import {
-  answeredSubject,
-  heldFilter,
-  heldInterest,
-  heldStream,
-  heldSubject,
-  heldWildcard,
-  parseHeldSubject,
-} from '@meshforge/protocol';
-import type { NatsConnection, Subscription } from '@nats-io/nats-core';
+import { answeredSubject, heldFilter, heldInterest, heldWildcard, parseHeldSubject } from '@meshforge/protocol';
+import { nuid, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import type { HeldCommand, HeldCommands } from '../core/companion.ts';
+import type { StoreOutcome } from '../core/outcome.ts';
 import { digestOf } from './digest.ts';
-import { expecting, storeExpecting, type HeaderLine } from './expecting.ts';
-import { readHeld } from './held-message.ts';
-import { NoAnswerError, type PublishResult } from './jetstream-errors.ts';
+import { expecting } from './expecting.ts';
+import { readHeld, takeOf } from './held-message.ts';
+import { HeldStream } from './held-stream.ts';
+import { NoAnswerError } from './jetstream-errors.ts';
 import type { RequestPort } from './requester.ts';
-import { lastMessage, nextMessage, purgeSubject, storedSubjects } from './stored-messages.ts';
 import { utf8 } from './utf8.ts';
 
-/** So long after its wait a command that nobody saw to is forgotten, in seconds. */
-const GRACE_S = 60;
 /** Tries to tell the server that a command was answered, and the pause between them, in milliseconds. */
 const DROP_TRIES = 10;
 const DROP_PAUSE_MS = 1_000;
@@ -30,6 +21,9 @@ const MAX_DROPPED = 10_000;
 /** Between two looks for commands that are stored and that this replica does not know, in milliseconds. */
 const STRAYS_MS = 2_000;
 
+/** Gives the answer that another replica was to give, and did not: it died at that. */
+type AnswerInstead = (command: HeldCommand, outcome: StoreOutcome) => void;
+
 /**
  * The held commands of an agent: kept in a stream, one subject each, so that they outlive any process; and mirrored in each
  * replica, which hears of new and of answered ones as they are published. Each forgets itself when its time is over.
@@ -39,18 +33,19 @@ const STRAYS_MS = 2_000;
  */
 export class StoredHeldCommands implements HeldCommands {
   readonly #connection: Pick<NatsConnection, 'publish' | 'subscribe'>;
-  readonly #requester: RequestPort;
+  readonly #stream: HeldStream;
   readonly #agent: string;
   readonly #clock: Clock;
-  readonly #serverNow: () => number;
-  /** By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
+  readonly #name = nuid.next();
+  /** Those that nobody has begun to answer. By entity, then by the digest of the command's id; a Map keeps the order of arrival. */
   readonly #mirror = new Map<string, Map<string, HeldCommand>>();
-  /** What has been answered, each from its inbox; a Set keeps the order. */
+  /** What has been answered here, each from its inbox; a Set keeps the order. */
   readonly #dropped = new Set<string>();
   readonly #stopping = new AbortController();
   /** Subjects that the last look found, and that this replica does not know. */
   #strays = new Set<string>();
   #size = 0;
+  #claims = 0;
   #subscription: Subscription | undefined;
 
   constructor(options: {
@@ -61,10 +56,9 @@ export class StoredHeldCommands implements HeldCommands {
     serverNow: () => number;
   }) {
     this.#connection = options.connection;
-    this.#requester = options.requester;
+    this.#stream = new HeldStream(options);
     this.#agent = options.agent;
     this.#clock = options.clock;
-    this.#serverNow = options.serverNow;
   }
 
   /** Begins to hear of new and of answered commands. */
@@ -82,26 +76,25 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   /** Looks for strays until it is stopped. */
-  async watch(): Promise<void> {
+  async watch(answerInstead: AnswerInstead): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await this.#clock.sleep(STRAYS_MS, signal);
       // The next look is the retry.
-      if (!signal.aborted) await this.findStrays().catch(ignoreNoAnswer);
+      if (!signal.aborted) await this.findStrays(answerInstead).catch(ignoreNoAnswer);
     }
   }
 
   /**
    * Looks for commands that are stored and that this replica does not know: its news was lost, or it was stored only after it had
-   * been answered. What two looks in a row find is taken in, or purged if it was answered here; once can be news under way.
+   * been answered, or who was to answer it has died. Once can be news under way; what two looks in a row find is seen to.
    * @throws NoAnswerError
    */
-  async findStrays(): Promise<void> {
-    const stored = await storedSubjects(this.#requester, heldStream(this.#agent), heldWildcard(this.#agent));
-    const strays = stored.filter((subject) => !this.#knows(subject));
+  async findStrays(answerInstead: AnswerInstead): Promise<void> {
+    const strays = (await this.#stream.subjects()).filter((subject) => !this.#knows(subject));
     const again = strays.filter((subject) => this.#strays.has(subject));
     this.#strays = new Set(strays);
-    for (const subject of again) await this.#takeIn(subject);
+    for (const subject of again) await this.#seeTo(subject, answerInstead);
   }
 
   #knows(subject: string): boolean {
@@ -109,11 +102,15 @@ export class StoredHeldCommands implements HeldCommands {
     return place !== undefined && this.#mirror.get(place.entityId)?.has(place.key) === true;
   }
 
-  async #takeIn(subject: string): Promise<void> {
-    const stored = await lastMessage(this.#requester, heldStream(this.#agent), subject);
+  async #seeTo(subject: string, answerInstead: AnswerInstead): Promise<void> {
+    const stored = await this.#stream.lastOn(subject);
     if (stored === undefined || this.#see(subject, stored.data) !== undefined) return;
-    const command = readHeld(stored.data);
-    if (command !== undefined && this.#dropped.has(takeOf(command))) await this.#purge(command, stored.sequence + 1);
+    const message = readHeld(stored.data);
+    if (message === undefined) return;
+    const isAnswered = this.#dropped.has(takeOf(message));
+    if (!isAnswered && message.answer === undefined) return;
+    if (!isAnswered && message.answer !== undefined) answerInstead(message, message.answer.outcome);
+    await this.#stream.purge(message, stored.sequence + 1);
   }
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
@@ -144,12 +141,13 @@ export class StoredHeldCommands implements HeldCommands {
 
   async put(command: HeldCommand): Promise<'held' | 'answered' | 'failed'> {
     // So a store whose acknowledgement was lost is never repeated behind the answer that another replica gave.
-    const stored = await this.#store(command, [['Nats-Msg-Id', digestOf(takeOf(command))]]);
-    if (stored !== 'duplicate') return stored === 'stored' ? 'held' : 'failed';
+    const ack = await this.#stream.store(command, [['Nats-Msg-Id', digestOf(takeOf(command))]]);
+    if (ack.kind === 'stored') this.#stored(command, ack.sequence);
+    if (ack.kind !== 'duplicate') return ack.kind === 'stored' ? 'held' : 'failed';
     try {
       const last = await this.#last(command);
       if (last === undefined) return 'answered';
-      this.#set(last.command, digestOf(command.commandId));
+      this.#set(last.command);
       return 'held';
     } catch (error) {
       ignoreNoAnswer(error);
@@ -159,59 +157,55 @@ export class StoredHeldCommands implements HeldCommands {
 
   async replace(command: HeldCommand): Promise<boolean> {
     const last = await this.#last(command);
-    return last !== undefined && (await this.#store(command, expecting(last.sequence))) === 'stored';
+    if (last === undefined) return false;
+    const ack = await this.#stream.store(command, expecting(last.sequence));
+    if (ack.kind === 'stored') this.#stored(command, ack.sequence);
+    return ack.kind === 'stored';
   }
 
-  async claim(command: HeldCommand): Promise<HeldCommand | undefined> {
+  async claim(command: HeldCommand, outcome: StoreOutcome): Promise<HeldCommand | undefined> {
+    const answer = { by: `${this.#name}.${++this.#claims}`, outcome };
     try {
       for (let tries = 1; tries <= CLAIM_TRIES; tries++) {
-        const last = await this.#last(command);
+        const last = await this.#last(command, answer.by);
         if (last === undefined) return undefined;
-        if ((await this.#purge(command, last.sequence + 1)) > 0) {
-          this.#remember(last.command);
-          this.#tellAnswered(last.command);
-          return last.command;
-        }
-        // Another replica was first.
+        // Another replica was first where this is refused; where nobody knows, the next look tells.
+        const { kind } = last.isMine
+          ? { kind: 'stored' }
+          : await this.#stream.store({ ...last.command, answer }, expecting(last.sequence));
+        if (kind !== 'stored') continue;
+        this.#remember(last.command);
+        return last.command;
       }
     } catch (error) {
       ignoreNoAnswer(error);
     }
-    const current = this.find(command.entityId, command.commandId) ?? command;
-    void this.drop(current);
-    return current;
+    return this.find(command.entityId, command.commandId) ?? command;
   }
 
-  /** The command as the server holds it; undefined, and forgotten, where it does not any more. @throws NoAnswerError */
-  async #last(command: HeldCommand): Promise<{ command: HeldCommand; sequence: number } | undefined> {
-    const stored = await lastMessage(this.#requester, heldStream(this.#agent), this.#subjectOf(command));
-    const held = stored === undefined ? undefined : readHeld(stored.data);
-    if (stored !== undefined && held !== undefined) return { command: held, sequence: stored.sequence };
-    this.#forget(command.entityId, digestOf(command.commandId));
+  /**
+   * A command as the server holds it. Undefined, and forgotten, where it does not any more, or another replica answers it.
+   * @param claim of this replica @throws NoAnswerError
+   */
+  async #last(
+    { commandId, entityId }: HeldCommand,
+    claim?: string,
+  ): Promise<{ command: HeldCommand; sequence: number; isMine: boolean } | undefined> {
+    const last = await this.#stream.last({ commandId, entityId });
+    const { answer, ...command } = last?.message ?? {};
+    const isMine = answer !== undefined && answer.by === claim;
+    if (last !== undefined && (answer === undefined || isMine)) {
+      return { command: command as HeldCommand, sequence: last.sequence, isMine };
+    }
+    this.#forget(entityId, digestOf(commandId));
     return undefined;
   }
 
-  async #store(command: HeldCommand, expectation: HeaderLine[]): Promise<PublishResult['kind']> {
-    const seconds = Math.ceil(Math.max(0, command.until - this.#serverNow()) / 1_000) + GRACE_S;
-    const lines = [['Nats-TTL', `${seconds}s`] as const, ...expectation];
-    const body = utf8(JSON.stringify(command));
-    const ack = await storeExpecting(this.#requester, this.#subjectOf(command), body, lines);
-    if (ack.kind !== 'stored') return ack.kind;
+  #stored(command: HeldCommand, sequence: number): void {
     const isFirst = this.find(command.entityId, command.commandId) === undefined;
-    this.#set(command, digestOf(command.commandId));
+    this.#set(command);
     // Without it the earlier one stays until its time is over.
-    if (!isFirst) this.#purge(command, ack.sequence).catch(() => {});
-    return ack.kind;
-  }
-
-  /** @param below only what has a lower sequence @returns how many messages it were @throws NoAnswerError */
-  #purge(command: HeldCommand, below?: number): Promise<number> {
-    return purgeSubject(this.#requester, heldStream(this.#agent), this.#subjectOf(command), below);
-  }
-
-  #tellAnswered(command: HeldCommand): void {
-    const { commandId, entityId, reply } = command;
-    this.#connection.publish(answeredSubject(this.#agent, entityId, digestOf(commandId)), utf8(reply));
+    if (!isFirst) this.#stream.purge(command, sequence).catch(() => {});
   }
 
   async drop(command: HeldCommand): Promise<void> {
@@ -219,8 +213,9 @@ export class StoredHeldCommands implements HeldCommands {
     this.#remember(command);
     for (let tries = 1; tries <= DROP_TRIES; tries++) {
       try {
-        await this.#purge(command);
-        return this.#tellAnswered(command);
+        await this.#stream.purge(command);
+        const { reply } = command;
+        return this.#connection.publish(answeredSubject(this.#agent, entityId, digestOf(commandId)), utf8(reply));
       } catch (error) {
         ignoreNoAnswer(error);
       }
@@ -236,10 +231,6 @@ export class StoredHeldCommands implements HeldCommands {
     if (this.#dropped.size > MAX_DROPPED) this.#dropped.delete(this.#dropped.values().next().value ?? '');
   }
 
-  #subjectOf({ entityId, commandId }: HeldCommand): string {
-    return heldSubject(this.#agent, entityId, digestOf(commandId));
-  }
-
   #see(subject: string, data: Uint8Array): HeldCommand | undefined {
     const place = parseHeldSubject(subject);
     if (place === undefined) return undefined;
@@ -250,15 +241,17 @@ export class StoredHeldCommands implements HeldCommands {
       if (Buffer.from(data).toString() === reply) this.#forget(entityId, key);
       return undefined;
     }
-    const command = readHeld(data);
-    if (command?.entityId !== place.entityId || digestOf(command.commandId) !== place.key) return undefined;
+    const { answer, ...command } = readHeld(data) ?? {};
+    if (!isAt(command, place)) return undefined;
     if (this.#dropped.has(takeOf(command))) return undefined;
-    this.#set(command, place.key);
-    return command;
+    if (answer === undefined) this.#set(command);
+    else this.#forget(place.entityId, place.key);
+    return answer === undefined ? command : undefined;
   }
 
-  #set(command: HeldCommand, key: string): void {
-    const { entityId } = command;
+  #set(command: HeldCommand): void {
+    const { commandId, entityId } = command;
+    const key = digestOf(commandId);
     const commands = this.#mirror.get(entityId) ?? new Map<string, HeldCommand>();
     if (!commands.has(key)) this.#size++;
     commands.set(key, command);
@@ -274,12 +267,9 @@ export class StoredHeldCommands implements HeldCommands {
   /** Walks the stream, one message after the other; what was in memory before and is not there has been answered. */
   async #read(filter: string, before: readonly HeldCommand[]): Promise<void> {
     const found = new Set<string>();
-    for (let next = 1; ;) {
-      const message = await nextMessage(this.#requester, heldStream(this.#agent), filter, next);
-      if (message === undefined) break;
+    for await (const message of this.#stream.messages(filter)) {
       const command = this.#see(message.subject, message.data);
       if (command !== undefined) found.add(command.commandId);
-      next = message.sequence + 1;
     }
     for (const command of before) {
       const { commandId, entityId } = command;
@@ -289,9 +279,12 @@ export class StoredHeldCommands implements HeldCommands {
   }
 }
 
-/** Tells apart how often a command was taken in, and each retry of it, which waits for an answer of its own. */
-function takeOf({ commandId, reply, since }: HeldCommand): string {
-  return JSON.stringify([commandId, since, reply]);
+/** Whether a command stands under its own subject. */
+function isAt(
+  command: Partial<HeldCommand>,
+  { entityId, key }: { entityId: string; key: string },
+): command is HeldCommand {
+  return command.entityId === entityId && command.commandId !== undefined && digestOf(command.commandId) === key;
 }
 
 function ignoreNoAnswer(error: unknown): void {

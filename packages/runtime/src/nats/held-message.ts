@@ -1,5 +1,22 @@
 import { z } from 'zod';
 import type { HeldCommand } from '../core/companion.ts';
+import type { StoreOutcome } from '../core/outcome.ts';
+
+/** A held command as it is stored; with its answer, once a replica has made that its own to give. */
+export type HeldMessage = HeldCommand & { answer?: { by: string; outcome: StoreOutcome } | undefined };
+
+const told = { event: z.string(), payload: z.string() };
+
+const Outcome = z.union([
+  z.object({ kind: z.enum(['committed', 'replayed']), ...told }),
+  z.object({
+    kind: z.enum(['conflict', 'rejected', 'denied', 'unavailable']),
+    ...told,
+    code: z.string(),
+    reason: z.string(),
+    defect: z.literal(true).optional(),
+  }),
+]);
 
 const Held = z.object({
   entityId: z.string(),
@@ -12,13 +29,19 @@ const Held = z.object({
   since: z.number(),
   until: z.number(),
   keeper: z.string(),
+  answer: z.object({ by: z.string(), outcome: Outcome }).optional(),
 });
 
 /** Undefined for what no agent wrote. */
-export function readHeld(data: Uint8Array): HeldCommand | undefined {
+export function readHeld(data: Uint8Array): HeldMessage | undefined {
   try {
-    return Held.parse(JSON.parse(Buffer.from(data).toString()));
+    return Held.parse(JSON.parse(Buffer.from(data).toString())) as HeldMessage;
   } catch {
     return undefined;
   }
+}
+
+/** Tells apart how often a command was taken in, and each retry of it, which waits for an answer of its own. */
+export function takeOf({ commandId, reply, since }: HeldCommand): string {
+  return JSON.stringify([commandId, since, reply]);
 }
