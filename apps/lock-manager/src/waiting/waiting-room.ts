@@ -194,14 +194,12 @@ export class WaitingRoom implements Companion {
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
       if (queued.kind === 'committed' || queued.kind === 'replayed') {
-        if (this.#answers.current(command) === undefined) {
-          // It was answered meanwhile: a place that nobody waits in would hold up others.
-          await leavePlace(host, command);
-          return true;
-        }
-        this.#deadlines.set(command);
+        const isAnswered = this.#answers.current(command) === undefined;
+        // A place that nobody waits in would hold up others.
+        if (isAnswered) await leavePlace(host, command);
+        else this.#deadlines.set(command);
         // There is nothing to wait for; and it may be this very command by which the owner holds the lock.
-        if (holderIn(queued) === ownerOf(command)) await this.#grant(command);
+        if (!isAnswered && holderIn(queued) === ownerOf(command)) await this.#grant(command);
         return true;
       }
       if (queued.kind === 'denied' && queued.code === 'cancelled') {
