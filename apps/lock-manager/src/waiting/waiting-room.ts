@@ -21,6 +21,7 @@ import { grantOf, holderIn, internally, ownerKeyOf, ownerOf, refused, waitMsOf }
 import { clearPlace, giveUpPlace, leavePlace } from './places.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
+import { storeHeld } from './store-held.ts';
 import { viewOf } from './view.ts';
 
 /** Commands held at once: each replica has them all in memory, about 1 KiB each. */
@@ -28,8 +29,6 @@ const MAX_HELD = 100_000;
 /** Tries to get into a queue while the lock changes hands. */
 const MAX_TRIES = 20;
 const RETRY_MS = 100;
-/** Tries to store a command that is to wait. */
-const PUT_TRIES = 5;
 const CANCELLED = 'cancelled by a command';
 const SUPERSEDED = 'the same owner has asked anew';
 /** The runtime ends a lease this long after its time if the server did not. */
@@ -134,7 +133,7 @@ export class WaitingRoom implements Companion {
     // The same command again is a retry from another inbox: it waits where it waited, until it would have waited.
     const first = earlier.find(({ commandId }) => commandId === command.commandId);
     const kept = { ...command, since: first?.since ?? command.since, until: first?.until ?? command.until };
-    const stored = await this.#keep(kept);
+    const stored = await storeHeld(this.#host, kept, this.#stopping.signal);
     if (stored === 'failed') return await this.#turnAway(kept);
     if (stored === 'answered') return;
     // Its place is taken, or the rounds will see that it is not.
@@ -142,15 +141,6 @@ export class WaitingRoom implements Companion {
     if (!(await this.#settle(kept))) return;
     // Only now can no earlier one be granted the lock any more.
     for (const other of earlier) if (other.commandId !== kept.commandId) this.#cancelUnplaced(other, SUPERSEDED);
-  }
-
-  async #keep(command: HeldCommand): Promise<'held' | 'answered' | 'failed'> {
-    for (let tries = 1; ; tries++) {
-      const stored = await this.#host.held.put(command);
-      if (stored !== 'failed') return stored;
-      if (tries === PUT_TRIES || this.#isStopping || command.until <= this.#host.serverNow()) return stored;
-      await this.#host.sleep(RETRY_MS * tries, this.#stopping.signal);
-    }
   }
 
   /** Refuses a command that could not be stored. It may be all the same, and another replica have granted it the lock. */
