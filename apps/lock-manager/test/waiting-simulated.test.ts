@@ -163,6 +163,10 @@ class Run {
       const isGranted = events.some((event) => event.event === 'acquired' && event.commandId === commandId);
       const isRefused = told.some((telling) => ['held', 'cancelled', 'queue_full'].includes(telling));
       if (isGranted && isRefused && inboxes.length === 1) wrong('was refused, and granted the lock');
+      const mayBeCancelled =
+        this.#waiting.some((other) => other !== waiting && other.owner === name) ||
+        events.some(({ data, event }) => event === 'cancelled' && data?.owner_id === name);
+      if (told.includes('cancelled') && !mayBeCancelled) wrong('was told that it was cancelled, and nobody did');
       const isLease = told.some((telling) => telling === 'committed' || telling === 'replayed');
       if (isLease && !isGranted) wrong('was told of a lease that is not in the log');
       const first = answers[0];

@@ -1,4 +1,4 @@
-import type { JsonObject } from '@meshforge/protocol';
+import type { JsonObject, LockDenial } from '@meshforge/protocol';
 import type { AgentHost, HeldCommand, StoreOutcome } from '@meshforge/runtime';
 import { internally, takenNow } from './held-acquire.ts';
 import { giveUpPlace } from './places.ts';
@@ -86,8 +86,11 @@ export class Answers {
   }
 }
 
-/** Whether an outcome of `acquire` or `grant` is more than "not now". */
+/** What an owner is told who need not be told anything yet: the next moment will bring something else. */
+const NOT_NOW: readonly string[] = ['held', 'not_waiting', 'too_late'] satisfies LockDenial[];
+
+/** Whether an outcome of `queue` or `grant` is more than "not now". */
 export function isAnswer(outcome: StoreOutcome): boolean {
-  if (outcome.kind === 'denied') return outcome.code !== 'held' && outcome.code !== 'not_waiting';
+  if (outcome.kind === 'denied') return !NOT_NOW.includes(outcome.code);
   return outcome.kind !== 'unavailable' && outcome.kind !== 'abandoned' && outcome.kind !== 'held';
 }

@@ -22,6 +22,7 @@ import { clearPlace, giveUpPlace, leavePlace } from './places.ts';
 import { keyOf, readQueue } from './queue.ts';
 import { Rounds } from './rounds.ts';
 import { storeHeld } from './store-held.ts';
+import { isSuperseded } from './superseded.ts';
 import { viewOf } from './view.ts';
 
 /** Commands held at once: each replica has them all in memory, about 1 KiB each. */
@@ -173,9 +174,13 @@ export class WaitingRoom implements Companion {
 
   async #enqueue(command: HeldCommand): Promise<boolean> {
     const host = this.#host;
+    let { since } = command;
+    const { until } = command;
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const { since, until } = command;
-      if (this.#answers.current(command) === undefined || (tries > 1 && this.#isStopping)) return false;
+      const current = this.#answers.current(command);
+      if (current === undefined || (tries > 1 && this.#isStopping)) return false;
+      // A copy of it that has come meanwhile is on its own way into the queue.
+      if (current.reply !== command.reply || current.until !== until) return true;
       if (until <= host.serverNow()) {
         await this.#end(command);
         return false;
@@ -193,10 +198,13 @@ export class WaitingRoom implements Companion {
         return true;
       }
       if (queued.kind === 'denied' && queued.code === 'cancelled') {
-        this.#cancelUnplaced(command, SUPERSEDED);
-        return true;
-      }
-      if (isAnswer(queued)) {
+        if (await isSuperseded(host.held, command)) {
+          this.#cancelUnplaced(command, SUPERSEDED);
+          return true;
+        }
+        // The place is that of a copy of it, sent again: this one takes it over.
+        since = host.serverNow();
+      } else if (isAnswer(queued)) {
         await this.#answers.conclude(command, queued);
         return true;
       }
@@ -223,10 +231,8 @@ export class WaitingRoom implements Companion {
       try {
         if (this.#waiter(entityId, key) === undefined) await this.#host.held.refresh(entityId);
         const commands = this.#host.held.of(entityId).filter((command) => ownerKeyOf(command) === key);
-        const [only] = commands;
-        if (only !== undefined && commands.length === 1) {
-          await this.#answers.conclude(only, refused(only, 'cancelled', CANCELLED));
-        } else for (const command of commands) this.#cancelUnplaced(command, CANCELLED);
+        const graceMs = commands.length === 1 ? 0 : OTHERS_MS;
+        for (const command of commands) this.#cancelUnplaced(command, CANCELLED, graceMs);
         return;
       } catch {
         await this.#host.sleep(RETRY_MS, this.#stopping.signal);
@@ -234,10 +240,10 @@ export class WaitingRoom implements Companion {
     }
   }
 
-  /** Of several commands of one owner, only one has the place. */
-  #cancelUnplaced(command: HeldCommand, reason: string): void {
+  /** Of several commands of one owner, only one has the place; after a while it is sure which. */
+  #cancelUnplaced(command: HeldCommand, reason: string, graceMs = OTHERS_MS): void {
     this.#do(async () => {
-      await this.#host.sleep(OTHERS_MS, this.#stopping.signal);
+      await this.#host.sleep(graceMs, this.#stopping.signal);
       const outcome = await this.#host.execute(grantOf(command));
       // What it was granted before that, it was granted.
       if (isAnswer(outcome)) await this.#answers.conclude(command, outcome);
