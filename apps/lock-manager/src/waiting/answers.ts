@@ -5,7 +5,8 @@ import { giveUpPlace } from './places.ts';
 
 /** Another replica that was to act has so long before this one does it in its place. */
 export const OTHERS_MS = 300;
-const RETRY_MS = 100;
+/** Before what the server did not answer is tried again. */
+export const RETRY_MS = 100;
 
 /** Answers held commands. */
 export class Answers {
@@ -60,8 +61,7 @@ export class Answers {
       await host.sleep(RETRY_MS, this.#stopping);
       outcome = await giveUpPlace(host, claimed);
     }
-    const isGranted = outcome.kind === 'committed' || outcome.kind === 'replayed';
-    await this.#tell(claimed, isGranted ? outcome : refusal);
+    await this.#tell(claimed, hasCommitted(outcome) ? outcome : refusal);
   }
 
   async #claim(command: HeldCommand, outcome: StoreOutcome): Promise<HeldCommand | undefined> {
@@ -84,6 +84,13 @@ export class Answers {
       this.#host.onFault(error);
     }
   }
+}
+
+/** Whether a command has committed, now or before. */
+export function hasCommitted(
+  outcome: StoreOutcome,
+): outcome is Extract<StoreOutcome, { kind: 'committed' | 'replayed' }> {
+  return outcome.kind === 'committed' || outcome.kind === 'replayed';
 }
 
 /** What an owner is told who need not be told anything yet: the next moment will bring something else. */

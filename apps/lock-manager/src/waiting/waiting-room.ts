@@ -14,7 +14,7 @@
 import type { LockState } from '@meshforge/protocol';
 import type { AgentHost, Companion, HeldCommand, RefusedCommand, SeenEntity } from '@meshforge/runtime';
 import { isHeld } from '../denied.ts';
-import { Answers, isAnswer, OTHERS_MS } from './answers.ts';
+import { Answers, hasCommitted, isAnswer, OTHERS_MS, RETRY_MS } from './answers.ts';
 import { Deadlines } from './deadlines.ts';
 import { Handovers } from './handovers.ts';
 import { grantOf, holderIn, internally, ownerKeyOf, ownerOf, refused, waitMsOf } from './held-acquire.ts';
@@ -29,7 +29,6 @@ import { viewOf } from './view.ts';
 const MAX_HELD = 100_000;
 /** Tries to get into a queue while the lock changes hands. */
 const MAX_TRIES = 20;
-const RETRY_MS = 100;
 const CANCELLED = 'cancelled by a command';
 const SUPERSEDED = 'the same owner has asked anew';
 /** The runtime ends a lease this long after its time if the server did not. */
@@ -150,7 +149,7 @@ export class WaitingRoom implements Companion {
     await host.held.drop(command);
     const outcome = await giveUpPlace(host, command);
     const why = 'the wait could not be stored: send it again in a second';
-    const isGranted = outcome.kind === 'committed' || outcome.kind === 'replayed';
+    const isGranted = hasCommitted(outcome);
     const answer = isGranted ? outcome : refused(command, 'unavailable', why);
     // Whether it was granted nobody can tell: neither must this.
     if (outcome.kind === 'denied' || isGranted) await host.answer(command, answer);
@@ -188,7 +187,7 @@ export class WaitingRoom implements Companion {
       const data = { owner_id: ownerOf(command), since, until };
       const queued = await host.execute(internally(host.replica, command, 'queue', data));
       // Replayed: its publish was repeated, for the first acknowledgement was lost.
-      if (queued.kind === 'committed' || queued.kind === 'replayed') {
+      if (hasCommitted(queued)) {
         const isAnswered = this.#answers.current(command) === undefined;
         // A place that nobody waits in would hold up others.
         if (isAnswered) await leavePlace(host, command);

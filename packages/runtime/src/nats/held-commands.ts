@@ -103,14 +103,14 @@ export class StoredHeldCommands implements HeldCommands {
   }
 
   async #seeTo(subject: string, answerInstead: AnswerInstead): Promise<void> {
-    const stored = await this.#stream.lastOn(subject);
-    if (stored === undefined || this.#see(subject, stored.data) !== undefined) return;
-    const message = readHeld(stored.data);
-    if (message === undefined) return;
-    const isAnswered = this.#dropped.has(takeOf(message));
-    if (!isAnswered && message.answer === undefined) return;
-    if (!isAnswered && message.answer !== undefined) answerInstead(message, message.answer.outcome);
-    await this.#stream.purge(message, stored.sequence + 1);
+    const last = await this.#stream.lastOn(subject);
+    if (last === undefined) return;
+    const { message, sequence } = last;
+    if (!this.#dropped.has(takeOf(message))) {
+      if (message.answer === undefined) return this.#set(message);
+      answerInstead(message, message.answer.outcome);
+    }
+    await this.#stream.purge(message, sequence + 1);
   }
 
   /** Reads what is there: at first, and after a time without a connection. @throws NoAnswerError */
@@ -169,13 +169,12 @@ export class StoredHeldCommands implements HeldCommands {
       for (let tries = 1; tries <= CLAIM_TRIES; tries++) {
         const last = await this.#last(command, answer.by);
         if (last === undefined) return undefined;
-        // Another replica was first where this is refused; where nobody knows, the next look tells.
-        const { kind } = last.isMine
-          ? { kind: 'stored' }
-          : await this.#stream.store({ ...last.command, answer }, expecting(last.sequence));
-        if (kind !== 'stored') continue;
-        this.#remember(last.command);
-        return last.command;
+        const claimed = { ...last.command, answer };
+        if (last.isMine || (await this.#stream.store(claimed, expecting(last.sequence))).kind === 'stored') {
+          this.#remember(last.command);
+          return last.command;
+        }
+        // Another replica was first where this was refused; where nobody knows, the next look tells.
       }
     } catch (error) {
       ignoreNoAnswer(error);
@@ -192,10 +191,10 @@ export class StoredHeldCommands implements HeldCommands {
     claim?: string,
   ): Promise<{ command: HeldCommand; sequence: number; isMine: boolean } | undefined> {
     const last = await this.#stream.last({ commandId, entityId });
-    const { answer, ...command } = last?.message ?? {};
-    const isMine = answer !== undefined && answer.by === claim;
-    if (last !== undefined && (answer === undefined || isMine)) {
-      return { command: command as HeldCommand, sequence: last.sequence, isMine };
+    if (last !== undefined) {
+      const { answer, ...command } = last.message;
+      const isMine = answer !== undefined && answer.by === claim;
+      if (answer === undefined || isMine) return { command, sequence: last.sequence, isMine };
     }
     this.#forget(entityId, digestOf(commandId));
     return undefined;
@@ -241,12 +240,14 @@ export class StoredHeldCommands implements HeldCommands {
       if (Buffer.from(data).toString() === reply) this.#forget(entityId, key);
       return undefined;
     }
-    const { answer, ...command } = readHeld(data) ?? {};
-    if (!isAt(command, place)) return undefined;
-    if (this.#dropped.has(takeOf(command))) return undefined;
-    if (answer === undefined) this.#set(command);
-    else this.#forget(place.entityId, place.key);
-    return answer === undefined ? command : undefined;
+    const message = readHeld(subject, data);
+    if (message === undefined || this.#dropped.has(takeOf(message))) return undefined;
+    if (message.answer !== undefined) {
+      this.#forget(place.entityId, place.key);
+      return undefined;
+    }
+    this.#set(message);
+    return message;
   }
 
   #set(command: HeldCommand): void {
@@ -277,14 +278,6 @@ export class StoredHeldCommands implements HeldCommands {
       if (isSame && !found.has(commandId)) this.#forget(entityId, digestOf(commandId));
     }
   }
-}
-
-/** Whether a command stands under its own subject. */
-function isAt(
-  command: Partial<HeldCommand>,
-  { entityId, key }: { entityId: string; key: string },
-): command is HeldCommand {
-  return command.entityId === entityId && command.commandId !== undefined && digestOf(command.commandId) === key;
 }
 
 function ignoreNoAnswer(error: unknown): void {

@@ -1,6 +1,8 @@
+import { parseHeldSubject } from '@meshforge/protocol';
 import { z } from 'zod';
 import type { HeldCommand } from '../core/companion.ts';
 import type { StoreOutcome } from '../core/outcome.ts';
+import { digestOf } from './digest.ts';
 
 /** A held command as it is stored; with its answer, once a replica has made that its own to give. */
 export type HeldMessage = HeldCommand & { answer?: { by: string; outcome: StoreOutcome } | undefined };
@@ -32,10 +34,13 @@ const Held = z.object({
   answer: z.object({ by: z.string(), outcome: Outcome }).optional(),
 });
 
-/** Undefined for what no agent wrote. */
-export function readHeld(data: Uint8Array): HeldMessage | undefined {
+/** A command as it stands under its own subject; undefined for what no agent wrote. */
+export function readHeld(subject: string, data: Uint8Array): HeldMessage | undefined {
+  const place = parseHeldSubject(subject);
   try {
-    return Held.parse(JSON.parse(Buffer.from(data).toString())) as HeldMessage;
+    const message = Held.parse(JSON.parse(Buffer.from(data).toString())) as HeldMessage;
+    const isAtHome = place?.entityId === message.entityId && place.key === digestOf(message.commandId);
+    return isAtHome ? message : undefined;
   } catch {
     return undefined;
   }

@@ -33,20 +33,20 @@ export class HeldStream {
   }
 
   /** A command as it is stored; undefined where it is not, or no agent wrote it. @throws NoAnswerError */
-  async last(command: Named): Promise<{ message: HeldMessage; sequence: number } | undefined> {
-    const stored = await this.lastOn(this.#subjectOf(command));
-    const message = stored === undefined ? undefined : readHeld(stored.data);
+  last(command: Named): Promise<{ message: HeldMessage; sequence: number } | undefined> {
+    return this.lastOn(this.#subjectOf(command));
+  }
+
+  /** The command of a subject, likewise. @throws NoAnswerError */
+  async lastOn(subject: string): Promise<{ message: HeldMessage; sequence: number } | undefined> {
+    const stored = await lastMessage(this.#requester, heldStream(this.#agent), subject);
+    const message = stored === undefined ? undefined : readHeld(subject, stored.data);
     return stored === undefined || message === undefined ? undefined : { message, sequence: stored.sequence };
   }
 
-  /** @throws NoAnswerError */
-  lastOn(subject: string): Promise<StoredMessage | undefined> {
-    return lastMessage(this.#requester, heldStream(this.#agent), subject);
-  }
-
   /** @param below only what has a lower sequence @throws NoAnswerError */
-  async purge(command: Named, below?: number): Promise<void> {
-    await purgeSubject(this.#requester, heldStream(this.#agent), this.#subjectOf(command), below);
+  purge(command: Named, below?: number): Promise<void> {
+    return purgeSubject(this.#requester, heldStream(this.#agent), this.#subjectOf(command), below);
   }
 
   /** Of all that are stored. @throws NoAnswerError */

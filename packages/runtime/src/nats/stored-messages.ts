@@ -70,17 +70,16 @@ async function getMessage(requester: RequestPort, stream: string, which: object)
   }
 }
 
-/** Takes out all messages of a subject, or those below a sequence. @returns how many it were @throws NoAnswerError */
+/** Takes out all messages of a subject, or those below a sequence. @throws NoAnswerError */
 export async function purgeSubject(
   requester: RequestPort,
   stream: string,
   subject: string,
   below?: number,
-): Promise<number> {
+): Promise<void> {
   const request = utf8(JSON.stringify({ filter: subject, ...(below === undefined ? {} : { seq: below }) }));
   const { purged } = await ask<{ purged: number }>(requester, `STREAM.PURGE.${stream}`, stream, request);
   if (purged === undefined) throw new NoAnswerError(stream, 'no count and no error');
-  return purged;
 }
 
 /** Takes a message out of a stream; one that is gone already is none to take. @throws NoAnswerError */
