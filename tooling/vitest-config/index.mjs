@@ -11,5 +11,6 @@ export default {
     // Integration tests start real servers and real processes on machines that may be slow and shared.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
   },
 };

@@ -39,7 +39,7 @@ test('a reservation with a time to live releases itself then, less than a second
   await create('a');
   const until = await reserve('a', 'order', 1_200);
   expect(await item('a')).toMatchObject({ reserved: 2, until: { order: new Date(until).toISOString() } });
-  await vi.waitFor(async () => expect(await item('a')).toMatchObject({ reserved: 0, reservations: {} }), 5_000);
+  await vi.waitFor(async () => expect(await item('a')).toMatchObject({ reserved: 0, reservations: {} }), 20_000);
   const [event] = await released('a');
   expect(Date.parse(event?.time ?? '')).toBeGreaterThanOrEqual(until);
   expect(Date.parse(event?.time ?? '')).toBeLessThan(until + 1_000);
@@ -51,7 +51,7 @@ test('one that was made anew under the same order is not taken by the end of the
   await reserve('b', 'order', 900);
   await mesh.request(inventoryContract, 'release', { entityId: 'b', data: { order_id: 'order' } });
   const until = await reserve('b', 'order', 2_500);
-  await vi.waitFor(async () => expect(await item('b')).toMatchObject({ reserved: 0 }), 8_000);
+  await vi.waitFor(async () => expect(await item('b')).toMatchObject({ reserved: 0 }), 20_000);
   const events = await released('b');
   expect(events).toHaveLength(2);
   expect(Date.parse(events[0]?.time ?? '')).toBeGreaterThanOrEqual(until);

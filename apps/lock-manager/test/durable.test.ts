@@ -41,7 +41,10 @@ test('a lease cannot be broken from the queue, where the permission to break is 
   await mesh.request(lockContract, 'acquire', { entityId: 'b', data: { owner_id: 'ann' } });
   await mesh.send(lockContract, 'break', { entityId: 'b', data: { reason: 'because' } });
   const letters = mesh.deadLetters(lockContract);
-  await vi.waitFor(async () => expect((await letters.list()).letters).toMatchObject([{ code: 'unknown_action' }]));
+  await vi.waitFor(
+    async () => expect((await letters.list()).letters).toMatchObject([{ code: 'unknown_action' }]),
+    20_000,
+  );
   expect(await holder('b')).toBe('ann');
   await mesh.request(lockContract, 'break', { entityId: 'b', data: { reason: 'because' } });
   expect(await holder('b')).toBeNull();

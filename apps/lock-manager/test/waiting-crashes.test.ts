@@ -141,7 +141,7 @@ test('nobody who was answered is held again when the server is killed and comes 
     const info = await nats.request(`$JS.API.STREAM.INFO.${heldStream(LOCKS)}`);
     return info.json<{ state: { messages: number } }>().state.messages;
   };
-  await vi.waitFor(async () => expect(await held()).toBe(1));
+  await vi.waitFor(async () => expect(await held()).toBe(1), 20_000);
   await server.kill('SIGKILL');
   await server.restart();
   await until('a lock manager serves', async () => (await pingAgents(nats, LOCKS)).length > 0);

@@ -38,7 +38,7 @@ describe.each([meshforge, jetstream, jetstreamFloor, bullmq, bullmqFsync, restat
       for (let done = 0; done < 10; done++) await (await client.send(entities[worker % 4] as string))();
     });
     await Promise.all(workers);
-    await vi.waitFor(async () => expect(await client.pending()).toBe(0), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await client.pending()).toBe(0), 20_000);
     const after = await client.counters(entities);
     expect(sumOf(after) - before).toBe(200);
     if (typeof after !== 'number') expect(after).toEqual([50, 50, 50, 50]);

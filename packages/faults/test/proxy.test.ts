@@ -46,7 +46,7 @@ async function closeOf(socket: Socket): Promise<void> {
 }
 
 async function arrives(text: () => string, expected: string): Promise<void> {
-  await vi.waitFor(() => expect(text()).toBe(expected), { timeout: 3_000, interval: 5 });
+  await vi.waitFor(() => expect(text()).toBe(expected), { timeout: 20_000, interval: 5 });
 }
 
 test('what one end says arrives at the other, all of it and in order', async () => {
@@ -63,9 +63,9 @@ test('a cut resets both ends, and new connections may be made at once', async ()
   const closed = Promise.all([closeOf(client), closeOf(server)]);
   link.cut();
   await closed;
-  await vi.waitFor(() => expect(link.connections).toBe(0));
+  await vi.waitFor(() => expect(link.connections).toBe(0), 20_000);
   connectTo(link);
-  await vi.waitFor(() => expect(link.connections).toBe(1));
+  await vi.waitFor(() => expect(link.connections).toBe(1), 20_000);
 });
 
 test('a link that refuses resets new connections and leaves those that stand', async () => {
@@ -76,7 +76,7 @@ test('a link that refuses resets new connections and leaves those that stand', a
   await arrives(atServer, 'still here');
   undo();
   connectTo(link);
-  await vi.waitFor(() => expect(link.connections).toBe(2));
+  await vi.waitFor(() => expect(link.connections).toBe(2), 20_000);
 });
 
 test.each(['toServer', 'toClient'] as const)(
@@ -84,13 +84,10 @@ test.each(['toServer', 'toClient'] as const)(
   async (direction) => {
     const { link, client, server, atClient, atServer } = await open();
     const [from, to, reverse] = direction === 'toServer' ? [client, atServer, server] : [server, atClient, client];
-    link.disturb(direction === 'toServer' ? { toServerDelayMs: 300 } : { toClientDelayMs: 300 });
-    const startedAt = performance.now();
+    link.disturb(direction === 'toServer' ? { toServerDelayMs: 500 } : { toClientDelayMs: 500 });
+    from.write('late');
     reverse.write('undelayed');
     await arrives(direction === 'toServer' ? atClient : atServer, 'undelayed');
-    expect(performance.now() - startedAt).toBeLessThan(250);
-    from.write('late');
-    await sleep(150);
     expect(to()).toBe('');
     await arrives(to, 'late');
   },
@@ -131,7 +128,7 @@ test('a link that holds keeps only so much, and its source waits', async () => {
   await sleep(200);
   expect(client.writableLength).toBeGreaterThan(1_000_000);
   undo();
-  await vi.waitFor(() => expect(atServer().length).toBe(much.length), 10_000);
+  await vi.waitFor(() => expect(atServer().length).toBe(much.length), 20_000);
 });
 
 test('deliveries are dropped by their subject, however the bytes are cut, and nothing else is', async () => {

@@ -55,5 +55,5 @@ test('a dead letter is found, with what it died of', async () => {
     const [breach] = await whatIsDead(mesh.manager);
     expect(breach?.what).toContain('1 commands are dead letters');
     expect(breach?.what).toContain('invalid_command');
-  }, 10_000);
+  }, 20_000);
 });

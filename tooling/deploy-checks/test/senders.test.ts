@@ -63,9 +63,7 @@ describe('a sender', () => {
     expect(asked.error?.description).toBe(`wrong last sequence: ${goes.seq}`);
     const cancelled = await store(sender, subject, { ...mark, [expected]: String(goes.seq) }, '');
     expect(cancelled.error).toBeUndefined();
-    await expect
-      .poll(async () => (await contents(operator))['COMMANDS_inventory'], { timeout: 5_000 })
-      .toBe(before + 1);
+    await expect.poll(async () => (await contents(operator))['COMMANDS_inventory']).toBe(before + 1);
     await sleep(500);
     expect((await contents(operator))['COMMANDS_inventory']).toBe(before + 1);
   });
@@ -226,9 +224,7 @@ describe('a sender that is taken over', () => {
     await store(other, 'queue.later.inventory.of-another', schedule);
     const before = (await contents(operator))['COMMANDS_inventory'] ?? 0;
     await store(sender, 'queue.later.inventory.of-another', { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' });
-    await expect
-      .poll(async () => (await contents(operator))['COMMANDS_inventory'], { timeout: 5_000 })
-      .toBe(before - 1);
+    await expect.poll(async () => (await contents(operator))['COMMANDS_inventory']).toBe(before - 1);
   });
 
   // Hence the lock manager takes no `break` from its queue.
@@ -239,7 +235,7 @@ describe('a sender that is taken over', () => {
     const query = { seq, next_by_subj: 'queue.cmd.lock.break' };
     const manager = await jetstreamManager(lockManager);
     const read = async (): Promise<unknown> => (await manager.streams.getMessage('COMMANDS_lock', query))?.subject;
-    await expect.poll(read, { timeout: 5_000 }).toBe('queue.cmd.lock.break');
+    await expect.poll(read).toBe('queue.cmd.lock.break');
   });
 });
 
@@ -247,5 +243,5 @@ test('in the account of the agents an acknowledgement goes into any log: senders
   const { operator } = mesh();
   const before = (await contents(operator))['ENTITIES_inventory'] ?? 0;
   operator.publish('queue.cmd.inventory.adjust', '{}', { reply: 'ent.inventory.forged.created' });
-  await expect.poll(async () => (await contents(operator))['ENTITIES_inventory'], { timeout: 5_000 }).toBe(before + 1);
+  await expect.poll(async () => (await contents(operator))['ENTITIES_inventory']).toBe(before + 1);
 });

@@ -1,4 +1,5 @@
-import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JetStreamApiError, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 
 const republish = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' };
@@ -54,13 +55,28 @@ export const signals: NamedStream = {
 export async function makeStreams(inventory: NatsConnection, lockManager: NatsConnection, replicas = 1): Promise<void> {
   const asInventory = await jetstreamManager(inventory);
   const asLockManager = await jetstreamManager(lockManager);
-  await asInventory.streams.add({ ...inventoryLog, num_replicas: replicas });
-  await asLockManager.streams.add({ ...lockLog, num_replicas: replicas });
-  await asLockManager.streams.add({ ...heldLocks, num_replicas: replicas });
-  await asInventory.streams.add({ ...commandsTo('inventory'), num_replicas: replicas });
-  await asLockManager.streams.add({ ...commandsTo('lock'), num_replicas: replicas });
-  await asInventory.streams.add({ ...signals, num_replicas: replicas });
-  await asLockManager.streams.add({ ...deadLetters, num_replicas: replicas });
+  await addStream(asInventory, { ...inventoryLog, num_replicas: replicas });
+  await addStream(asLockManager, { ...lockLog, num_replicas: replicas });
+  await addStream(asLockManager, { ...heldLocks, num_replicas: replicas });
+  await addStream(asInventory, { ...commandsTo('inventory'), num_replicas: replicas });
+  await addStream(asLockManager, { ...commandsTo('lock'), num_replicas: replicas });
+  await addStream(asInventory, { ...signals, num_replicas: replicas });
+  await addStream(asLockManager, { ...deadLetters, num_replicas: replicas });
+}
+
+/** Said while a cluster's leader has not heard yet how much room another member has. */
+const noSuitablePeers = 10005;
+
+async function addStream(manager: JetStreamManager, settings: NamedStream): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await manager.streams.add(settings);
+      return;
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === noSuitablePeers) || tries >= 200) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 export interface Commit {

@@ -41,7 +41,9 @@ const maxPortClashes = 5;
 
 /**
  * Starts a cluster on 127.0.0.1 with free ports. Resolves when a meta leader exists and every member is current, so that
- * streams with replicas can be made at once. Throws as `startNatsServer` does; then nothing is left running.
+ * streams with replicas can be made. Members tell the leader how much room they have in messages of their own, which no
+ * monitoring page shows: now and then a stream is refused for some seconds with "no suitable peers" (error 10005), and is
+ * to be asked for again. Throws as `startNatsServer` does; then nothing is left running.
  */
 export async function startNatsCluster(options: ClusterOptions = {}): Promise<NatsCluster> {
   const { size = 3, onProgress = tellNobody, readyTimeoutMs = defaultReadyTimeoutMs } = options;

@@ -29,7 +29,12 @@ export async function ask(
   return answer;
 }
 
-/** The members of a cluster learn of a new stream's subjects one after the other. */
+const maxTries = 200;
+
+/** Said while the meta leader has not heard yet how much room a member has: members tell it every few seconds. */
+const noSuitablePeers = 10005;
+
+/** The members of a cluster learn of a new stream's subjects, and of each other's room, one after the other. */
 async function requestPatiently(
   connection: NatsConnection,
   subject: string,
@@ -37,12 +42,14 @@ async function requestPatiently(
 ): Promise<Record<string, unknown>> {
   for (let tries = 1; ; tries++) {
     try {
-      return (await connection.request(subject, payload, { timeout: 10_000 })).json<Record<string, unknown>>();
+      const answer = (await connection.request(subject, payload, { timeout: 10_000 })).json<Record<string, unknown>>();
+      const code = (answer['error'] as { err_code?: number } | undefined)?.err_code;
+      if (code !== noSuitablePeers || tries >= maxTries) return answer;
     } catch (error) {
       const isNobody = error instanceof errors.RequestError && error.isNoResponders();
-      if (!isNobody || tries >= 50) throw error;
-      await sleep(100);
+      if (!isNobody || tries >= maxTries) throw error;
     }
+    await sleep(100);
   }
 }
 

@@ -75,7 +75,7 @@ test('acknowledged messages survive kill -9 and a restart on the same port, and 
   await server.restart();
   expect(server.port).toBe(port);
   expect(server.pid).not.toBe(pid);
-  await vi.waitFor(async () => await connection.rtt(), 10_000);
+  await vi.waitFor(async () => await connection.rtt(), 20_000);
   expect(await countMessages(connection)).toBe(50);
 });
 

@@ -48,7 +48,7 @@ test('a time that is past means now', async () => {
     const sent = await mesh.send(tallyContract, 'add', { entityId: 'b', data: { by: 1 }, ...when });
     await sent.outcome();
   }
-  expect(Date.now() - sentAt).toBeLessThan(900);
+  expect(Date.now() - sentAt).toBeLessThan(2_500);
   expect(await total('b')).toBe(3);
 });
 
@@ -134,7 +134,7 @@ test('the same id again is one command, and it survives the death of the server 
   await server.kill('SIGKILL');
   await server.restart();
   agent = await startAgent(tally, { nats: { servers: server.url } });
-  await vi.waitFor(async () => expect(await total('e')).toBe(1), { timeout: 6_000 });
+  await vi.waitFor(async () => expect(await total('e')).toBe(1), 20_000);
   await new Promise((resolve) => void setTimeout(resolve, 1_000));
   expect(await total('e')).toBe(1);
 });

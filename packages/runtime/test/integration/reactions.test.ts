@@ -28,7 +28,7 @@ type State = { n: number };
 const add = (contract: typeof first, entityId: string, by = 1, more = {}) =>
   mesh.request(contract, 'add', { entityId, data: { by }, ...more });
 const total = async (contract: typeof first, entityId: string) => (await mesh.get(contract, entityId))?.state.n;
-const eventually = (look: () => Promise<void>) => vi.waitFor(look, { timeout: 10_000, interval: 50 });
+const eventually = (look: () => Promise<void>) => vi.waitFor(look, { timeout: 20_000, interval: 50 });
 
 test('an event leads to its command, with its cause and its correlation, through three agents', async () => {
   const reactions = await Promise.all([follow(mesh, first, second), follow(mesh, second, third)]);
@@ -86,7 +86,7 @@ test('a poison event dies after its tries, behind which its entity waits and no 
   await add(first, 'sick', 13);
   await add(first, 'sick', 1);
   await add(first, 'well', 1);
-  await vi.waitFor(async () => expect(await total(third, 'of well')).toBe(1));
+  await vi.waitFor(async () => expect(await total(third, 'of well')).toBe(1), 20_000);
   expect(await total(third, 'of sick')).toBeUndefined();
   await eventually(async () => expect(await total(third, 'of sick')).toBe(1));
   expect(reaction.stats()).toMatchObject({ dead: 1, inFlight: 0 });
