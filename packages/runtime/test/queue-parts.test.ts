@@ -1,7 +1,9 @@
 /** Hunts work that overtakes, that waits for nothing, or that is tried for ever. */
+import type { Msg } from '@nats-io/nats-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Clock } from '../src/clock.ts';
+import { readDelivery } from '../src/queue/delivery.ts';
 import { Lanes } from '../src/queue/lanes.ts';
 import { DEFAULT_RETRY, nextPause } from '../src/queue/retry-policy.ts';
 import { Tenure } from '../src/queue/tenure.ts';
@@ -79,6 +81,18 @@ test('pauses grow to their bound, with jitter, and end with count or age', () =>
   // However old it is, it is tried.
   expect(next({ tries: 2, counted: 2, ageMs: 1e12 })).toBe(500);
   expect(next({ tries: 3, counted: 3, ageMs: 1e12 })).toBeUndefined();
+});
+
+test('a delivery tells when its message was stored to the very millisecond, as the stream does', () => {
+  // The nearest number to each is in another millisecond.
+  for (const [nanoseconds, milliseconds] of [
+    ['1767268800419999999', 1_767_268_800_419],
+    ['1767268800420000005', 1_767_268_800_420],
+  ] as const) {
+    const reply = `$JS.ACK.S.c.1.7.3.${nanoseconds}.0`;
+    const read = readDelivery({ subject: 's.x', reply, data: new Uint8Array() } as unknown as Msg);
+    expect(read?.message.storedAt).toBe(milliseconds);
+  }
 });
 
 test('a tenure holds only as long as it is confirmed, comes back when it is again, and never after its end', async () => {

@@ -20,15 +20,15 @@ export function readDelivery(message: Msg): Delivery | undefined {
   const { data, reply = '', subject } = message;
   // `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, from the end:
   // some servers put a domain and an account before.
-  const [deliveries = 0, sequence = 0, delivery = 0, nanoseconds = 0, pending = 0] = reply
-    .split('.')
-    .slice(-5)
-    .map(Number);
-  if (!Number.isSafeInteger(sequence) || sequence < 1 || !Number.isFinite(nanoseconds)) return undefined;
+  const tokens = reply.split('.').slice(-5);
+  const [deliveries = 0, sequence = 0, delivery = 0, , pending = 0] = tokens.map(Number);
+  // More digits than a number holds: rounded, it could be in another millisecond than the stream says.
+  const milliseconds = /^(\d+)\d{6}$/.exec(tokens[3] ?? '')?.[1];
+  if (!Number.isSafeInteger(sequence) || sequence < 1 || milliseconds === undefined) return undefined;
   const found = headersOf(message);
   const headers = found === 'unreadable' ? undefined : found;
   const pin = found === 'unreadable' ? pinOf(message) : (headers?.get(PIN) ?? '');
-  const storedAt = Math.floor(nanoseconds / 1_000_000);
+  const storedAt = Number(milliseconds);
   const isRepeated = deliveries > 1;
   return {
     message: { sequence, subject, headers, data, storedAt, isRepeated },
