@@ -28,6 +28,8 @@ class Script {
   /** The header block of what is stored, as JetStream's API gives it. */
   hdrs = '';
   delivered = 0;
+  /** Whom the server serves alone. */
+  pinned = '';
   #callback: (error: null, message: Msg) => void = () => {};
   #delivery = 0;
   #break: () => void = () => {};
@@ -82,7 +84,12 @@ class Script {
       message: { json: () => response, data: new Uint8Array(1) } as unknown as Msg,
     });
     if (subject.includes('CONSUMER.INFO')) {
-      return reply({ delivered: { stream_seq: this.delivered }, ack_floor: { stream_seq: 0 } });
+      const groups = [{ group: 'executor', ...(this.pinned === '' ? {} : { pinned_client_id: this.pinned }) }];
+      return reply({
+        delivered: { consumer_seq: this.#delivery, stream_seq: this.delivered },
+        ack_floor: { stream_seq: 0 },
+        priority_groups: groups,
+      });
     }
     if (subject.includes('MSG.DELETE')) {
       this.deleted.push((JSON.parse(body) as { seq: number }).seq);
@@ -121,6 +128,7 @@ class Script {
 
   async deliver(pin: string, sequence: number, { lost = false, deliveries = 1 } = {}): Promise<void> {
     this.#delivery++;
+    this.pinned = pin;
     this.delivered = Math.max(this.delivered, sequence);
     if (lost) return;
     const headers = newHeaders();
@@ -213,10 +221,11 @@ test('a replica believes in its tenure only as long as the server confirms it', 
   expect(tenure?.isCurrent()).toBe(true);
   await script.pass(PIN_MS);
   expect(tenure?.isCurrent()).toBe(false);
-  // A pull under the same id is taken: nobody else was served meanwhile.
+  // The pin is still its own: nobody else was served meanwhile.
   await script.pass(1_000);
   await script.status(408);
   expect(tenure?.isCurrent()).toBe(true);
+  await script.pass(100);
   await script.status(423);
   expect(tenure?.isCurrent()).toBe(false);
   expect(tenure?.over.aborted).toBe(true);
@@ -224,6 +233,32 @@ test('a replica believes in its tenure only as long as the server confirms it', 
   await script.deliver('A', 2);
   expect(script.handed).toEqual([1]);
   expect(script.feed.isActive).toBe(false);
+});
+
+test('a pull that the server takes under an old pin, while nobody is pinned, revives no tenure', async () => {
+  script.stored = [1];
+  await script.deliver('A', 1);
+  const [tenure] = script.tenures;
+  // Another replica was served meanwhile, and is pinned no more; there is nothing to deliver.
+  await script.deliver('B', 2, { lost: true });
+  script.pinned = '';
+  await script.pass(PIN_MS + 1_000);
+  await script.status(408);
+  expect(tenure?.isCurrent()).toBe(false);
+  expect(tenure?.over.aborted).toBe(true);
+  expect(script.feed.inHand).toBe(0);
+});
+
+test('a tenure goes on if nobody was served meanwhile, though the pin is over', async () => {
+  script.stored = [1];
+  await script.deliver('A', 1);
+  const [tenure] = script.tenures;
+  script.pinned = '';
+  await script.pass(PIN_MS + 1_000);
+  expect(tenure?.isCurrent()).toBe(false);
+  await script.status(408);
+  expect(tenure?.isCurrent()).toBe(true);
+  expect(script.feed.inHand).toBe(1);
 });
 
 test('without room it asks for nothing, and tells the server that it lives', async () => {

@@ -93,22 +93,27 @@ export async function deleteMessage(requester: RequestPort, stream: string, sequ
 export interface ConsumerState {
   /** Sequence of the last message that was delivered. */
   delivered: number;
+  /** How many deliveries there were. */
+  deliveries: number;
   /** All up to this one are acknowledged. */
   floor: number;
+  /** The id of whom it delivers to alone; undefined: nobody. */
+  pinned: string | undefined;
 }
 
 /** @throws NoAnswerError */
 export async function consumerState(requester: RequestPort, stream: string, consumer: string): Promise<ConsumerState> {
-  const found = await ask<{ ack_floor: { stream_seq: number }; delivered: { stream_seq: number } }>(
-    requester,
-    `CONSUMER.INFO.${stream}.${consumer}`,
-    stream,
-  );
-  const { ack_floor: floor, delivered } = found;
+  const found = await ask<{
+    ack_floor: { stream_seq: number };
+    delivered: { consumer_seq: number; stream_seq: number };
+    priority_groups: { pinned_client_id?: string }[];
+  }>(requester, `CONSUMER.INFO.${stream}.${consumer}`, stream);
+  const { ack_floor: floor, delivered, priority_groups: groups } = found;
   if (delivered === undefined || floor === undefined) {
     throw new NoAnswerError(stream, `the consumer ${consumer} is not there`);
   }
-  return { delivered: delivered.stream_seq, floor: floor.stream_seq };
+  const pinned = groups?.find(({ pinned_client_id: id }) => id !== undefined)?.pinned_client_id;
+  return { delivered: delivered.stream_seq, deliveries: delivered.consumer_seq, floor: floor.stream_seq, pinned };
 }
 
 async function ask<T extends object>(

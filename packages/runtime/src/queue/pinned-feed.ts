@@ -20,7 +20,7 @@ import { utf8 } from '../nats/utf8.ts';
 import { readDelivery } from './delivery.ts';
 import { deleteMessage } from '../nats/stored-messages.ts';
 import { leftBehind } from './left-behind.ts';
-import { PIN_GROUP, PIN_MS } from './pin.ts';
+import { isAlone, PIN_GROUP, PIN_MS } from './pin.ts';
 import { Tenure, type QueuedMessage } from './tenure.ts';
 
 /** How long a pull stands, in milliseconds: each one tells the server that the replica lives. */
@@ -205,13 +205,23 @@ export class PinnedFeed {
       if (code === WRONG_PIN) {
         this.#lostPin = this.#tenure?.id ?? this.#lostPin;
         this.#endTenure();
-      } else if (code !== NOBODY) this.#tenure?.extend(this.#sentAt + PIN_MS);
+      } else if (code !== NOBODY) this.#confirm(this.#sentAt + PIN_MS).catch(this.#options.onFault);
       this.#pullIsOver(QUIET.has(code) || code === WRONG_PIN || this.#isFull ? 0 : PAUSE_MS);
       return;
     }
     // A message has the subject that it was stored under: it does not tell which pull it answers.
     this.#deliver(message, (this.#doubtfulSince ?? this.#sentAt) + PIN_MS);
     if (--this.#left === 0) this.#pullIsOver(0);
+  }
+
+  /** A pull was not refused: nor is one under a pin that is over, as long as there is nothing to deliver. */
+  async #confirm(until: number): Promise<void> {
+    const tenure = this.#tenure;
+    // As long as it is not over, the server keeps the pin.
+    if (tenure?.isCurrent() !== false) return tenure?.extend(until);
+    const wasAlone = await isAlone(this.#options, tenure.id, this.#lastDelivery);
+    if (wasAlone === true) tenure.extend(until);
+    else if (wasAlone === false && this.#tenure === tenure) this.#endTenure();
   }
 
   /** @param until when the pin ends that the message proves */
