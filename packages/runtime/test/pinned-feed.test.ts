@@ -261,6 +261,18 @@ test('a tenure goes on if nobody was served meanwhile, though the pin is over', 
   expect(script.feed.inHand).toBe(1);
 });
 
+test('what is delivered again at once waits as well: a former replica may still believe that it is served', async () => {
+  script.stored = [1, 2];
+  script.delivered = 2;
+  await script.deliver('B', 1, { deliveries: 2 });
+  await script.deliver('B', 2, { deliveries: 2 });
+  await script.pass(100);
+  await script.pass(PIN_MS - 1);
+  expect(script.handed).toEqual([]);
+  await script.pass(100);
+  expect(script.handed).toEqual([1, 2]);
+});
+
 test('without room it asks for nothing, and tells the server that it lives', async () => {
   script.stored = [1];
   await script.deliver('A', 1);

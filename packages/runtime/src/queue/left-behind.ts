@@ -16,12 +16,12 @@ export interface LeftBehindOptions {
   /** What the consumer delivers. */
   filter: string;
   isWorkQueue: boolean;
-  /** What this replica has, or has seen to. */
+  /** What nobody but this replica has had in its hands, or what it has seen to. */
   isKnown: (sequence: number) => boolean;
 }
 
 /**
- * What a former replica had in its hands, oldest first: delivered, not done, and not delivered to this one.
+ * What a former replica had in its hands, oldest first: delivered, not done, and maybe delivered to this one as well by now.
  * @returns when that one can no longer believe that it may work @throws NoAnswerError
  */
 export async function leftBehind(options: LeftBehindOptions, tenure: Tenure): Promise<StoredMessage[]> {

@@ -273,9 +273,11 @@ export class PinnedFeed {
   async #catchUp(tenure: Tenure): Promise<void> {
     const { clock, onFault } = this.#options;
     const isKnown = (sequence: number): boolean => this.#inHand.has(sequence) || this.#done.has(sequence);
+    const isOwn = (sequence: number): boolean =>
+      this.#early?.get(sequence)?.isRepeated === false || this.#done.has(sequence);
     while (!tenure.over.aborted) {
       try {
-        for (const stored of await leftBehind({ ...this.#options, isKnown }, tenure)) {
+        for (const stored of await leftBehind({ ...this.#options, isKnown: isOwn }, tenure)) {
           const message = { ...stored, storedAt: Date.parse(stored.time), isRepeated: true };
           if (!isKnown(stored.sequence)) this.#early?.set(stored.sequence, message);
         }
