@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { flawsOf } from './support/lease-history.ts';
 import { SimulatedLocks } from './support/simulated-locks.ts';
-import { SimulatedTime } from './support/simulated-time.ts';
+import { SimulatedTime } from '../../../packages/runtime/test/support/internals.ts';
 
 const NOON = Date.parse('2000-01-01T12:00:00.000Z');
 /** After the last crash and the end of a wait, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { StoredHeldCommands } from '../../../../packages/runtime/test/support/internals.ts';
-import type { SimulatedTime } from './simulated-time.ts';
+import type { SimulatedTime } from '../../../../packages/runtime/test/support/internals.ts';
 
 type Options = ConstructorParameters<typeof StoredHeldCommands>[0];
 type Message = Parameters<NonNullable<NonNullable<Parameters<Options['connection']['subscribe']>[1]>['callback']>>[1];

@@ -14,7 +14,7 @@ import { Turns } from '../../../../packages/runtime/test/support/internals.ts';
 import { lockManager } from '../../src/index.ts';
 import type { LockEvent } from './locks.ts';
 import { SimulatedHeldStream } from './simulated-held-stream.ts';
-import type { SimulatedTime } from './simulated-time.ts';
+import type { SimulatedTime } from '../../../../packages/runtime/test/support/internals.ts';
 
 const POLL_MS = 50;
 
