@@ -27,3 +27,22 @@ test('whatever dies, freezes, is lost or late: each executed once and in order, 
     { numRuns: 2_000, interruptAfterTimeLimit: 8_000 },
   );
 }, 60_000);
+
+test('a refusal that is stored late never stands behind a commit that was told', async () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const flaws = await new QueueRun(seed, true, 400).play([
+      // While the stream stores nothing, the refusal is given up, and what it was made for changes.
+      {
+        kind: 'trap',
+        what: 'read',
+        blow: { kind: 'stall', stream: 'commands', spanMs: 2_500, afterMs: 0 },
+        afterMs: 0,
+      },
+      { kind: 'add', entity: 'a', by: -1, version: undefined, afterMs: 700 },
+      { kind: 'directly', entity: 'a', by: 2, afterMs: 200 },
+      { kind: 'lose', what: 'ack', times: 5, loss: 'before', afterMs: 0 },
+      { kind: 'crash', replica: null, downMs: 500, isNoticed: true, afterMs: 1_200 },
+    ]);
+    expect(flaws, `seed ${seed}`).toEqual([]);
+  }
+}, 60_000);

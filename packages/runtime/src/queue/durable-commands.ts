@@ -43,7 +43,8 @@ export interface DurableCommandsOptions extends Pick<
 
 export function durableCommands({ agent, intake, ...options }: DurableCommandsOptions): QueueWorker {
   const { requester } = options;
-  const tried = new WeakSet<QueuedMessage>();
+  /** Whether a refusal of it may be written down, or on its way there. */
+  const mayBeRefused = new WeakMap<QueuedMessage, boolean>();
   return new QueueWorker({
     ...options,
     name: agent,
@@ -67,10 +68,11 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     const started = performance.now();
     const conclude = (outcome: StoreOutcome) => () =>
       intake.concludeQueued(action, headers, outcome, { inbox, started });
-    const mayBeRefused = message.isRepeated || tried.has(message);
-    tried.add(message);
-    const refused = mayBeRefused ? await recordedRefusal(requester, agent, sequence) : undefined;
-    if (refused !== undefined) return { kind: 'done', conclude: conclude(refused) };
+    if (mayBeRefused.get(message) ?? message.isRepeated) {
+      const refused = await recordedRefusal(requester, agent, sequence);
+      if (refused !== undefined) return { kind: 'done', conclude: conclude(refused) };
+      mayBeRefused.set(message, false);
+    }
     const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent());
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
@@ -79,6 +81,7 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
       const { code, reason } = outcome;
       return { kind: 'fault', code, reason, conclude: conclude(outcome), ...fault };
     }
+    mayBeRefused.set(message, true);
     const standing = await recordRefusal(requester, agent, sequence, outcome);
     // Else another replica may have decided before this was written down.
     return tenure.isCurrent() ? { kind: 'done', conclude: conclude(standing) } : { kind: 'not_mine' };

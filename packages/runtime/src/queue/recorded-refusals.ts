@@ -14,16 +14,22 @@ import { utf8 } from '../nats/utf8.ts';
 
 /** How long it stays: longer than it takes another replica to go on. */
 const TTL = '600s';
+/** Of what says that there is none. By the time to live it is told from a refusal, also by those who know of refusals only. */
+const TTL_OF_NONE = '599s';
 
 export type Refusal = Extract<StoreOutcome, { code: string }>;
 
-/** What was written down of the command at a sequence, if it was refused. @throws NoAnswerError */
+/**
+ * What was written down of the command at a sequence, if it was refused. If not, no refusal of before can be written down any
+ * more: one that was sent and is still on its way would come behind a commit that was told.
+ * @throws NoAnswerError
+ */
 export async function recordedRefusal(
   requester: RequestPort,
   agent: string,
   sequence: number,
 ): Promise<Refusal | undefined> {
-  return (await look(requester, agent, sequence)).refusal;
+  return await write(requester, agent, sequence, undefined);
 }
 
 /** @returns what stands, which may be an earlier refusal of the same command @throws NoAnswerError: it may be written down */
@@ -33,11 +39,22 @@ export async function recordRefusal(
   sequence: number,
   refusal: Refusal,
 ): Promise<Refusal> {
+  return (await write(requester, agent, sequence, refusal)) ?? refusal;
+}
+
+/** @returns the refusal that stands then */
+async function write(
+  requester: RequestPort,
+  agent: string,
+  sequence: number,
+  refusal: Refusal | undefined,
+): Promise<Refusal | undefined> {
   const subject = refusedSubject(agent, sequence);
-  const body = utf8(JSON.stringify(refusal));
+  const body = refusal === undefined ? new Uint8Array() : utf8(JSON.stringify(refusal));
+  const ttl = refusal === undefined ? TTL_OF_NONE : TTL;
   let found: Found = { sequence: 0 };
   for (;;) {
-    const lines = [['Nats-TTL', TTL] as const, ...expecting(found.sequence)];
+    const lines = [['Nats-TTL', ttl] as const, ...expecting(found.sequence)];
     const ack = await storeExpecting(requester, subject, body, lines);
     if (ack.kind === 'stored') return refusal;
     const before = found.sequence;
