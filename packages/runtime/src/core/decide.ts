@@ -37,6 +37,8 @@ export interface Command {
   /** Short digest of the id. */
   digest: string;
   headers: CommandHeaders;
+  /** Whether a commit of it may be on its way, from a try whose end nobody knows. */
+  mayBeUnderWay?: boolean | undefined;
 }
 
 export type Plan =

@@ -91,18 +91,20 @@ export class CommandIntake {
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
    * @param isMine whether it is still this process that has to decide it
+   * @param isRepeated whether it may have been tried before
    */
   async decideQueued(
     action: string,
     bytes: Uint8Array,
     read: ReadHeaders,
     isMine: () => boolean,
+    isRepeated: boolean,
   ): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
     const decide = async (): Promise<StoreOutcome> => {
-      const outcome = await this.#decide(action, bytes, headers, { isMine });
+      const outcome = await this.#decide(action, bytes, headers, { isMine, isRepeated });
       span?.end(outcome);
       return outcome;
     };
@@ -164,7 +166,7 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean },
+    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean; isRepeated?: boolean },
   ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
@@ -199,6 +201,7 @@ export class CommandIntake {
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),
       headers: headers.lines,
+      mayBeUnderWay: origin !== 'own' && origin.isRepeated,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.

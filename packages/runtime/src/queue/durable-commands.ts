@@ -45,6 +45,7 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
   const { requester } = options;
   /** Whether a refusal of it may be written down, or on its way there. */
   const mayBeRefused = new WeakMap<QueuedMessage, boolean>();
+  const tried = new WeakSet<QueuedMessage>();
   return new QueueWorker({
     ...options,
     name: agent,
@@ -73,7 +74,9 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
       if (refused !== undefined) return { kind: 'done', conclude: conclude(refused) };
       mayBeRefused.set(message, false);
     }
-    const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent());
+    const isRepeated = message.isRepeated || tried.has(message);
+    tried.add(message);
+    const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent(), isRepeated);
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
     const fault = faultIn(outcome);

@@ -255,12 +255,12 @@ export class EntityStore {
   }
 
   /**
-   * Whether a command that is about to be refused was committed before the time that the entity remembers: a refusal of
-   * a committed command would be untrue (I2).
+   * Whether a command that is about to be refused was committed before the time that the entity remembers, or is about to
+   * be: a refusal of a committed command would be untrue (I2). Of a commit under way a replicated stream's leader says so.
    */
   #forgottenCommit(command: Command, { recent }: Entity): Promise<MessageIdResult> {
     const { agent, reader, requester } = this.#options;
-    if (remembersAll(recent)) return Promise.resolve({ kind: 'not_taken' });
+    if (remembersAll(recent) && command.mayBeUnderWay !== true) return Promise.resolve({ kind: 'not_taken' });
     const { action, entityId, commandId } = command;
     const { event } = agent.actions[action] as { event: string };
     return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);

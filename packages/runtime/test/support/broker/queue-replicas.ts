@@ -18,6 +18,8 @@ import type { SimulatedBroker } from './broker.ts';
 import { SimulatedLink, type Kind, type Loss } from './link.ts';
 
 const LIMIT = 3;
+/** So long `hurry` commits, and then so long it does not, in milliseconds. */
+const HURRY_MS = 400;
 const amount = z.object({ by: z.int() });
 
 /** Counts between zero and a limit; so whether a command is refused depends on when it is decided. */
@@ -34,6 +36,17 @@ export const counter = defineAgent({
         const n = (state?.n ?? 0) + by;
         return n < 0 || n > LIMIT ? reject('out_of_range', `would be ${n}`) : commit({ n }, { data: { by } });
       },
+    },
+    // As a lease's refresh does, it commits or refuses depending on when it is decided.
+    hurry: {
+      description: '',
+      data: amount,
+      event: 'hurried',
+      entity: 'any',
+      rule: (state, { by }, { now }) =>
+        Math.floor(now / HURRY_MS) % 2 === 0
+          ? reject('too_late', 'the time is over')
+          : commit({ n: state?.n ?? 0 }, { data: { by } }),
     },
     boom: {
       description: '',
@@ -123,13 +136,14 @@ export class SimulatedReplica {
       onDead: () => {},
       onFault: witness.fault,
       intake: {
-        decideQueued: (action, body, headers, isMine) => {
+        decideQueued: (action, body, headers, isMine, isRepeated) => {
           const attempt = { link, isMine, commandId: headers.commandId, entityId: entityIdOf(body) };
-          return this.intake.decideQueued(action, body, headers, () => {
-            const mayDecide = isMine();
-            if (mayDecide) witness.tries(attempt);
-            return mayDecide;
-          });
+          const mayDecide = (): boolean => {
+            const mayBe = isMine();
+            if (mayBe) witness.tries(attempt);
+            return mayBe;
+          };
+          return this.intake.decideQueued(action, body, headers, mayDecide, isRepeated);
         },
         concludeQueued: (_action, { commandId }: ReadHeaders, outcome) => {
           if (!link.isDead) witness.told({ link, commandId, outcome });

@@ -119,6 +119,7 @@ export class QueueRun {
       case 'later':
         return this.#send('add', each.entity, each);
       case 'boom':
+      case 'hurry':
       case 'unknown':
         return this.#send(each.kind, each.entity, { by: 1 });
       case 'directly':
@@ -150,7 +151,7 @@ export class QueueRun {
 
   #send(action: string, entityId: string, data: Data): void {
     const commandId = `${action}-${++this.#ids}`;
-    const sent: Sent = { commandId, entityId, isPoison: action !== 'add' };
+    const sent: Sent = { commandId, entityId, isPoison: action === 'boom' || action === 'unknown' };
     const { cancelMs, laterMs } = data;
     const body = { entity_id: entityId, expected_version: data.version, data: { by: data.by } };
     const target = queuedCommandSubject(counter.name, action);
@@ -187,7 +188,7 @@ export class QueueRun {
     const body = new TextEncoder().encode(JSON.stringify({ entity_id: entityId, data: { by: amount } }));
     const headers = { commandId, lines: [[HEADERS.commandId, commandId] as const], issues: [] };
     const { intake } = this.#replicas[this.#ids % REPLICAS] as SimulatedReplica;
-    void intake.decideQueued('add', body, headers, () => true);
+    void intake.decideQueued('add', body, headers, () => true, false);
   }
 
   async #cancel(sent: Sent, at: number): Promise<void> {

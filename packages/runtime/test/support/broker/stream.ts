@@ -68,6 +68,10 @@ export class SimulatedStream {
       ? (this.#repeated(lines) ?? this.#unexpected(subject, lines))
       : (this.#unexpected(subject, lines) ?? this.#repeated(lines));
     if (refusal !== undefined) return Promise.resolve(refusal);
+    // No message has the id that is asked for here.
+    if (valueOf(lines, 'Nats-Expected-Last-Msg-Id') !== '') {
+      return Promise.resolve(errorOf(400, 10070, 'wrong last message id'));
+    }
     if (this.#time.now >= this.#stalledUntil && this.#proposals.length === 0) {
       return Promise.resolve({ seq: this.#store(subject, data, lines) });
     }
