@@ -47,6 +47,20 @@ test('a refusal that is stored late never stands behind a commit that was told',
   }
 }, 60_000);
 
+test('a replica whose turn is over writes no refusal behind what the next one decides', async () => {
+  for (const seed of [11, 13, 16]) {
+    const flaws = await new QueueRun(seed, false, 10_000).play([
+      // What it sends comes after the next one has committed the command, and told so.
+      { kind: 'trap', what: 'read', blow: { kind: 'slow', replica: null, spanMs: 6_000, afterMs: 0 }, afterMs: 0 },
+      { kind: 'add', entity: 'a', by: -1, version: undefined, afterMs: 300 },
+      { kind: 'directly', entity: 'a', by: 2, afterMs: 200 },
+      { kind: 'lose', what: 'ack', times: 5, loss: 'before', afterMs: 0 },
+      { kind: 'crash', replica: null, downMs: 500, isNoticed: true, afterMs: 3_600 },
+    ]);
+    expect(flaws, `seed ${seed}`).toEqual([]);
+  }
+}, 60_000);
+
 test('a command is not refused while a commit of it is on its way', async () => {
   for (let seed = 0; seed < 5; seed++) {
     const flaws = await new QueueRun(seed, true, 400).play([

@@ -43,8 +43,8 @@ export interface DurableCommandsOptions extends Pick<
 
 export function durableCommands({ agent, intake, ...options }: DurableCommandsOptions): QueueWorker {
   const { requester } = options;
-  /** Whether a refusal of it may be written down, or on its way there. */
-  const mayBeRefused = new WeakMap<QueuedMessage, boolean>();
+  /** Where it is written that it is not refused; undefined: a refusal may be written down, or on its way there. */
+  const notRefused = new WeakMap<QueuedMessage, number | undefined>();
   const tried = new WeakSet<QueuedMessage>();
   return new QueueWorker({
     ...options,
@@ -69,10 +69,12 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     const started = performance.now();
     const conclude = (outcome: StoreOutcome) => () =>
       intake.concludeQueued(action, headers, outcome, { inbox, started });
-    if (mayBeRefused.get(message) ?? message.isRepeated) {
-      const refused = await recordedRefusal(requester, agent, sequence);
-      if (refused !== undefined) return { kind: 'done', conclude: conclude(refused) };
-      mayBeRefused.set(message, false);
+    let none = notRefused.has(message) || message.isRepeated ? notRefused.get(message) : 0;
+    if (none === undefined) {
+      const written = await recordedRefusal(requester, agent, sequence);
+      if ('refusal' in written) return { kind: 'done', conclude: conclude(written.refusal) };
+      none = written.none;
+      notRefused.set(message, none);
     }
     const isRepeated = message.isRepeated || tried.has(message);
     tried.add(message);
@@ -84,8 +86,8 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
       const { code, reason } = outcome;
       return { kind: 'fault', code, reason, conclude: conclude(outcome), ...fault };
     }
-    mayBeRefused.set(message, true);
-    const standing = await recordRefusal(requester, agent, sequence, outcome);
+    notRefused.set(message, undefined);
+    const standing = await recordRefusal(requester, agent, sequence, outcome, none);
     // Else another replica may have decided before this was written down.
     return tenure.isCurrent() ? { kind: 'done', conclude: conclude(standing) } : { kind: 'not_mine' };
   }

@@ -19,48 +19,56 @@ const TTL_OF_NONE = '599s';
 
 export type Refusal = Extract<StoreOutcome, { code: string }>;
 
+/** What is written down of a command: its refusal; or that there is none, and where: 0 = nowhere. */
+export type Written = { refusal: Refusal } | { none: number };
+
 /**
- * What was written down of the command at a sequence, if it was refused. If not, no refusal of before can be written down any
- * more: one that was sent and is still on its way would come behind a commit that was told.
+ * What is written down of the command at a sequence; after this at least that it is not refused. A refusal of before that is
+ * still on its way cannot be stored behind that: it would come behind a commit that was told.
  * @throws NoAnswerError
  */
-export async function recordedRefusal(
-  requester: RequestPort,
-  agent: string,
-  sequence: number,
-): Promise<Refusal | undefined> {
-  return await write(requester, agent, sequence, undefined);
+export async function recordedRefusal(requester: RequestPort, agent: string, sequence: number): Promise<Written> {
+  return await write(requester, agent, sequence, undefined, 0);
 }
 
-/** @returns what stands, which may be an earlier refusal of the same command @throws NoAnswerError: it may be written down */
+/**
+ * @param none where it is written that there is none
+ * @returns what stands, which may be an earlier refusal of the same command
+ * @throws NoAnswerError: it may be written down, or another replica decides the command by now
+ */
 export async function recordRefusal(
   requester: RequestPort,
   agent: string,
   sequence: number,
   refusal: Refusal,
+  none: number,
 ): Promise<Refusal> {
-  return (await write(requester, agent, sequence, refusal)) ?? refusal;
+  const written = await write(requester, agent, sequence, refusal, none);
+  return 'refusal' in written ? written.refusal : refusal;
 }
 
-/** @returns the refusal that stands then */
 async function write(
   requester: RequestPort,
   agent: string,
   sequence: number,
   refusal: Refusal | undefined,
-): Promise<Refusal | undefined> {
+  none: number,
+): Promise<Written> {
   const subject = refusedSubject(agent, sequence);
   const body = refusal === undefined ? new Uint8Array() : utf8(JSON.stringify(refusal));
   const ttl = refusal === undefined ? TTL_OF_NONE : TTL;
-  let found: Found = { sequence: 0 };
+  let found: Found = { sequence: none };
   for (;;) {
     const lines = [['Nats-TTL', ttl] as const, ...expecting(found.sequence)];
     const ack = await storeExpecting(requester, subject, body, lines);
-    if (ack.kind === 'stored') return refusal;
+    if (ack.kind === 'stored') return refusal === undefined ? { none: ack.sequence } : { refusal };
     const before = found.sequence;
     if (ack.kind === 'lost_race') found = await look(requester, agent, sequence);
-    if (found.refusal !== undefined) return found.refusal;
-    if (found.sequence === before) throw new NoAnswerError(commandStream(agent), 'why' in ack ? ack.why : ack.kind);
+    if (found.refusal !== undefined) return { refusal: found.refusal };
+    const isAnothers = refusal !== undefined && found.isNone === true;
+    if (found.sequence === before || isAnothers) {
+      throw new NoAnswerError(commandStream(agent), 'why' in ack ? ack.why : ack.kind);
+    }
   }
 }
 
@@ -68,6 +76,8 @@ interface Found {
   /** Of what stands there; 0 = nothing. */
   sequence: number;
   refusal?: Refusal;
+  /** Whether it says that there is none. */
+  isNone?: boolean;
 }
 
 async function look(requester: RequestPort, agent: string, sequence: number): Promise<Found> {
@@ -76,6 +86,10 @@ async function look(requester: RequestPort, agent: string, sequence: number): Pr
   const { data, headers, sequence: at } = found;
   // Who may send, but not write here, can still have the server do so by a schedule. The server says that it did, unless the
   // headers are unreadable, and then there are none.
-  const isOwn = headers.get('Nats-TTL') === TTL && !headers.has('Nats-Scheduler');
-  return isOwn ? { sequence: at, refusal: JSON.parse(Buffer.from(data).toString()) as Refusal } : { sequence: at };
+  const isOwn = !headers.has('Nats-Scheduler');
+  const ttl = headers.get('Nats-TTL');
+  if (isOwn && ttl === TTL) {
+    return { sequence: at, refusal: JSON.parse(Buffer.from(data).toString()) as Refusal };
+  }
+  return { sequence: at, isNone: isOwn && ttl === TTL_OF_NONE };
 }

@@ -3,7 +3,7 @@ import type { Kind, Loss } from './link.ts';
 
 export const REPLICAS = 3;
 
-const afterMs = fc.constantFrom(0, 0, 0, 1, 3, 10, 50, 200, 700, 1_200, 2_500);
+const afterMs: fc.Arbitrary<number> = fc.constantFrom(0, 0, 0, 1, 3, 10, 50, 200, 700, 1_200, 2_500);
 const spanMs = fc.constantFrom(1, 10, 200, 900, 1_100, 2_500, 6_000);
 const entity = fc.constantFrom('a', 'b', 'c');
 /** Null: the one that works, as far as it knows. */
