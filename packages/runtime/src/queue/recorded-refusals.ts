@@ -14,8 +14,11 @@ import { utf8 } from '../nats/utf8.ts';
 
 /** How long it stays: longer than it takes another replica to go on. */
 const TTL = '600s';
-/** Of what says that there is none. By the time to live it is told from a refusal, also by those who know of refusals only. */
-const TTL_OF_NONE = '599s';
+/**
+ * Of what says that there is none: longer than a refusal that was sent may be on its way, and no longer, for it counts among the
+ * messages of the queue. By the time to live it is told from a refusal, also by those who know of refusals only.
+ */
+const TTL_OF_NONE = '10s';
 
 export type Refusal = Extract<StoreOutcome, { code: string }>;
 
