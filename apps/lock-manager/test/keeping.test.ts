@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer } from '@meshforge/nats-server';
 import { lockContract } from '@meshforge/protocol';
-import { connectMesh, type Lease, type Mesh as Client } from '@meshforge/runtime';
+import { connectMesh, type Lease, type Mesh as Client, type MeshError } from '@meshforge/runtime';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { endWithTest } from '../../../packages/runtime/test/support/end-with-test.ts';
 import { until } from '../../../packages/runtime/test/support/until.ts';
@@ -182,31 +182,38 @@ describe('several locks', () => {
 
   test('of five, wanted by 20 clients in any order, never lead to a deadlock, and have one holder each', async () => {
     const names = ['p1', 'p2', 'p3', 'p4', 'p5'];
-    const holders = new Map<string, number>();
+    const holders = new Map<string, Lease>();
     const clients = await Promise.all(Array.from({ length: 20 }, () => newClient()));
-    let done = 0;
+    let lost = 0;
     await Promise.all(
       clients.map(async (each, number) => {
-        for (let round = 0; round < 3; round++) {
+        for (let round = 0; round < 3;) {
           const wanted = names
             .map((name) => ({ name, at: Math.random() }))
             .sort((a, b) => a.at - b.at)
             .slice(0, 2 + (number % 4))
             .map(({ name }) => name);
-          await each.lock(wanted, { ttlMs: 5_000, waitMs: 90_000 }, async (lease) => {
+          const work = async (lease: Lease): Promise<void> => {
             for (const name of wanted) {
-              expect(holders.get(name)).toBe(undefined);
-              holders.set(name, number);
+              // A machine that stalls makes leases end; each holder knows it before the next one begins.
+              expect(holders.get(name)?.signal.aborted ?? true).toBe(true);
+              holders.set(name, lease);
             }
             await sleep(Math.random() * 5);
             expect(lease.leases.map(({ resource }) => resource)).toEqual(wanted);
-            for (const name of wanted) holders.delete(name);
-          });
-          done++;
+            for (const name of wanted) if (holders.get(name) === lease) holders.delete(name);
+          };
+          try {
+            await each.lock(wanted, { ttlMs: 5_000, waitMs: 90_000 }, work);
+            round++;
+          } catch (error) {
+            if ((error as MeshError).code !== 'lease_lost') throw error;
+            lost++;
+          }
         }
       }),
     );
-    expect(done).toBe(60);
+    expect(lost).toBeLessThan(20);
     for (const name of names) expect(await ownerOf(name)).toBe(null);
     await until('the last release is announced', () =>
       names.every((name) => announced.changes(name).at(-1)?.event === 'released'),

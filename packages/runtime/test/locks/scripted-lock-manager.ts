@@ -19,7 +19,8 @@ export interface Asked {
   resource: string;
   data: { owner_id: string; ttl_ms?: number; wait_ms?: number; take_up_ms?: number; fencing_token?: number };
   commandId: string;
-  grant(fencingToken: number): void;
+  /** @param lastsMs from a time long ago on. Default: as long as the shorter of what was asked for */
+  grant(fencingToken: number, lastsMs?: number): void;
   deny(code: LockDenial, further?: { retry_after_ms?: number; waiters?: number }): void;
 }
 
@@ -75,11 +76,11 @@ function read(message: Msg): Asked {
     resource,
     data,
     commandId: message.headers?.get(HEADERS.commandId) ?? '',
-    grant: (fencingToken) =>
+    grant: (fencingToken, lastsMs = data.take_up_ms ?? data.ttl_ms ?? 30_000) =>
       answer(action === 'release' ? 'released' : 'acquired', {
         entity_id: resource,
         entity_version: fencingToken,
-        state: state(action === 'release' ? null : data.owner_id, fencingToken),
+        state: state(action === 'release' ? null : data.owner_id, fencingToken, lastsMs),
       }),
     deny: (code, further = {}) =>
       answer('denied', {
@@ -95,11 +96,11 @@ function read(message: Msg): Asked {
 }
 
 /** Times of long ago: whoever goes by them is wrong. */
-function state(owner: string | null, fencingToken: number): object {
+function state(owner: string | null, fencingToken: number, lastsMs = 30_000): object {
   return {
     owner_id: owner,
     fencing_token: fencingToken,
     acquired_at: '2026-01-01T00:00:00.000Z',
-    expires_at: '2026-01-01T00:00:30.000Z',
+    expires_at: new Date(Date.UTC(2026, 0, 1) + lastsMs).toISOString(),
   };
 }

@@ -93,6 +93,23 @@ describe('a grant that was waited for', () => {
     await lease.release();
   });
 
+  test('lasts its whole time if nobody was waited for, as the answer tells', async () => {
+    play({ acquire: (command) => command.grant(1, 30_000), refresh: () => {} });
+    const lease = await mesh.acquire('r', { ttlMs: 30_000, waitMs: 1_000 });
+    expect(lease.remainingMs()).toBeGreaterThan(20_000);
+    await sleep(900);
+    expect(lease.signal.aborted).toBe(false);
+    expect(actions()).toEqual(['acquire']);
+    await lease.release();
+  });
+
+  test('lasts no longer than was asked for, whatever the answer says', async () => {
+    play({ acquire: (command) => command.grant(1, 3_600_000), refresh: () => {} });
+    const lease = await mesh.acquire('r', { ttlMs: 5_000, waitMs: 1_000 });
+    expect(lease.remainingMs()).toBeLessThan(5_000);
+    await lease.release();
+  });
+
   test('lasts no longer than the time to take it up, if it may have been waited for', async () => {
     play({ refresh: () => {} });
     const lease = await mesh.acquire('r', { ttlMs: 30_000, waitMs: 1_000 });

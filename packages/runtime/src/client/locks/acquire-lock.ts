@@ -66,7 +66,7 @@ async function tryToAcquire(commands: LockCommands, clock: Clock, wanted: Wanted
   }
   if (reply.kind === 'denied') return reply;
   const lock = { resource, fencingToken: reply.fencingToken };
-  return await takeUp(commands, clock, wanted, lock, { sentAt, durationMs: takeUpMs ?? ttlMs });
+  return await takeUp(commands, clock, wanted, lock, { sentAt, durationMs: reply.durationMs });
 }
 
 /**

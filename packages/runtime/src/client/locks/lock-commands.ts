@@ -21,10 +21,17 @@ export interface AcquireRequest {
 }
 
 export type Denied = { kind: 'denied'; denied: DeniedPayload };
-export type AcquireReply = { kind: 'granted'; fencingToken: number } | Denied;
+/** `durationMs`: how long the lease surely lasts from its grant on. */
+export type AcquireReply = { kind: 'granted'; fencingToken: number; durationMs: number } | Denied;
 export type RefreshReply = { kind: 'extended' } | Denied;
 
 type LockContract = typeof lockContract;
+
+/** The lock after a command that changed it. */
+interface Changed {
+  state: LockState;
+  version: number;
+}
 
 /** The lock manager's commands as calls. An outcome that no lock manager gives is thrown as a fault. */
 export class LockCommands {
@@ -47,10 +54,14 @@ export class LockCommands {
       ...(waitMs > 0 && { tryTimeoutMs: Math.min(waitMs + AFTER_WAIT_MS, MAX_WAIT_TRY_MS) }),
     });
     if ('kind' in reply) return reply;
-    if (reply.owner_id === ownerId) return { kind: 'granted', fencingToken: reply.fencing_token };
+    const { state } = reply;
+    if (state.owner_id === ownerId) {
+      const durationMs = grantedFor(reply, ttlMs, takeUpMs ?? ttlMs);
+      return { kind: 'granted', fencingToken: state.fencing_token, durationMs };
+    }
     throw new MeshError({
       code: 'protocol',
-      message: `the lock ${JSON.stringify(resource)} was granted to ${JSON.stringify(reply.owner_id)} instead of ${JSON.stringify(ownerId)}`,
+      message: `the lock ${JSON.stringify(resource)} was granted to ${JSON.stringify(state.owner_id)} instead of ${JSON.stringify(ownerId)}`,
     });
   }
 
@@ -95,11 +106,11 @@ export class LockCommands {
   async #send<A extends 'acquire' | 'refresh'>(
     action: A,
     command: RequestOptions<DataOf<LockContract, A>>,
-  ): Promise<LockState | Denied> {
+  ): Promise<Changed | Denied> {
     const outcome = await this.#mesh.request(lockContract, action, command);
     if (outcome.kind === 'committed' || outcome.kind === 'replayed') {
       const state = LockState.safeParse(outcome.payload.state);
-      if (state.success) return state.data;
+      if (state.success) return { state: state.data, version: outcome.payload.entity_version };
     } else if (outcome.kind === 'denied') {
       const denied = DeniedPayload.safeParse(outcome.payload);
       if (denied.success) return { kind: 'denied', denied: denied.data };
@@ -116,6 +127,14 @@ export class LockCommands {
       details: { payload: outcome.payload },
     });
   }
+}
+
+/** @param takeUpMs what it lasts at least, if the answer does not tell */
+function grantedFor({ state, version }: Changed, ttlMs: number, takeUpMs: number): number {
+  // A new lease, by its token: it began when it was acquired, and both times are of one clock.
+  if (version !== state.fencing_token) return takeUpMs;
+  const lasts = Date.parse(state.expires_at ?? '') - Date.parse(state.acquired_at ?? '');
+  return Number.isNaN(lasts) ? takeUpMs : Math.min(lasts, ttlMs);
 }
 
 /** After these another try may succeed while the wait is not over; the others are final. */
