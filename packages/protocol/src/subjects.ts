@@ -196,7 +196,7 @@ export function delayedCommandWildcard(agent: string): string {
   return `queue.later.${agentToken(agent)}.*`;
 }
 
-/** `queue.refused.<agent>.<sequence>`: that the durable command at this place in the stream was refused. */
+/** `queue.refused.<agent>.<sequence>`: that the durable command at this place in the stream was refused; without a body, that it is not. */
 export function refusedSubject(agent: string, sequence: number): string {
   return `queue.refused.${agentToken(agent)}.${sequence}`;
 }
