@@ -17,9 +17,9 @@ export interface Pulse {
 
 export function takePulse(nats: Connection): Pulse {
   let slowestMs = 0;
-  let isOver = false;
+  const over = new AbortController();
   const beat = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const before = performance.now();
       lease(await acquire(nats, 'pulse', 'pulse', { ttl: 60_000 }));
       slowestMs = Math.max(slowestMs, performance.now() - before);
@@ -34,7 +34,7 @@ export function takePulse(nats: Connection): Pulse {
       return bound;
     },
     stop: async () => {
-      isOver = true;
+      over.abort();
       await beating;
     },
   };
