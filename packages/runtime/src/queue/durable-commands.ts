@@ -43,9 +43,8 @@ export interface DurableCommandsOptions extends Pick<
 
 export function durableCommands({ agent, intake, ...options }: DurableCommandsOptions): QueueWorker {
   const { requester } = options;
-  /** Where it is written that it is not refused; undefined: a refusal may be written down, or on its way there. */
+  /** Of those that were tried: where it is written that it is not refused, 0 = nowhere; undefined: a refusal may be written down, or on its way there. */
   const notRefused = new WeakMap<QueuedMessage, number | undefined>();
-  const tried = new WeakSet<QueuedMessage>();
   return new QueueWorker({
     ...options,
     name: agent,
@@ -69,15 +68,14 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     const started = performance.now();
     const conclude = (outcome: StoreOutcome) => () =>
       intake.concludeQueued(action, headers, outcome, { inbox, started });
-    let none = notRefused.has(message) || message.isRepeated ? notRefused.get(message) : 0;
+    const isRepeated = message.isRepeated || notRefused.has(message);
+    let none = isRepeated ? notRefused.get(message) : 0;
     if (none === undefined) {
       const written = await recordedRefusal(requester, agent, sequence);
       if ('refusal' in written) return { kind: 'done', conclude: conclude(written.refusal) };
       none = written.none;
-      notRefused.set(message, none);
     }
-    const isRepeated = message.isRepeated || tried.has(message);
-    tried.add(message);
+    notRefused.set(message, none);
     const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent(), isRepeated);
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
