@@ -43,10 +43,6 @@ export class QueueHistory {
     };
   }
 
-  get commands(): readonly Sent[] {
-    return [...this.#sent.values()];
-  }
-
   get queued(): readonly Kept[] {
     return this.#broker.commands.messages.filter(isQueued);
   }
@@ -75,8 +71,7 @@ export class QueueHistory {
     } else if (this.#sent.get(commandId)?.isPoison === true) {
       if (this.#lettersOf(commandId).length === 0) this.#flaw(commandId, 'was told to have failed before it was dead');
     } else if ('payload' in outcome) {
-      const written = this.#broker.commands.lastOf(refusedSubject(AGENT, place));
-      const text = written === undefined ? '' : decoder.decode(written.data);
+      const text = this.#refusalOf(place);
       const { payload } = text === '' ? {} : (JSON.parse(text) as { payload?: string });
       if (payload !== outcome.payload) this.#flaw(commandId, `was told ${outcome.payload}, and written is ${text}`);
     }
@@ -133,9 +128,15 @@ export class QueueHistory {
   #removed(message: Kept): void {
     if (!isQueued(message)) return;
     const id = idOf(message.lines);
-    const isRefused = this.#broker.commands.lastOf(refusedSubject(AGENT, message.sequence)) !== undefined;
+    const isRefused = this.#refusalOf(message.sequence) !== '';
     const isSeenTo = this.#commitsOf(id).length > 0 || this.#lettersOf(id).length > 0 || isRefused || this.#decided(id);
     if (!isSeenTo) this.#flaw(id, 'has left the queue, and nothing has become of it');
+  }
+
+  /** What is written down of the command at that place; empty also where it says that it is not refused. */
+  #refusalOf(place: number): string {
+    const written = this.#broker.commands.lastOf(refusedSubject(AGENT, place));
+    return written === undefined ? '' : decoder.decode(written.data);
   }
 
   #decided(commandId: string): boolean {
