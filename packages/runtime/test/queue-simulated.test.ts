@@ -6,26 +6,25 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { QueueRun } from './support/broker/queue-run.ts';
-import { faults, sends } from './support/broker/queue-steps.ts';
+import { faults, sends, type Step } from './support/broker/queue-steps.ts';
 
 const history = [fc.integer(), fc.boolean(), fc.constantFrom(400, 1_500, 5_000)] as const;
 
-test('without faults: each executed once and in order, refusals told, poison dead, cancelled ones not executed', async () => {
+async function expectFlawless(steps: fc.Arbitrary<Step[]>, numRuns: number, mostMs: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(...history, sends, async (seed, isReplicated, timeoutMs, steps) => {
-      expect(await new QueueRun(seed, isReplicated, timeoutMs).play(steps)).toEqual([]);
+    fc.asyncProperty(...history, steps, async (seed, isReplicated, timeoutMs, drawn) => {
+      expect(await new QueueRun(seed, isReplicated, timeoutMs).play(drawn)).toEqual([]);
     }),
-    { numRuns: 200, interruptAfterTimeLimit: 5_000 },
+    { numRuns, interruptAfterTimeLimit: mostMs },
   );
+}
+
+test('without faults: each executed once and in order, refusals told, poison dead, cancelled ones not executed', async () => {
+  await expectFlawless(sends, 200, 5_000);
 }, 60_000);
 
 test('whatever dies, freezes, is lost or late: each executed once and in order, and what was told stays true', async () => {
-  await fc.assert(
-    fc.asyncProperty(...history, faults, async (seed, isReplicated, timeoutMs, steps) => {
-      expect(await new QueueRun(seed, isReplicated, timeoutMs).play(steps)).toEqual([]);
-    }),
-    { numRuns: 2_000, interruptAfterTimeLimit: 8_000 },
-  );
+  await expectFlawless(faults, 2_000, 8_000);
 }, 60_000);
 
 test('a refusal that is stored late never stands behind a commit that was told', async () => {

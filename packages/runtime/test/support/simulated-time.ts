@@ -37,18 +37,7 @@ export class SimulatedTime {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted === true) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        cancel();
-        signal?.removeEventListener('abort', wake);
-        resolve();
-      };
-      const cancel = this.after(ms, wake);
-      // As many as wait may sleep until it.
-      if (signal !== undefined) setMaxListeners(0, signal);
-      signal?.addEventListener('abort', wake);
-    });
+    return sleepUntil((wake) => this.after(ms, wake), signal);
   }
 
   /** Does something after a while, of at most so many milliseconds. */
@@ -117,6 +106,22 @@ export class SimulatedTime {
     }
     timers[hole] = last;
   }
+}
+
+/** Sleeps until it is woken, or the signal aborts. @param wakeLater what wakes it; returns what takes that back */
+export function sleepUntil(wakeLater: (wake: () => void) => () => void, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const cancel = wakeLater(wake);
+    // As many as wait may sleep until it.
+    if (signal !== undefined) setMaxListeners(0, signal);
+    signal?.addEventListener('abort', wake);
+  });
 }
 
 function isBefore(one: Timer, other: Timer): boolean {

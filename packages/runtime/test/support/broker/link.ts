@@ -1,6 +1,7 @@
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from '../../../src/clock.ts';
 import type { Answer, Requester } from '../../../src/nats/requester.ts';
+import { sleepUntil } from '../simulated-time.ts';
 import type { SimulatedBroker } from './broker.ts';
 import { linesOf, messageOf, type Lines } from './messages.ts';
 
@@ -64,18 +65,7 @@ export class SimulatedLink {
     wall: () => this.#broker.time.now,
     monotonic: () => this.#broker.time.now,
     random: () => this.#broker.time.draw(1),
-    sleep: (ms, signal) => {
-      if (signal?.aborted === true) return Promise.resolve();
-      return new Promise((resolve) => {
-        const wake = (): void => {
-          cancel();
-          signal?.removeEventListener('abort', wake);
-          resolve();
-        };
-        const cancel = this.#broker.time.after(ms, () => this.#live(wake, true));
-        signal?.addEventListener('abort', wake);
-      });
-    },
+    sleep: (ms, signal) => sleepUntil((wake) => this.#broker.time.after(ms, () => this.#live(wake, true)), signal),
   };
 
   readonly connection = {
