@@ -2,7 +2,7 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { systemClock, within } from './clock.ts';
+import { systemClock, within, type Clock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import { LEASE_LOST_MS } from './core/entity.ts';
@@ -72,13 +72,30 @@ export interface AgentStats {
  * @throws MeshError `connection`, `invalid_options`, `server_unsuitable`, `stream_mismatch`
  * @throws TypeError where the agent's schemas use a type that JSON does not have
  */
-export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
+export function startAgent(agent: AnyAgent, options: AgentOptions = {}): Promise<RunningAgent> {
+  return startAgentOn(SYSTEM, agent, options);
+}
+
+/** What an agent has of its machine: simulations replace it whole. */
+export interface AgentPorts {
+  clock: Clock;
+  connect: typeof connectNats;
+}
+
+const SYSTEM: AgentPorts = { clock: systemClock, connect: connectNats };
+
+/** {@link startAgent} on other ports. */
+export async function startAgentOn(
+  { clock, connect }: AgentPorts,
+  agent: AnyAgent,
+  options: AgentOptions = {},
+): Promise<RunningAgent> {
   const resolved = resolveAgentOptions(agent.name, options);
-  const connection = await connectNats(resolved.nats, (why, servers) =>
+  const connection = await connect(resolved.nats, (why, servers) =>
     resolved.logger.warn({ servers, why }, 'cannot connect to NATS yet; trying again'),
   );
   try {
-    const manager = await requireServer(connection, systemClock);
+    const manager = await requireServer(connection, clock);
     const replicas = resolved.streamReplicas;
     for (const settings of [
       entityStreamSettings(agent, replicas),
@@ -87,10 +104,10 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
       deadLetterStreamSettings(replicas),
       ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
     ]) {
-      await untilAnswered(systemClock, () => ensureStream(manager, settings));
+      await untilAnswered(clock, () => ensureStream(manager, settings));
     }
-    await untilAnswered(systemClock, () => ensureExecutor(connection, agent.name));
-    return await serve(agent, resolved, connection, manager);
+    await untilAnswered(clock, () => ensureExecutor(connection, agent.name));
+    return await serve(agent, resolved, clock, connection, manager);
   } catch (error) {
     await connection.close();
     throw error;
@@ -100,11 +117,11 @@ export async function startAgent(agent: AnyAgent, options: AgentOptions = {}): P
 async function serve(
   agent: AnyAgent,
   options: ResolvedAgentOptions,
+  clock: Clock,
   connection: NatsConnection,
   manager: JetStreamManager,
 ): Promise<RunningAgent> {
   const { logger } = options;
-  const clock = systemClock;
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
   let leader: string | undefined;

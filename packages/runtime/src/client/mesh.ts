@@ -55,17 +55,20 @@ export async function connectMesh(options: MeshOptions = {}): Promise<Mesh> {
 export class Mesh {
   readonly #connection: NatsConnection;
   readonly #requester: Requester;
-  readonly #clock: Clock = systemClock;
+  readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #asking: Asking;
   readonly #inboxPrefix: string;
-  readonly #updates = new Updates(this, this.#clock);
+  readonly #updates: Updates;
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
   readonly #jetstream: { checkAPI: false; domain?: string };
 
-  constructor(connection: NatsConnection, options: MeshOptions) {
+  /** @param clock simulations replace it */
+  constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
+    this.#clock = clock;
+    this.#updates = new Updates(this, clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;

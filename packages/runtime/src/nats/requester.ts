@@ -1,6 +1,6 @@
 /**
  * Request/reply with as little per message as possible: one wildcard inbox for all answers, matched by a token, and one
- * sweeping timer for all time-outs.
+ * sweep for all time-outs.
  *
  * An answer that does not come is `lost`: the request may or may not have been carried out, and only a look can tell.
  */
@@ -34,7 +34,8 @@ export class Requester {
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #pending = new Map<string, Pending>();
-  readonly #sweeper: NodeJS.Timeout;
+  readonly #closing = new AbortController();
+  #isSweeping = false;
   #next = 0;
   #closed = false;
 
@@ -48,8 +49,6 @@ export class Requester {
         if (error === null) this.#settle(message.subject.slice(this.#inbox.length), { kind: 'answer', message });
       },
     });
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#sweeper.unref();
     void this.#watchConnection();
   }
 
@@ -59,6 +58,7 @@ export class Requester {
     return new Promise((resolve) => {
       const token = (this.#next++).toString(36);
       this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + timeoutMs });
+      if (!this.#isSweeping) void this.#sweep();
       try {
         const reply = this.#inbox + token;
         this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
@@ -74,7 +74,7 @@ export class Requester {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#sweeper);
+    this.#closing.abort();
     this.#loseAll(CLOSED);
     if (!this.#connection.isClosed()) this.#subscription.unsubscribe();
   }
@@ -86,11 +86,17 @@ export class Requester {
     pending.resolve(answer);
   }
 
-  #sweep(): void {
-    const now = this.#clock.monotonic();
-    for (const [token, { deadline }] of this.#pending) {
-      if (deadline <= now) this.#settle(token, { kind: 'lost', why: 'no answer in time' });
+  /** Runs while a request waits for its answer. */
+  async #sweep(): Promise<void> {
+    this.#isSweeping = true;
+    while (this.#pending.size > 0) {
+      await this.#clock.sleep(SWEEP_MS, this.#closing.signal);
+      const now = this.#clock.monotonic();
+      for (const [token, { deadline }] of this.#pending) {
+        if (deadline <= now) this.#settle(token, { kind: 'lost', why: 'no answer in time' });
+      }
     }
+    this.#isSweeping = false;
   }
 
   /**

@@ -17,7 +17,7 @@ export class ServerClock {
   #offset: number;
   /** Monotonic time since when nothing is known to have kept the server from its work. */
   #settledSince: number;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(clock: Clock, ask: () => Promise<string>) {
     this.#clock = clock;
@@ -49,11 +49,17 @@ export class ServerClock {
   /** Measures now, and again every 30 s. */
   async start(): Promise<void> {
     await this.measure();
-    this.#timer = setInterval(() => {
+    void this.#measureAgain();
+  }
+
+  async #measureAgain(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (;;) {
+      await this.#clock.sleep(REFRESH_MS, signal);
+      if (signal.aborted) return;
       // The old offset serves until the server answers again.
-      this.measure().catch(() => {});
-    }, REFRESH_MS);
-    this.#timer.unref();
+      await this.measure().catch(() => {});
+    }
   }
 
   async measure(): Promise<void> {
@@ -71,6 +77,6 @@ export class ServerClock {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopping.abort();
   }
 }
