@@ -6,7 +6,7 @@ const echoMs = 1_000;
 const parentCheckMs = 200;
 
 /**
- * Aborts on SIGINT, on SIGTERM, and when the npm that started this process is gone. Another signal after a second ends the
+ * Aborts on SIGINT, SIGTERM, SIGHUP (the terminal is gone), and when the npm that started this process is gone. Another signal after a second ends the
  * process at once, with `impatientCode`.
  *
  * @param {{ impatientCode: number }} options
@@ -22,7 +22,7 @@ export function onStop({ impatientCode }) {
     firstAt = performance.now();
     controller.abort();
   };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
   if (process.env['npm_lifecycle_event'] !== undefined) {
     const parent = process.ppid;
     const check = setInterval(() => {

@@ -22,8 +22,8 @@ export class MeshRun {
   readonly #child: ChildProcess;
   #output = '';
 
-  constructor(root: string, env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(process.execPath, [script, root], {
+  constructor(root: string, env: NodeJS.ProcessEnv = {}, ...args: readonly string[]) {
+    this.#child = spawn(process.execPath, [script, root, ...args], {
       env: { ...process.env, NATS_URL: undefined, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
