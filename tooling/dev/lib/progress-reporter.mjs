@@ -3,11 +3,7 @@ import { performance } from 'node:perf_hooks';
 
 const everyMs = 30_000;
 
-/**
- * Says every half minute how many files are done.
- *
- * @implements {import('vitest/node').Reporter}
- */
+/** Says every half minute how many files are done. */
 export default class ProgressReporter {
   #done = 0;
   #all = 0;
