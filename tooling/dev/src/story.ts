@@ -10,7 +10,7 @@ import {
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { Say } from './narrator.ts';
 
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 const subjectWidth = 23;
 const maxTextCharacters = 65;
 /** The shortest that the lock manager grants. */

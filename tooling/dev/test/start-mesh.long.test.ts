@@ -197,7 +197,8 @@ test(
     const third = new MeshRun(temporaryCheckout(), env);
     await third.isUp();
     expect(await assetsOn(server.url)).toEqual(before);
-    await stopped(third);
+    third.hangUp();
+    expect(await third.exited).toBe(0);
     expect(await assetsOn(server.url)).toEqual(without);
   },
 );

@@ -42,6 +42,13 @@ export class MeshRun {
     this.#child.kill(signal);
   }
 
+  /** As when the terminal is closed: nobody reads the output any more. */
+  hangUp(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+    this.kill('SIGHUP');
+  }
+
   /** Where the server of this run listens; known once it shows events. */
   get url(): string {
     return /Events on (\S+)/.exec(this.#output)?.[1] ?? '';
