@@ -13,15 +13,16 @@ event as it happens.
 
   npm start                                     server on 127.0.0.1:4222 (or a free port), data in .meshforge/
   npm start -- --verbose                        with every check, and every command and event of the checks
-  NATS_URL=nats://host:4222 npm start           the agents on a server that runs already (nats-server 2.14 or newer, JetStream)
+  NATS_URL=nats://host:4222 npm start           the agents on a server that runs already (2.14 or newer)
   MESHFORGE_NATS_SERVER=/path/to/nats-server    which server to run; without it one is found or fetched
   LOG_LEVEL=debug                               what the agents write to .meshforge/logs/
   NATS_CREDS, NATS_NKEY_SEED_FILE, NATS_TLS_CA  how to log in, with NATS_URL
 
 Ctrl-C stops all of it. The data in .meshforge/ stays for the next start; \`rm -r .meshforge\` forgets it.
 
-With NATS_URL it leaves nothing of its own on that server: at the end it removes the streams that it made, with all that is
-in them. Where a mesh is already, it shows no story and makes no checks, removes nothing, and the agents join those there.
+With NATS_URL it leaves nothing of its own on that server: at the end it removes the streams and consumers that it made,
+with all that is in them (unless it is ended by SIGKILL, or other processes use them by then). Where a mesh is already, its
+agents join those there, and it shows no story and makes no checks: what they commit could not be taken out again.
 
 Exit codes: 0 stopped, 1 it could not start, or the server or an agent ended by itself, 2 an option that it does not know.`;
 
