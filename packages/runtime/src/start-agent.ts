@@ -104,7 +104,7 @@ export async function startAgentOn(
       deadLetterStreamSettings(replicas),
       ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
     ]) {
-      await untilAnswered(clock, () => ensureStream(manager, settings));
+      await untilAnswered(clock, () => ensureStream(manager, settings, clock));
     }
     await untilAnswered(clock, () => ensureExecutor(connection, agent.name));
     return await serve(agent, resolved, clock, connection, manager);
