@@ -2,6 +2,7 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { followAgent } from './agent-presence.ts';
 import { systemClock, within, type Clock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
@@ -19,14 +20,7 @@ import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import {
-  commandStreamSettings,
-  deadLetterStreamSettings,
-  ensureStream,
-  entityStreamSettings,
-  heldStreamSettings,
-  signalsStreamSettings,
-} from './nats/streams.ts';
+import { agentStreams, ensureStream } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
 import { ensureExecutor } from './queue/executor-consumer.ts';
 import type { QueueStats } from './queue/queue-worker.ts';
@@ -40,8 +34,10 @@ import { VERSION } from './version.ts';
 /** An agent that serves. */
 export interface RunningAgent {
   readonly name: string;
-  /** Whether it can serve now: connected, and not stopping. */
+  /** Whether it can serve now: connected, with all its streams and consumers in place, and not stopping. */
   ready(): boolean;
+  /** Why it cannot serve now; empty when it is ready. */
+  problems(): string[];
   stats(): AgentStats;
   /**
    * Decides a command in this process, as if it had been requested, without the way over NATS: for a service that is an agent
@@ -96,14 +92,7 @@ export async function startAgentOn(
   );
   try {
     const manager = await requireServer(connection, clock);
-    const replicas = resolved.streamReplicas;
-    for (const settings of [
-      entityStreamSettings(agent, replicas),
-      signalsStreamSettings(replicas),
-      commandStreamSettings(agent, replicas),
-      deadLetterStreamSettings(replicas),
-      ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
-    ]) {
+    for (const settings of agentStreams(agent, resolved.streamReplicas)) {
       await untilAnswered(clock, () => ensureStream(manager, settings, clock));
     }
     await untilAnswered(clock, () => ensureExecutor(connection, agent.name));
@@ -228,6 +217,17 @@ async function serve(
     voice,
     onFault,
   });
+  const presence = followAgent({
+    agent: agent.name,
+    streams: agentStreams(agent, options.streamReplicas),
+    connection,
+    manager,
+    requester,
+    clock,
+    logger,
+    onLogDoubt: () => store.forgetAll(),
+    onQueueReplaced: () => {},
+  });
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -242,6 +242,7 @@ async function serve(
     };
     const draining = drain().catch(() => {});
     await within(clock, options.drainTimeoutMs, draining);
+    presence.stop();
     store.stop();
     sweep.stop();
     held.stop();
@@ -250,9 +251,14 @@ async function serve(
     await connection.close();
   };
   const stop = (): Promise<void> => (stopping ??= close());
+  const problems = (): string[] => {
+    if (stopping !== undefined) return ['the agent stops'];
+    return [...(connected() && !connection.isClosed() ? [] : ['there is no connection to NATS']), ...presence.problems()];
+  };
   return {
     name: agent.name,
-    ready: () => stopping === undefined && connected() && !connection.isClosed(),
+    ready: () => problems().length === 0,
+    problems,
     stats: () => ({
       actions: stats.all(),
       inFlight: commands.inFlight,

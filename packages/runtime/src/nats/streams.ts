@@ -132,6 +132,17 @@ export function signalsStreamSettings(replicas: number): StreamSettings {
   };
 }
 
+/** All streams that an agent needs. */
+export function agentStreams(agent: AnyAgent, replicas: number): StreamSettings[] {
+  return [
+    entityStreamSettings(agent, replicas),
+    commandStreamSettings(agent, replicas),
+    signalsStreamSettings(replicas),
+    deadLetterStreamSettings(replicas),
+    ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
+  ];
+}
+
 /**
  * Creates the stream, or checks that the one which exists is as it must be.
  *
@@ -178,7 +189,7 @@ interface Difference {
 }
 
 /** How a stream differs from what MeshForge needs. Settings that MeshForge does not set may be any. */
-export function differences(expected: StreamSettings, found: object): Difference[] {
+function differences(expected: Partial<StreamSettings>, found: object): Difference[] {
   return (
     Object.entries(expected)
       .filter(([key]) => key !== 'description')
@@ -188,8 +199,14 @@ export function differences(expected: StreamSettings, found: object): Difference
   );
 }
 
+/** What is unsuitable about a stream that is in use; its number of replicas may change at any time. */
+export function misfit({ num_replicas: _any, ...expected }: StreamSettings, found: object): string | undefined {
+  const wrong = differences(expected, found);
+  return wrong.length === 0 ? undefined : listOf(wrong);
+}
+
 /** Differences as text. */
-export function listOf(found: readonly Difference[]): string {
+function listOf(found: readonly Difference[]): string {
   return found
     .map(({ key, expected, found: is }) => `${key} is ${JSON.stringify(is)}, expected ${JSON.stringify(expected)}`)
     .join('; ');

@@ -53,6 +53,11 @@ export class EntityCache {
     this.#bytes -= sighting.entity.bytes;
   }
 
+  clear(): void {
+    this.#entities.clear();
+    this.#bytes = 0;
+  }
+
   get size(): number {
     return this.#entities.size;
   }

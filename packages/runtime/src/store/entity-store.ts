@@ -103,6 +103,11 @@ export class EntityStore {
     this.#stopped = true;
   }
 
+  /** Forgets all entities: the log may be another one than they were read from. */
+  forgetAll(): void {
+    this.#cache.clear();
+  }
+
   /**
    * Decides a command and commits it; never rejects.
    * @param isMine asked before each decision: `abandoned` as soon as it is another process's to decide

@@ -1,0 +1,298 @@
+/**
+ * Follows the streams and consumers that a process relies on, while it runs.
+ *
+ * "Gone" is not "not now": gone is what the server says does not exist; without an answer nothing is known. And a sequence
+ * means nothing without its stream: whatever may be another stream than before is doubted at once, before anybody looks.
+ *
+ * Three ways lead to a look, since each may fail: JetStream's advisories come within milliseconds, at most once; a broken
+ * connection hides them; a look every two seconds finds what both have missed.
+ *
+ * Invariants
+ * - A stream or consumer that holds data, or a place in data, is never created here.
+ * - Doubt comes before a look, and again after one that shows a change: what was read between the two is forgotten as well.
+ * - Each thing that happens is reported once.
+ */
+import type { NatsConnection, Subscription } from '@nats-io/nats-core';
+import { within, type Clock } from '../../clock.ts';
+import type { RequestPort } from '../requester.ts';
+import { changeOf, describeChange, nameOf, whyGone, type Asset, type Report } from './asset.ts';
+import { lookAt, type Found, type Look } from './look.ts';
+
+/** Between two looks at the same stream or consumer, in milliseconds; processes spread by jitter. */
+const LOOK_MS = 2_000;
+/** Without an answer for so long, in milliseconds, it counts as a problem: elections take a few seconds. */
+const SILENCE_MS = 10_000;
+
+/** Advisories after which a stream or consumer may be another one, or may answer with less. */
+const DOUBTFUL = new Set(['CREATED', 'DELETED', 'RESTORE_CREATE', 'RESTORE_COMPLETE', 'LEADER_ELECTED']);
+/** Advisories after which its settings may be other ones. */
+const TELLING = new Set(['UPDATED']);
+
+export interface PresenceOptions {
+  connection: NatsConnection;
+  requester: RequestPort;
+  clock: Clock;
+  /** JetStream domain; its advisories are not heard from outside. */
+  domain?: string | undefined;
+  report: (report: Report) => void;
+}
+
+/** A stream or consumer that is followed. */
+export interface Followed {
+  /** Why it does not serve; undefined: it does, as far as anybody knows. */
+  readonly problem: string | undefined;
+  /** Resolves once a look has found it in its place, after the last doubt; or when the signal aborts. */
+  certain(signal: AbortSignal): Promise<void>;
+  /** Looks now. */
+  look(): void;
+  /** Ends following. */
+  stop(): void;
+}
+
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #followed = new Set<FollowedAsset>();
+  #isConnected = true;
+  #isFollowingConnection = false;
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at it from now on. What it is at the first look is what it has to stay. */
+  follow(asset: Asset): Followed {
+    if (!this.#isFollowingConnection) void this.#followConnection();
+    const followed = new FollowedAsset(asset, {
+      ...this.#options,
+      isConnected: () => this.#isConnected,
+      onStop: () => this.#followed.delete(followed),
+    });
+    this.#followed.add(followed);
+    followed.start();
+    return followed;
+  }
+
+  /** Why something that is followed does not serve. */
+  problems(): string[] {
+    return [...this.#followed].flatMap(({ problem }) => problem ?? []);
+  }
+
+  stop(): void {
+    for (const followed of this.#followed) followed.stop();
+  }
+
+  /** Advisories do not come while there is no connection, and nothing that was sent before is known to have arrived. */
+  async #followConnection(): Promise<void> {
+    this.#isFollowingConnection = true;
+    for await (const { type } of this.#options.connection.status()) {
+      if (type !== 'disconnect' && type !== 'reconnect') continue;
+      this.#isConnected = type === 'reconnect';
+      for (const followed of this.#followed) followed.doubt();
+    }
+  }
+}
+
+interface FollowedOptions extends PresenceOptions {
+  isConnected: () => boolean;
+  onStop: () => void;
+}
+
+class FollowedAsset implements Followed {
+  readonly #asset: Asset;
+  readonly #options: FollowedOptions;
+  readonly #api: string;
+  readonly #stopping = new AbortController();
+  #subscription: Subscription | undefined;
+  /** As it was last found. */
+  #known: Found | undefined;
+  #condition: Condition = { kind: 'present' };
+  #answeredAt: number;
+  /** Counts doubts: a look that began before one does not end it. */
+  #doubts = 0;
+  #isCertain = false;
+  #isDue = false;
+  #wake = (): void => {};
+  #waiting: (() => void)[] = [];
+
+  constructor(asset: Asset, options: FollowedOptions) {
+    this.#asset = asset;
+    this.#options = options;
+    this.#api = options.domain === undefined ? '$JS.API' : `$JS.${options.domain}.API`;
+    this.#answeredAt = options.clock.monotonic();
+  }
+
+  get problem(): string | undefined {
+    return this.#condition.kind === 'present' ? undefined : this.#condition.why;
+  }
+
+  start(): void {
+    if (this.#options.domain === undefined) this.#subscription = this.#hear();
+    void this.#run();
+  }
+
+  look(): void {
+    this.#isDue = true;
+    this.#wake();
+  }
+
+  /** It may be another one by now. */
+  doubt(): void {
+    this.#doubts++;
+    this.#isCertain = false;
+    this.#asset.onDoubt?.();
+    this.look();
+  }
+
+  async certain(signal: AbortSignal): Promise<void> {
+    while (!this.#isCertain && !signal.aborted && !this.#stopping.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const release = (): void => {
+          signal.removeEventListener('abort', release);
+          resolve();
+        };
+        signal.addEventListener('abort', release);
+        this.#waiting.push(release);
+      });
+    }
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#wake();
+    this.#releaseWaiting();
+    if (!this.#options.connection.isClosed()) this.#subscription?.unsubscribe();
+    this.#options.onStop();
+  }
+
+  /** Advisories are hints: whoever may not hear them, or loses one, finds out by looking. */
+  #hear(): Subscription {
+    const { consumer, stream } = this.#asset;
+    const subject = consumer === undefined ? `STREAM.*.${stream}` : `CONSUMER.DELETED.${stream}.${consumer}`;
+    return this.#options.connection.subscribe(`$JS.EVENT.ADVISORY.${subject}`, {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const verb = message.subject.split('.')[4] ?? '';
+        if (DOUBTFUL.has(verb)) this.doubt();
+        else if (TELLING.has(verb)) this.look();
+      },
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, requester } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#isDue = false;
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      if (this.#options.isConnected()) {
+        const doubts = this.#doubts;
+        const look = await lookAt(requester, this.#api, this.#asset);
+        if (signal.aborted) return;
+        await this.#see(look);
+        if (look.kind === 'found' && doubts === this.#doubts) this.#settle();
+      } else {
+        // Of a broken connection it is known why nobody answers.
+        this.#answeredAt = clock.monotonic();
+      }
+      if (!this.#isDue && !signal.aborted) await within(clock, LOOK_MS * (0.8 + 0.4 * clock.random()), woken);
+    }
+  }
+
+  async #see(look: Look): Promise<void> {
+    const now = this.#options.clock.monotonic();
+    if (look.kind !== 'unanswered') this.#answeredAt = now;
+    switch (look.kind) {
+      case 'found':
+        return this.#found(look);
+      case 'missing':
+        return await this.#missing(look.what);
+      case 'unanswered':
+        if (now - this.#answeredAt >= SILENCE_MS && this.#condition.kind === 'present') {
+          const why = `${nameOf(this.#asset)} has not answered for ${SILENCE_MS / 1_000} s: ${look.why}`;
+          this.#become({ kind: 'silent', why }, 'warn');
+        }
+    }
+  }
+
+  #found(found: Found): void {
+    const { misfit } = this.#asset;
+    this.#compare(found);
+    const wrong = misfit?.(found.config);
+    if (wrong !== undefined) {
+      const edit = this.#asset.consumer === undefined ? 'stream edit' : 'consumer edit';
+      const why = `${nameOf(this.#asset)} has unsuitable settings: ${wrong}. Mend it with "nats ${edit}"`;
+      this.#become({ kind: 'unsuitable', why }, 'error');
+      return;
+    }
+    const { kind } = this.#condition;
+    if (kind === 'present') return;
+    const happened = { gone: 'is there again', silent: 'answers again', unsuitable: 'has suitable settings again' }[kind];
+    this.#become({ kind: 'present' }, 'info', `${nameOf(this.#asset)} ${happened}`);
+  }
+
+  #compare(found: Found): void {
+    const before = this.#known;
+    this.#known = found;
+    if (before === undefined) return;
+    const change = changeOf(before, found, this.#asset.isLog === true);
+    if (change !== undefined) this.#asset.onDoubt?.();
+    if (change === 'led_by_another') {
+      // A new leader may not have everything at its hand yet: the next look tells whether messages were lost.
+      const { lastSequence, messages } = before;
+      this.#known = { ...found, lastSequence: Math.max(lastSequence, found.lastSequence), messages };
+    } else if (change !== undefined) {
+      this.#asset.onReplaced?.();
+      const level = this.#asset.recreate === undefined ? 'error' : 'warn';
+      this.#report(level, describeChange(this.#asset, change, before, found));
+    }
+    if (found.replicas !== before.replicas) {
+      this.#report('info', `${nameOf(this.#asset)} has ${found.replicas} replicas now, before: ${before.replicas}`);
+    }
+  }
+
+  async #missing(what: 'stream' | 'consumer'): Promise<void> {
+    const { consumer, recreate } = this.#asset;
+    if (this.#condition.kind !== 'gone') {
+      this.#asset.onDoubt?.();
+      this.#asset.onReplaced?.();
+    }
+    // A consumer cannot be created where its stream is gone.
+    const canRecreate = recreate !== undefined && (consumer === undefined || what === 'consumer');
+    if (!canRecreate) return this.#become({ kind: 'gone', why: whyGone(this.#asset, what) }, 'error');
+    try {
+      await recreate();
+    } catch (error) {
+      const why = `${nameOf(this.#asset)} is gone, and cannot be created again: ${(error as Error).message}`;
+      return this.#become({ kind: 'gone', why }, 'error');
+    }
+    this.#known = undefined;
+    this.#report('warn', `${nameOf(this.#asset)} was deleted; it holds no data and was created again`);
+    this.look();
+  }
+
+  #settle(): void {
+    this.#isCertain = true;
+    this.#releaseWaiting();
+  }
+
+  #releaseWaiting(): void {
+    for (const release of this.#waiting.splice(0)) release();
+  }
+
+  /** @param text what is reported; default: why it does not serve */
+  #become(condition: Condition, level: Report['level'], text?: string): void {
+    const before = this.#condition;
+    this.#condition = condition;
+    const isOtherMisfit = before.kind === 'unsuitable' && condition.kind === 'unsuitable' && before.why !== condition.why;
+    if (before.kind === condition.kind && !isOtherMisfit) return;
+    if (condition.kind === 'gone') this.#isCertain = false;
+    this.#report(level, text ?? ('why' in condition ? condition.why : ''));
+  }
+
+  #report(level: Report['level'], text: string): void {
+    const { consumer, stream } = this.#asset;
+    this.#options.report({ level, stream, text, ...(consumer === undefined ? {} : { consumer }) });
+  }
+}
+
+type Condition = { kind: 'present' } | { kind: 'gone' | 'unsuitable' | 'silent'; why: string };
