@@ -9,6 +9,8 @@ export interface Asset {
   readonly isLog?: boolean;
   /** What is wrong with its settings; undefined: they suit. */
   readonly misfit?: (config: object) => string | undefined;
+  /** Corrects such settings, where that takes nothing away from anybody. */
+  readonly mend?: () => Promise<void>;
   /**
    * Creates it again. Only for what holds no data: anything else must not be replaced by something empty, or by something
    * that begins elsewhere.
@@ -18,10 +20,13 @@ export interface Asset {
   readonly onDoubt?: () => void;
   /** It is gone, or another one stands in its place, or it has lost messages. */
   readonly onReplaced?: () => void;
+  /** Default: that of the presence. */
+  readonly onReport?: (report: Report) => void;
 }
 
 /** What happened to a stream or consumer, and what to do. */
 export interface Report {
+  kind: 'gone' | 'changed' | 'unsuitable' | 'silent' | 'recreated' | 'recovered' | 'replicas';
   level: 'info' | 'warn' | 'error';
   stream: string;
   consumer?: string;

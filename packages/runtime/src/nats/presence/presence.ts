@@ -43,8 +43,8 @@ export interface Followed {
   readonly problem: string | undefined;
   /** Resolves once a look has found it in its place, after the last doubt; or when the signal aborts. */
   certain(signal: AbortSignal): Promise<void>;
-  /** Looks now. */
-  look(): void;
+  /** Something says that it may be another one by now, or gone: looks at once. */
+  doubt(): void;
   /** Ends following. */
   stop(): void;
 }
@@ -130,17 +130,16 @@ class FollowedAsset implements Followed {
     void this.#run();
   }
 
-  look(): void {
-    this.#isDue = true;
-    this.#wake();
-  }
-
-  /** It may be another one by now. */
   doubt(): void {
     this.#doubts++;
     this.#isCertain = false;
     this.#asset.onDoubt?.();
-    this.look();
+    this.#lookNow();
+  }
+
+  #lookNow(): void {
+    this.#isDue = true;
+    this.#wake();
   }
 
   async certain(signal: AbortSignal): Promise<void> {
@@ -173,7 +172,7 @@ class FollowedAsset implements Followed {
         if (error !== null) return;
         const verb = message.subject.split('.')[4] ?? '';
         if (DOUBTFUL.has(verb)) this.doubt();
-        else if (TELLING.has(verb)) this.look();
+        else if (TELLING.has(verb)) this.#lookNow();
       },
     });
   }
@@ -203,31 +202,35 @@ class FollowedAsset implements Followed {
     if (look.kind !== 'unanswered') this.#answeredAt = now;
     switch (look.kind) {
       case 'found':
-        return this.#found(look);
+        return await this.#found(look);
       case 'missing':
         return await this.#missing(look.what);
       case 'unanswered':
         if (now - this.#answeredAt >= SILENCE_MS && this.#condition.kind === 'present') {
           const why = `${nameOf(this.#asset)} has not answered for ${SILENCE_MS / 1_000} s: ${look.why}`;
-          this.#become({ kind: 'silent', why }, 'warn');
+          this.#become({ kind: 'silent', why });
         }
     }
   }
 
-  #found(found: Found): void {
-    const { misfit } = this.#asset;
+  async #found(found: Found): Promise<void> {
+    const { consumer, mend, misfit } = this.#asset;
     this.#compare(found);
     const wrong = misfit?.(found.config);
     if (wrong !== undefined) {
-      const edit = this.#asset.consumer === undefined ? 'stream edit' : 'consumer edit';
-      const why = `${nameOf(this.#asset)} has unsuitable settings: ${wrong}. Mend it with "nats ${edit}"`;
-      this.#become({ kind: 'unsuitable', why }, 'error');
-      return;
+      const toDo =
+        mend === undefined
+          ? `Mend it with "nats ${consumer === undefined ? 'stream' : 'consumer'} edit"`
+          : 'They are corrected now; what happened meanwhile may have been skipped';
+      const why = `${nameOf(this.#asset)} has unsuitable settings: ${wrong}. ${toDo}`;
+      this.#become({ kind: 'unsuitable', why });
+      // The next look tells whether that has helped.
+      return await mend?.().catch(() => {});
     }
     const { kind } = this.#condition;
     if (kind === 'present') return;
     const happened = { gone: 'is there again', silent: 'answers again', unsuitable: 'has suitable settings again' }[kind];
-    this.#become({ kind: 'present' }, 'info', `${nameOf(this.#asset)} ${happened}`);
+    this.#become({ kind: 'present' }, `${nameOf(this.#asset)} ${happened}`);
   }
 
   #compare(found: Found): void {
@@ -243,10 +246,10 @@ class FollowedAsset implements Followed {
     } else if (change !== undefined) {
       this.#asset.onReplaced?.();
       const level = this.#asset.recreate === undefined ? 'error' : 'warn';
-      this.#report(level, describeChange(this.#asset, change, before, found));
+      this.#report('changed', level, describeChange(this.#asset, change, before, found));
     }
     if (found.replicas !== before.replicas) {
-      this.#report('info', `${nameOf(this.#asset)} has ${found.replicas} replicas now, before: ${before.replicas}`);
+      this.#report('replicas', 'info', `${nameOf(this.#asset)} has ${found.replicas} replicas now, before: ${before.replicas}`);
     }
   }
 
@@ -258,16 +261,16 @@ class FollowedAsset implements Followed {
     }
     // A consumer cannot be created where its stream is gone.
     const canRecreate = recreate !== undefined && (consumer === undefined || what === 'consumer');
-    if (!canRecreate) return this.#become({ kind: 'gone', why: whyGone(this.#asset, what) }, 'error');
+    if (!canRecreate) return this.#become({ kind: 'gone', why: whyGone(this.#asset, what) });
     try {
       await recreate();
     } catch (error) {
       const why = `${nameOf(this.#asset)} is gone, and cannot be created again: ${(error as Error).message}`;
-      return this.#become({ kind: 'gone', why }, 'error');
+      return this.#become({ kind: 'gone', why });
     }
     this.#known = undefined;
-    this.#report('warn', `${nameOf(this.#asset)} was deleted; it holds no data and was created again`);
-    this.look();
+    this.#report('recreated', 'warn', `${nameOf(this.#asset)} was deleted; it holds no data and was created again`);
+    this.#lookNow();
   }
 
   #settle(): void {
@@ -280,18 +283,19 @@ class FollowedAsset implements Followed {
   }
 
   /** @param text what is reported; default: why it does not serve */
-  #become(condition: Condition, level: Report['level'], text?: string): void {
+  #become(condition: Condition, text = 'why' in condition ? condition.why : ''): void {
     const before = this.#condition;
     this.#condition = condition;
     const isOtherMisfit = before.kind === 'unsuitable' && condition.kind === 'unsuitable' && before.why !== condition.why;
     if (before.kind === condition.kind && !isOtherMisfit) return;
     if (condition.kind === 'gone') this.#isCertain = false;
-    this.#report(level, text ?? ('why' in condition ? condition.why : ''));
+    if (condition.kind === 'present') this.#report('recovered', 'info', text);
+    else this.#report(condition.kind, condition.kind === 'silent' ? 'warn' : 'error', text);
   }
 
-  #report(level: Report['level'], text: string): void {
-    const { consumer, stream } = this.#asset;
-    this.#options.report({ level, stream, text, ...(consumer === undefined ? {} : { consumer }) });
+  #report(kind: Report['kind'], level: Report['level'], text: string): void {
+    const { consumer, onReport = this.#options.report, stream } = this.#asset;
+    onReport({ kind, level, stream, text, ...(consumer === undefined ? {} : { consumer }) });
   }
 }
 
