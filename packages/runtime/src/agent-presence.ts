@@ -2,6 +2,7 @@ import { commandStream, entityStream, SIGNALS_STREAM } from '@meshforge/protocol
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from './clock.ts';
+import type { Asset } from './nats/presence/asset.ts';
 import { Presence } from './nats/presence/presence.ts';
 import type { RequestPort } from './nats/requester.ts';
 import { ensureStream, misfit, type StreamSettings } from './nats/streams.ts';
@@ -23,8 +24,14 @@ export interface AgentPresenceOptions {
   onQueueReplaced: () => void;
 }
 
+/** What an agent knows of the streams and consumers that it relies on. */
+export interface AgentPresence extends Pick<Presence, 'problems' | 'stop'> {
+  /** Whether several servers keep the log of the entities, so that one may answer with something old. */
+  isReplicated(): boolean;
+}
+
 /** Follows all streams and consumers that an agent relies on; says in its log what happens to them. */
-export function followAgent(options: AgentPresenceOptions): Presence {
+export function followAgent(options: AgentPresenceOptions): AgentPresence {
   const { agent, clock, connection, logger, manager, onLogDoubt, onQueueReplaced, requester, streams } = options;
   const presence = new Presence({
     connection,
@@ -32,23 +39,30 @@ export function followAgent(options: AgentPresenceOptions): Presence {
     clock,
     report: ({ level, text, ...asset }) => logger[level](asset, text),
   });
-  for (const settings of streams) {
+  const special: Record<string, Partial<Asset>> = {
+    [entityStream(agent)]: { isLog: true, onDoubt: onLogDoubt },
+    [commandStream(agent)]: { onReplaced: onQueueReplaced },
+  };
+  const followed = streams.map((settings) => {
     const { name: stream } = settings;
-    const isSignals = stream === SIGNALS_STREAM;
-    presence.follow({
+    return presence.follow({
       stream,
-      isLog: stream === entityStream(agent),
       misfit: (config) => misfit(settings, config),
-      ...(stream === entityStream(agent) ? { onDoubt: onLogDoubt } : {}),
-      ...(stream === commandStream(agent) ? { onReplaced: onQueueReplaced } : {}),
-      ...(isSignals ? { recreate: () => ensureStream(manager, settings, clock) } : {}),
+      ...special[stream],
+      ...(stream === SIGNALS_STREAM ? { recreate: () => ensureStream(manager, settings, clock) } : {}),
     });
-  }
+  });
+  const log = followed[streams.findIndex(({ name }) => name === entityStream(agent))];
   presence.follow({
     stream: commandStream(agent),
     consumer: EXECUTOR,
     recreate: () => ensureExecutor(connection, agent),
     onReplaced: onQueueReplaced,
   });
-  return presence;
+  return {
+    problems: () => presence.problems(),
+    stop: () => presence.stop(),
+    // In a cluster a stream can get replicas at any time, and they may answer before anybody hears of it.
+    isReplicated: () => connection.info?.cluster !== undefined || (log?.replicas ?? 0) > 1,
+  };
 }

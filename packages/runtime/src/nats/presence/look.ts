@@ -36,7 +36,7 @@ const NOTHING = new Uint8Array();
  * @param api prefix of JetStream's subjects, such as `$JS.API`
  */
 export async function lookAt(
-  requester: RequestPort,
+  requester: Pick<RequestPort, 'request'>,
   api: string,
   { consumer, stream }: { stream: string; consumer?: string | undefined },
 ): Promise<Look> {

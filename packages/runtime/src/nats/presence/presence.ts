@@ -30,7 +30,7 @@ const TELLING = new Set(['UPDATED']);
 
 export interface PresenceOptions {
   connection: NatsConnection;
-  requester: RequestPort;
+  requester: Pick<RequestPort, 'request'>;
   clock: Clock;
   /** JetStream domain; its advisories are not heard from outside. */
   domain?: string | undefined;
@@ -41,6 +41,8 @@ export interface PresenceOptions {
 export interface Followed {
   /** Why it does not serve; undefined: it does, as far as anybody knows. */
   readonly problem: string | undefined;
+  /** As it was last found; undefined: not yet. */
+  readonly replicas: number | undefined;
   /** Resolves once a look has found it in its place, after the last doubt; or when the signal aborts. */
   certain(signal: AbortSignal): Promise<void>;
   /** Something says that it may be another one by now, or gone: looks at once. */
@@ -123,6 +125,10 @@ class FollowedAsset implements Followed {
 
   get problem(): string | undefined {
     return this.#condition.kind === 'present' ? undefined : this.#condition.why;
+  }
+
+  get replicas(): number | undefined {
+    return this.#known?.replicas;
   }
 
   start(): void {
