@@ -247,7 +247,10 @@ async function serve(
   const stop = (): Promise<void> => (stopping ??= close());
   const problems = (): string[] => {
     if (stopping !== undefined) return ['the agent stops'];
-    return [...(connected() && !connection.isClosed() ? [] : ['there is no connection to NATS']), ...presence.problems()];
+    return [
+      ...(connected() && !connection.isClosed() ? [] : ['there is no connection to NATS']),
+      ...presence.problems(),
+    ];
   };
   return {
     name: agent.name,

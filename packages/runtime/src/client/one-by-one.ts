@@ -7,11 +7,7 @@ import type { Clock } from '../clock.ts';
  *
  * @param ackWaitMs how long the server waits, in milliseconds
  */
-export async function* oneByOne(
-  messages: ConsumerMessages,
-  clock: Clock,
-  ackWaitMs: number,
-): AsyncGenerator<JsMsg> {
+export async function* oneByOne(messages: ConsumerMessages, clock: Clock, ackWaitMs: number): AsyncGenerator<JsMsg> {
   const waiting: JsMsg[] = [];
   let wake = (): void => {};
   let ended = false;

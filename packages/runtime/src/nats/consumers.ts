@@ -55,7 +55,8 @@ export function lackOf(settings: ConsumerSettings, found: Partial<ConsumerConfig
   const lacks = keys
     .filter((key) => !NOT_COMPARED.has(key) && !isDeepStrictEqual(found[key] ?? false, wanted[key] ?? false))
     .map((key) => `${key} is ${JSON.stringify(found[key])}, expected ${JSON.stringify(wanted[key])}`);
-  if (missing.length > 0 || isWider) lacks.unshift(`it does not deliver ${isWider ? 'everything' : missing.join(', ')}`);
+  if (missing.length > 0 || isWider)
+    lacks.unshift(`it does not deliver ${isWider ? 'everything' : missing.join(', ')}`);
   return lacks.length === 0 ? undefined : lacks.join('; ');
 }
 
@@ -68,7 +69,8 @@ function shared(settings: ConsumerSettings, found: Partial<ConsumerConfig>): Con
   const merged = { ...settings };
   if (ackWait !== undefined) merged.ack_wait = Math.max(ackWait, found.ack_wait ?? 0);
   // Without a filter it delivers everything already.
-  if (filters !== undefined) merged.filter_subjects = filtersOf(found).length === 0 ? [] : union(filters, filtersOf(found));
+  if (filters !== undefined)
+    merged.filter_subjects = filtersOf(found).length === 0 ? [] : union(filters, filtersOf(found));
   return merged;
 }
 

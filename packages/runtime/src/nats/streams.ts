@@ -29,7 +29,11 @@ const DEDUPE_WINDOW_NS = 10 * 60 * SECOND_NS;
 const SIGNALS_AGE_NS = 7 * 24 * 60 * 60 * SECOND_NS;
 
 /** Settings that the client's types do not know yet. */
-export type StreamSettings = Partial<StreamConfig> & { name: string; allow_msg_schedules?: boolean; allow_msg_ttl?: boolean };
+export type StreamSettings = Partial<StreamConfig> & {
+  name: string;
+  allow_msg_schedules?: boolean;
+  allow_msg_ttl?: boolean;
+};
 
 /** The log of an agent's entities. */
 export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {

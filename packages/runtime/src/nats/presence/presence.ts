@@ -235,7 +235,9 @@ class FollowedAsset implements Followed {
     }
     const { kind } = this.#condition;
     if (kind === 'present') return;
-    const happened = { gone: 'is there again', silent: 'answers again', unsuitable: 'has suitable settings again' }[kind];
+    const happened = { gone: 'is there again', silent: 'answers again', unsuitable: 'has suitable settings again' }[
+      kind
+    ];
     this.#become({ kind: 'present' }, `${nameOf(this.#asset)} ${happened}`);
   }
 
@@ -255,7 +257,11 @@ class FollowedAsset implements Followed {
       this.#report('changed', level, describeChange(this.#asset, change, before, found));
     }
     if (found.replicas !== before.replicas) {
-      this.#report('replicas', 'info', `${nameOf(this.#asset)} has ${found.replicas} replicas now, before: ${before.replicas}`);
+      this.#report(
+        'replicas',
+        'info',
+        `${nameOf(this.#asset)} has ${found.replicas} replicas now, before: ${before.replicas}`,
+      );
     }
   }
 
@@ -292,7 +298,8 @@ class FollowedAsset implements Followed {
   #become(condition: Condition, text = 'why' in condition ? condition.why : ''): void {
     const before = this.#condition;
     this.#condition = condition;
-    const isOtherMisfit = before.kind === 'unsuitable' && condition.kind === 'unsuitable' && before.why !== condition.why;
+    const isOtherMisfit =
+      before.kind === 'unsuitable' && condition.kind === 'unsuitable' && before.why !== condition.why;
     if (before.kind === condition.kind && !isOtherMisfit) return;
     if (condition.kind === 'gone') this.#isCertain = false;
     if (condition.kind === 'present') this.#report('recovered', 'info', text);
