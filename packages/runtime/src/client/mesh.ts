@@ -31,6 +31,7 @@ import { requestPatiently, type Asking, type PatientRequest } from './patient-re
 import { query } from './query.ts';
 import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
+import { ServerTime } from './server-time.ts';
 import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
@@ -66,6 +67,7 @@ export class Mesh {
   readonly #inboxPrefix: string;
   readonly #updates: Updates;
   readonly #replicas: Replicas;
+  readonly #serverTime: ServerTime;
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
@@ -77,6 +79,7 @@ export class Mesh {
   constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#updates = new Updates(this, clock);
+    this.#serverTime = new ServerTime(clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#domain = domain;
     this.#connection = connection;
@@ -105,7 +108,7 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const lines = commandHeaders(commandId, options);
+    const lines = [...commandHeaders(commandId, options), ...this.#serverTime.deadline(options.notAfterMs)];
     // An answer that may be held back is worth waiting for at one place.
     const first = tryTimeoutMs === undefined ? this.#firstTry(contract.name, action, options.entityId) : undefined;
     const what = `command ${commandId} (${subject})`;
@@ -117,9 +120,14 @@ export class Mesh {
         this.#requester,
         this.#clock,
         { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, first, what, doubt },
-        (message) => {
+        (message, wasLost) => {
+          this.#serverTime.see(message);
           const read = outcomeOf(message);
-          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+          // An earlier copy of it may have been decided in time.
+          const isUnsure = wasLost && read.kind === 'rejected' && read.payload.code === 'expired';
+          return read.kind === 'unavailable' || isUnsure
+            ? { done: false, why: read.payload.reason }
+            : { done: true, value: read };
         },
       ),
     );
