@@ -2,8 +2,7 @@ import { commandStream, entityStream, SIGNALS_STREAM } from '@meshforge/protocol
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from './clock.ts';
-import type { Asset } from './nats/presence/asset.ts';
-import { Presence } from './nats/presence/presence.ts';
+import { Presence, type Followed } from './nats/presence/presence.ts';
 import type { RequestPort } from './nats/requester.ts';
 import { ensureStream, misfit, type StreamSettings } from './nats/streams.ts';
 import type { Logger } from './options.ts';
@@ -20,8 +19,6 @@ export interface AgentPresenceOptions {
   logger: Logger;
   /** What is remembered of the entities may not hold. */
   onLogDoubt: () => void;
-  /** Durable commands, or the place where their execution stands, are others than before. */
-  onQueueReplaced: () => void;
 }
 
 /** What an agent knows of the streams and consumers that it relies on. */
@@ -32,32 +29,30 @@ export interface AgentPresence extends Pick<Presence, 'problems' | 'stop'> {
 
 /** Follows all streams and consumers that an agent relies on; says in its log what happens to them. */
 export function followAgent(options: AgentPresenceOptions): AgentPresence {
-  const { agent, clock, connection, logger, manager, onLogDoubt, onQueueReplaced, requester, streams } = options;
+  const { agent, clock, connection, logger, manager, onLogDoubt, requester, streams } = options;
   const presence = new Presence({
     connection,
     requester,
     clock,
     report: ({ level, text, ...asset }) => logger[level](asset, text),
   });
-  const special: Record<string, Partial<Asset>> = {
-    [entityStream(agent)]: { isLog: true, onDoubt: onLogDoubt },
-    [commandStream(agent)]: { onReplaced: onQueueReplaced },
-  };
-  const followed = streams.map((settings) => {
+  let log: Followed | undefined;
+  for (const settings of streams) {
     const { name: stream } = settings;
-    return presence.follow({
+    const isLog = stream === entityStream(agent);
+    const followed = presence.follow({
       stream,
+      isLog,
       misfit: (config) => misfit(settings, config),
-      ...special[stream],
+      ...(isLog ? { onDoubt: onLogDoubt } : {}),
       ...(stream === SIGNALS_STREAM ? { recreate: () => ensureStream(manager, settings, clock) } : {}),
     });
-  });
-  const log = followed[streams.findIndex(({ name }) => name === entityStream(agent))];
+    if (isLog) log = followed;
+  }
   presence.follow({
     stream: commandStream(agent),
     consumer: EXECUTOR,
     recreate: () => ensureExecutor(connection, agent),
-    onReplaced: onQueueReplaced,
   });
   return {
     problems: () => presence.problems(),

@@ -128,8 +128,10 @@ async function serve(
     requester,
     clock,
     logger,
-    onLogDoubt: () => store.forgetAll(),
-    onQueueReplaced: () => {},
+    onLogDoubt: () => {
+      store.forgetAll();
+      sweep.forget();
+    },
   });
   const reader = new EntityReader({
     agent,
@@ -151,6 +153,17 @@ async function serve(
     onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
     onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
     onPublish: (action, result, ms) => metrics.publish(action, result, ms),
+  });
+  const subjects: ListSubjects = async (filter) =>
+    (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
+  const sweep = new LeaseSweep({
+    agent,
+    clock,
+    reader,
+    store,
+    subjects,
+    serverNow: () => serverClock.now(),
+    onFault,
   });
   const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
   const voice = new Voice(connection, agent.name);
@@ -185,22 +198,11 @@ async function serve(
       : (...[command, code, remembered]: Parameters<Companion['holdsBack']>) =>
           companion.holdsBack(command, code, remembered);
   const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
-  const subjects: ListSubjects = async (filter) =>
-    (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
   const view =
     companion === undefined
       ? undefined
       : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
   const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
-  const sweep = new LeaseSweep({
-    agent,
-    clock,
-    reader,
-    store,
-    subjects,
-    serverNow: () => serverClock.now(),
-    onFault,
-  });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,

@@ -186,7 +186,7 @@ class FollowedAsset implements Followed {
   async #run(): Promise<void> {
     const { clock, requester } = this.#options;
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#options.connection.isClosed()) {
       this.#isDue = false;
       const woken = new Promise<void>((resolve) => (this.#wake = resolve));
       if (this.#options.isConnected()) {
