@@ -1,6 +1,7 @@
 /** Backups of streams, by JetStream's own API: what `nats stream backup` and `nats stream restore` do. */
 import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import { createInbox, errors, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import { until } from './until.ts';
 
 /** A stream with its messages and consumers at one moment. */
 export interface Backup {
@@ -37,9 +38,21 @@ export async function restore(connection: NatsConnection, { chunks, config, stat
     { config, state },
   );
   for (const chunk of [...chunks, new Uint8Array()]) {
-    const answer = await connection.request(target, chunk, { timeout: TIMEOUT_MS });
+    const answer = await requestOnceHeard(connection, target, chunk);
     if (answer.data.length > 0) bodyOf(answer);
   }
+}
+
+/** In a cluster it takes a moment until the server that takes the backup in can be reached from all others. */
+async function requestOnceHeard(connection: NatsConnection, subject: string, data: Uint8Array): Promise<Msg> {
+  return await until('somebody takes the backup in', async () => {
+    try {
+      return await connection.request(subject, data, { timeout: TIMEOUT_MS });
+    } catch (error) {
+      if (error instanceof errors.RequestError && error.isNoResponders()) return undefined;
+      throw error;
+    }
+  });
 }
 
 export async function deleteStream(connection: NatsConnection, stream: string): Promise<StreamConfig> {

@@ -30,6 +30,8 @@ interface Info {
 }
 
 const NOTHING = new Uint8Array();
+/** A request to a stream that is deleted in this moment is never answered. */
+const TIMEOUT_MS = 2_000;
 
 /**
  * Asks the leader of a stream or of a consumer about it.
@@ -41,7 +43,7 @@ export async function lookAt(
   { consumer, stream }: { stream: string; consumer?: string | undefined },
 ): Promise<Look> {
   const subject = consumer === undefined ? `STREAM.INFO.${stream}` : `CONSUMER.INFO.${stream}.${consumer}`;
-  const answer = await requester.request(`${api}.${subject}`, NOTHING);
+  const answer = await requester.request(`${api}.${subject}`, NOTHING, undefined, TIMEOUT_MS);
   if (answer.kind !== 'answer') return { kind: 'unanswered', why: answer.why };
   if (answer.message.data.length === 0) return { kind: 'unanswered', why: 'JetStream does not answer' };
   const response = apiResponse<Info>(answer.message);
