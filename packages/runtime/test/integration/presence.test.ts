@@ -8,6 +8,7 @@ import { connect } from '@nats-io/transport-node';
 import { beforeEach, expect, test } from 'vitest';
 import { startAgent, type AgentOptions, type RunningAgent } from '../../src/index.ts';
 import { backUp, deleteStream, restore } from '../support/backup.ts';
+import { cuttableWayTo } from '../support/cuttable.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { RememberingLogger } from '../support/remembering-logger.ts';
 import { until } from '../support/until.ts';
@@ -105,6 +106,28 @@ test('a log whose files were replaced while the server was down is what the repl
   await Promise.all(replicas.map(isReady));
   expect(await addTo(replicas[1], 'e')).toBe(4);
   expect(await addTo(replicas[0], 'e')).toBe(5);
+});
+
+test('a log that is restored while an agent is cut off is what it counts on from', async () => {
+  const way = endWithTest(await cuttableWayTo(server));
+  const agents = [await start({ nats: { servers: way.url } }), await start()] as const;
+  await agents[0].execute('open', { entityId: 'e' });
+  expect(await addTo(agents[0], 'e', 3)).toBe(3);
+  const backup = await backUp(operator, LOG);
+  expect(await addTo(agents[0], 'e', 100)).toBe(103);
+  way.cut();
+  await isNotReady(agents[0]);
+  // It is decided on what the agent remembers, and published when there is a connection again.
+  const waiting = addTo(agents[0], 'e');
+  await deleteStream(operator, LOG);
+  await restore(operator, backup);
+  await isReady(agents[1]);
+  expect(await addTo(agents[1], 'e')).toBe(4);
+  way.mend();
+  await isReady(agents[0]);
+  const counted = await waiting;
+  expect(['unavailable', 5]).toContain(counted);
+  expect(await addTo(agents[0], 'e')).toBe(counted === 5 ? 6 : 5);
 });
 
 test('a log that was deleted is reported once and not created again; the agent serves when it is back', async () => {
