@@ -67,6 +67,7 @@ export class Presence {
     const followed = new FollowedAsset(asset, {
       ...this.#options,
       isConnected: () => this.#isConnected,
+      follows: (stream) => [...this.#followed].some((other) => other.isStream(stream)),
       onStop: () => this.#followed.delete(followed),
     });
     this.#followed.add(followed);
@@ -96,6 +97,8 @@ export class Presence {
 
 interface FollowedOptions extends PresenceOptions {
   isConnected: () => boolean;
+  /** Whether the stream is followed as well. */
+  follows: (stream: string) => boolean;
   onStop: () => void;
 }
 
@@ -121,6 +124,10 @@ class FollowedAsset implements Followed {
     this.#options = options;
     this.#api = options.domain === undefined ? '$JS.API' : `$JS.${options.domain}.API`;
     this.#answeredAt = options.clock.monotonic();
+  }
+
+  isStream(name: string): boolean {
+    return this.#asset.consumer === undefined && this.#asset.stream === name;
   }
 
   get problem(): string | undefined {
@@ -266,7 +273,9 @@ class FollowedAsset implements Followed {
   }
 
   async #missing(what: 'stream' | 'consumer'): Promise<void> {
-    const { consumer, recreate } = this.#asset;
+    const { consumer, recreate, stream } = this.#asset;
+    // Then that is what is said of it.
+    if (consumer !== undefined && what === 'stream' && this.#options.follows(stream)) return;
     if (this.#condition.kind !== 'gone') {
       this.#asset.onDoubt?.();
       this.#asset.onReplaced?.();
