@@ -41,6 +41,12 @@ export interface CommandIntakeOptions {
   onFault: (error: unknown) => void;
 }
 
+/** A durable command's place. */
+interface Queued {
+  sequence: number;
+  entityId: string;
+}
+
 /** After how long a caller who met a full agent may try again, in milliseconds. */
 const RETRY_HINT_MS = 100;
 
@@ -90,9 +96,9 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param queued its sequence in the queue
+   * @param queued its sequence in the queue, and the entity that its subject names
    */
-  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: number): Promise<StoreOutcome> {
+  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: Queued): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
@@ -159,7 +165,7 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; queued?: number },
+    origin: 'own' | { reply?: string | undefined; queued?: Queued },
   ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
@@ -182,6 +188,11 @@ export class CommandIntake {
     }
     const body = check(CommandBody, json.value);
     if (!body.ok) return malformed(action, entityId, body);
+    if (queued !== undefined && body.value.entity_id !== queued.entityId) {
+      const named = JSON.stringify(printable(body.value.entity_id, LIMITS.nameCharacters));
+      const reason = `the body names the entity ${named}, the subject another one`;
+      return malformed(action, queued.entityId, { code: 'invalid_command', reason });
+    }
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
     const { lease } = body.value;
@@ -195,7 +206,7 @@ export class CommandIntake {
       digest: digestOf(headers.commandId),
       bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
-      queued,
+      queued: queued?.sequence,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
