@@ -32,7 +32,7 @@ export type {
 } from './client/types.ts';
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { Letters } from './client/letters.ts';
-export type { SendOptions, Sent } from './client/send.ts';
+export type { SendOptions, Sent, SentCommand } from './client/send.ts';
 export { defineReaction, type Reaction } from './reaction/define-reaction.ts';
 export {
   command,

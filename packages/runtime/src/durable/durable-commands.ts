@@ -120,7 +120,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
 
   async function verdictOn(outcome: StoreOutcome, message: QueuedMessage, conclude: () => void): Promise<Verdict> {
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'abandoned' };
-    if (outcome.kind === 'committed' || outcome.kind === 'replayed') return { kind: 'done', conclude };
+    if (!('code' in outcome)) return { kind: 'done', conclude };
     if (outcome.kind === 'decided_before') {
       if (outcome.isCommitted) return { kind: 'done', conclude };
       // Another worker may have seen to it meanwhile: its letter must not be stored again.
@@ -163,16 +163,9 @@ function refused(entityId: string | null, action: string, code: string, reason: 
 
 /** Each delivery of a command must have the same id, also one whose sender gave it none. */
 function headersOfQueued(stream: string, message: QueuedMessage): ReadHeaders {
-  const { headers } = message;
-  const read = readCommandHeaders(headers === 'unreadable' ? UNREADABLE : headers === undefined ? {} : { headers });
+  const read = readCommandHeaders(message.headers);
   if (headerOf(message, HEADERS.commandId) !== '') return read;
   const commandId = `${stream}-${identityOf(message)}`;
   const lines = read.lines.map(([name, value]) => [name, name === HEADERS.commandId ? commandId : value] as const);
   return { ...read, commandId, lines };
 }
-
-const UNREADABLE = {
-  get headers(): never {
-    throw new TypeError('unreadable');
-  },
-};

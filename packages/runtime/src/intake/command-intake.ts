@@ -8,6 +8,7 @@ import {
   commandsOf,
   decodeJson,
   EntityId,
+  HEADERS,
   LIMITS,
   printable,
   type Issue,
@@ -22,7 +23,7 @@ import { bodyDigest, digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
-import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
+import { headersOf, readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
 
@@ -122,13 +123,13 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, headers.lines, outcome, started);
     if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, headers.lines);
+    const answer = voice.answerTo(outcome, this.#withTime(headers.lines));
     voice.answer(inbox, answer.body, answer.lines);
   }
 
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const read = readCommandHeaders(message);
+    const read = readCommandHeaders(headersOf(message));
     const span = startCommandSpan(this.#options.agent, action, read, 'nats');
     const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
@@ -206,6 +207,7 @@ export class CommandIntake {
       digest: digestOf(headers.commandId),
       bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
+      notAfter: headers.notAfter,
       queued: queued?.sequence,
     };
     const since = serverNow();
@@ -217,6 +219,11 @@ export class CommandIntake {
     return decided.then((outcome) =>
       outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
     );
+  }
+
+  /** Clients learn the server's time from replies. */
+  #withTime(lines: CommandHeaders): CommandHeaders {
+    return [...lines, [HEADERS.serverTime, new Date(this.#options.serverNow()).toISOString()]];
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
@@ -239,7 +246,7 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, lines);
+    const answer = voice.answerTo(outcome, this.#withTime(lines));
     voice.answer(message.reply as string, answer.body, answer.lines);
   }
 }
