@@ -118,6 +118,8 @@ interface InHand {
   message: QueuedMessage;
   /** Where it is acknowledged; undefined: it was found in the stream, and not delivered. */
   reply: string | undefined;
+  /** Whether its first delivery was before this run. */
+  isRepeated: boolean;
 }
 
 /** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
@@ -237,7 +239,7 @@ export class Worker {
     if (order.kind === 'stored' && lane.waiting.length >= MAX_WAITING) lane.hasMore = true;
     // A look will find it.
     if (lane.hasMore) return;
-    this.#hold(message, reply);
+    this.#hold(message, reply, isRepeated);
     const { waiting } = lane;
     let place = waiting.length;
     while (place > 0 && (waiting[place - 1] as QueuedMessage).sequence > message.sequence) place--;
@@ -259,8 +261,8 @@ export class Worker {
     return lane;
   }
 
-  #hold(message: QueuedMessage, reply: string | undefined): void {
-    this.#inHand.set(identityOf(message), { message, reply });
+  #hold(message: QueuedMessage, reply: string | undefined, isRepeated: boolean): void {
+    this.#inHand.set(identityOf(message), { message, reply, isRepeated });
     this.#bytes += message.data.length;
   }
 
@@ -307,7 +309,7 @@ export class Worker {
       const run = this.#run;
       if (run === undefined || !this.#isOpen || (lane.waiting.length === 0 && !lane.hasMore)) break;
       try {
-        const message = await this.#next(lane, run);
+        const message = await this.#next(lane);
         if (message !== undefined) await this.#work(message, lane, run);
       } catch (error) {
         if (!(error instanceof NoAnswerError)) onFault(error);
@@ -318,24 +320,26 @@ export class Worker {
   }
 
   /** The message of an entity that comes next; undefined: not known yet. @throws NoAnswerError */
-  async #next(lane: Lane, run: Run): Promise<QueuedMessage | undefined> {
+  async #next(lane: Lane): Promise<QueuedMessage | undefined> {
     const { order } = this.#options;
-    const head = lane.waiting[0];
-    if (order.kind === 'delivered' || (lane.isChecked && head !== undefined)) return lane.waiting.shift();
+    const first = lane.waiting[0];
+    if (order.kind === 'delivered' || (lane.isChecked && first !== undefined)) return lane.waiting.shift();
     lane.isChecked = false;
     const oldest = await order.oldest(lane.entity);
-    if (this.#run !== run || lane.waiting[0] !== head) return undefined;
+    // Others may have come meanwhile, or all may have been put back. What the look has found is the oldest all the same.
+    const head = lane.waiting[0];
     if (oldest !== undefined && head !== undefined && identityOf(oldest) === identityOf(head)) {
-      lane.isChecked = true;
+      // Behind a message that was delivered before this run, others may be missing.
+      lane.isChecked = this.#inHand.get(identityOf(head))?.isRepeated === false;
       return lane.waiting.shift();
     }
     if (oldest !== undefined && (head === undefined || oldest.sequence < head.sequence)) {
-      this.#hold(oldest, undefined);
+      this.#hold(oldest, undefined, true);
       return oldest;
     }
-    // The head is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
     if (head === undefined) lane.hasMore = false;
-    else this.#release(lane.waiting.shift() as QueuedMessage);
+    // It is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
+    else if (head === first) this.#release(lane.waiting.shift() as QueuedMessage);
     return undefined;
   }
 
