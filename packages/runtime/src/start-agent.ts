@@ -7,6 +7,9 @@ import { systemClock, within, type Clock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
+import { ensureExecutor } from './durable/consumer.ts';
+import { startDurable } from './durable/start-durable.ts';
+import type { QueueStats } from './durable/worker.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
@@ -21,9 +24,6 @@ import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
 import { agentStreams, ensureStream } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
-import { ensureExecutor } from './queue/executor-consumer.ts';
-import type { QueueStats } from './queue/queue-worker.ts';
-import { startQueue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
@@ -213,7 +213,7 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
-  const queue = startQueue({
+  const durable = startDurable({
     agent: agent.name,
     options,
     connection,
@@ -222,6 +222,7 @@ async function serve(
     serverNow: () => serverClock.now(),
     maxPayload,
     intake: commands,
+    store,
     voice,
     onFault,
   });
@@ -232,7 +233,7 @@ async function serve(
   const close = async (): Promise<void> => {
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
-      await Promise.all([service.stop(), queue.stop()]);
+      await Promise.all([service.stop(), durable.stop()]);
       await Promise.all([commands.drained(), queries.drained()]);
       await companion?.stop();
       await connection.flush();
@@ -263,7 +264,7 @@ async function serve(
       actions: stats.all(),
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
-      queue: queue.stats(),
+      queue: durable.stats(),
     }),
     execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,

@@ -32,7 +32,7 @@ import { query } from './query.ts';
 import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
 import { ServerTime } from './server-time.ts';
-import { Sending, type SendOptions, type Sent } from './send.ts';
+import { Sending, type SendOptions, type Sent, type SentCommand } from './send.ts';
 import type {
   ActionOf,
   ChangeEvent,
@@ -91,7 +91,7 @@ export class Mesh {
     this.#asking = { requester: this.#requester, clock: this.#clock, timeoutMs };
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
     const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
-    this.#sending = new Sending({ ...this.#asking, inboxes });
+    this.#sending = new Sending({ ...this.#asking, inboxes, serverTime: this.#serverTime });
   }
 
   /**
@@ -152,13 +152,13 @@ export class Mesh {
   }
 
   /**
-   * Takes a command back that was sent for later.
+   * Takes a command back that was sent to an entity for later.
    * @returns true: it will not be executed, nor under the same id within the next hour; false: its time had come, or there is
    *   none (any more)
    * @throws MeshError `timeout`, `unavailable`
    */
-  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
-    return this.#sending.cancel(contract, commandId);
+  cancel(contract: AgentContract, command: SentCommand): Promise<boolean> {
+    return this.#sending.cancel(contract, command);
   }
 
   /**

@@ -12,7 +12,6 @@ import {
   LIMITS,
   heldWildcard,
   queuedCommandWildcard,
-  refusedWildcard,
   REPUBLISH,
   SIGNALS_STREAM,
   SIGNALS_SUBJECTS,
@@ -86,7 +85,6 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
       queuedCommandWildcard(agent.name),
       delayedCommandWildcard(agent.name),
       decidedWildcard(agent.name),
-      refusedWildcard(agent.name),
     ],
     retention: 'workqueue',
     storage: 'file',
@@ -101,7 +99,7 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
     max_age: 0,
     max_msgs_per_subject: -1,
     max_msg_size: LIMITS.durableBytes,
-    // What is said of a command that was cancelled, or refused, leaves by itself.
+    // What is said of a command that was cancelled leaves by itself.
     allow_msg_ttl: true,
   };
 }

@@ -1,10 +1,16 @@
 import { entityEventFilter, entityStream } from '@meshforge/protocol';
-import type { NatsConnection } from '@nats-io/nats-core';
+import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import { deliveryStart } from '../client/durable-subscription.ts';
 import { MeshError } from '../errors.ts';
 import { ensureConsumer } from '../nats/consumers.ts';
-import { PINNED_CONSUMER } from '../queue/executor-consumer.ts';
+import { PINNED_CONSUMER } from '../durable/consumer.ts';
 import type { ReactOptions } from './types.ts';
+
+/**
+ * When an unacknowledged event is delivered again, in milliseconds. A worker that takes over waits for these deliveries: nothing
+ * else tells it which events are not done.
+ */
+const REDELIVER_MS = [1_500, 3_000];
 
 /** The consumer of a reaction on the stream of the agent whose events it follows. */
 export function reactionConsumer(name: string): string {
@@ -21,6 +27,7 @@ export async function ensureReactionConsumer(
   const stream = entityStream(agent);
   const settings = {
     ...PINNED_CONSUMER,
+    backoff: REDELIVER_MS.map((ms) => nanos(ms)),
     durable_name: reactionConsumer(name),
     description: `MeshForge: the reaction ${name}, one replica at a time`,
     filter_subjects: events.map((event) => entityEventFilter(agent, event)),

@@ -24,7 +24,7 @@ test('delayed commands come once although the leader dies, and what was cancelle
   );
   const isCancelled = await Promise.all(sent.map(async (one, i) => i % 2 === 0 && (await one.cancel())));
   expect(isCancelled).toEqual(ids.map((_, i) => i % 2 === 0));
-  expect(await mesh.cancel(tallyContract, 'never sent')).toBe(false);
+  expect(await mesh.cancel(tallyContract, { entityId: 'e0', commandId: 'never sent' })).toBe(false);
   const leader = await streamLeader(cluster, connection, 'tally', commandStream('tally'));
   await leader.kill('SIGKILL');
   await vi.waitFor(async () => expect(await Promise.all(ids.map(total))).toEqual(ids.map((_, i) => i % 2)), {

@@ -1,4 +1,5 @@
 import {
+  agentToken,
   DEAD_LETTERS_STREAM,
   DeadLetterNote,
   deadLetterFilter,
@@ -6,11 +7,10 @@ import {
   decode,
   HEADERS,
   LIMITS,
+  parseSubject,
   printable,
-  queuedCommandWildcard,
   type DeadLetter,
 } from '@meshforge/protocol';
-import type { MsgHdrs } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
 import { expecting, storeExpecting } from '../nats/expecting.ts';
 import { readPublishAck } from '../nats/jetstream-errors.ts';
@@ -19,7 +19,7 @@ import type { RequestPort } from '../nats/requester.ts';
 import type { StoredMessage } from '../nats/stored-message.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { deleteMessage, lastMessage, nextMessage } from '../nats/stored-messages.ts';
-import type { QueuedMessage } from './tenure.ts';
+import { identityOf, type QueuedMessage } from './delivery.ts';
 
 /** Why a message is dead. */
 export interface Death {
@@ -60,7 +60,7 @@ export class DeadLetters {
       died_at: new Date(at).toISOString(),
     };
     // The same message has the same subject, and nothing is stored behind what stands there.
-    const letter = deadLetterSubject(this.#owner, `${sequence}-${storedAt}`);
+    const letter = deadLetterSubject(this.#owner, identityOf(message));
     const lines = [...ownHeaders(headers), [HEADERS.deadLetter, asciiJson(note)] as const, ...expecting(0)];
     const ack = await storeExpecting(this.#requester, letter, data, lines);
     if (ack.kind === 'stored') return undefined;
@@ -105,10 +105,10 @@ export class DeadLetters {
    */
   async putBack({ data, headers, letter }: WholeLetter): Promise<string | undefined> {
     // This process may also write its log, and a letter is not proof of where it was.
-    const queue = queuedCommandWildcard(this.#owner).slice(0, -1);
-    if (!letter.subject.startsWith(queue) || !/^[^\s.*>]+$/.test(letter.subject.slice(queue.length))) {
+    const parsed = parseSubject(letter.subject);
+    if (parsed?.kind !== 'queued' || parsed.agent !== agentToken(this.#owner)) {
       const where = JSON.stringify(printable(letter.subject, LIMITS.reasonCharacters));
-      throw new MeshError({ code: 'rejected', message: `it was on ${where}, where no command to this agent stands` });
+      throw new MeshError({ code: 'rejected', message: `subject ${where} is not this agent's command queue` });
     }
     // Not under the id that the command was first sent with: the stream would take it for a repetition, and store nothing.
     const lines: [string, string][] = [...headers, ['Nats-Msg-Id', `letter-${letter.id}-${letter.died_at}`]];
@@ -126,7 +126,7 @@ function readLetter({ data, headers, sequence, time }: StoredMessage): WholeLett
     id: sequence,
     ...known,
     command_id: headers.get(HEADERS.commandId),
-    entity_id: entityIdOf(data) ?? null,
+    entity_id: entityIdOf(known.subject),
     bytes: data.length,
   };
   return { letter, headers: ownHeaders(headers), data };
@@ -141,22 +141,17 @@ function unknown(sequence: number, time: string): DeadLetterNote {
 }
 
 /** The headers that are a sender's, and neither the server's nor the note, which a sender must not be able to write. */
-function ownHeaders(headers: MsgHdrs | undefined): [string, string][] {
-  if (headers === undefined) return [];
+function ownHeaders(headers: QueuedMessage['headers']): [string, string][] {
+  if (headers === undefined || headers === 'unreadable') return [];
   return headers
     .keys()
     .filter((name) => !NOT_A_SENDERS.test(name))
     .map((name) => [name, headers.get(name)]);
 }
 
-/** The entity that a command names, if its bytes can be read. */
-export function entityIdOf(data: Uint8Array): string | undefined {
-  try {
-    const id: unknown = (JSON.parse(new TextDecoder().decode(data)) as { entity_id?: unknown } | null)?.entity_id;
-    return typeof id === 'string' && id !== '' ? id : undefined;
-  } catch {
-    return undefined;
-  }
+function entityIdOf(subject: string): string | null {
+  const parsed = parseSubject(subject);
+  return parsed !== undefined && 'entityId' in parsed ? parsed.entityId : null;
 }
 
 /** Header values are ASCII: everything else is escaped as JSON can. */

@@ -7,9 +7,10 @@ import type { ResolvedAgentOptions } from '../options.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { durableCommands } from './durable-commands.ts';
 import { LetterIntake } from './letter-intake.ts';
-import type { QueueStats } from './queue-worker.ts';
+import type { EntityStore } from '../store/entity-store.ts';
+import type { QueueStats } from './worker.ts';
 
-export interface QueueOptions {
+interface StartOptions {
   agent: string;
   options: ResolvedAgentOptions;
   connection: NatsConnection;
@@ -18,26 +19,29 @@ export interface QueueOptions {
   serverNow: () => number;
   maxPayload: () => number;
   intake: CommandIntake;
+  store: EntityStore;
   voice: Voice;
   onFault: (error: unknown) => void;
 }
 
-/** What an agent does about its durable commands. */
-export interface Queue {
+/** An agent's durable commands, as they are worked off. */
+export interface RunningCommands {
   stats(): QueueStats;
+  /** Why nothing can be executed; undefined: nothing is known to be in the way. */
+  trouble(): string | undefined;
   /** Takes nothing more in; resolves when nothing is under way. */
   stop(): Promise<void>;
 }
 
 /** Begins to execute durable commands, when it is this replica's turn, and to answer what is asked of dead letters. */
-export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptions): Queue {
+export function startDurable({ maxPayload, options, voice, ...shared }: StartOptions): RunningCommands {
   const { agent, connection, onFault, requester } = shared;
   const { logger, replyPrefix, retry } = options;
   const letters = new DeadLetters(requester, agent);
   const commands = durableCommands({
     ...shared,
     inboxPrefix: options.nats.inboxPrefix,
-    deadLetters: letters,
+    letters,
     retry,
     onRetry: (subject, reason, tries) => logger.warn({ subject, reason, tries }, 'a durable command is tried again'),
     onDead: (subject, reason) => logger.error({ subject, reason }, 'a durable command is dead'),
@@ -55,6 +59,7 @@ export function startQueue({ maxPayload, options, voice, ...shared }: QueueOptio
   commands.start();
   return {
     stats: () => commands.stats(),
+    trouble: () => commands.trouble,
     stop: async () => {
       await Promise.all([commands.stop(), intake.stop()]);
     },

@@ -1,27 +1,35 @@
-import { commandStream, decidedFilter, decidedSubject, delayedCommandSubject } from '@meshforge/protocol';
+import { commandStream, decidedFilter, decidedSubject, parseSubject } from '@meshforge/protocol';
 import { expecting, storeExpecting } from '../nats/expecting.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { lastMessage } from '../nats/stored-messages.ts';
-import type { QueuedMessage } from './tenure.ts';
+import { headerOf, type QueuedMessage } from './delivery.ts';
 
 /** How long it stays that one is executed: longer than a cancellation may be under way. */
 const TTL = '60s';
 const NOTHING = new Uint8Array();
 
 /**
+ * The delayed command that the server has made this one of, when its time came. Whoever may send a command may have the server
+ * store any message of the stream: `foreign` is what no delayed command to the same entity has led to.
+ */
+export function scheduleOf(
+  queued: { agent: string; entityId: string },
+  message: QueuedMessage,
+): { kind: 'none' } | { kind: 'delayed'; key: string } | { kind: 'foreign'; subject: string } {
+  const subject = headerOf(message, 'Nats-Scheduler');
+  if (subject === '') return { kind: 'none' };
+  const delayed = parseSubject(subject);
+  const isOwn =
+    delayed?.kind === 'delayed' && delayed.agent === queued.agent && delayed.entityId === queued.entityId;
+  return isOwn ? { kind: 'delayed', key: delayed.key } : { kind: 'foreign', subject };
+}
+
+/**
  * Whether a command that was delayed, and whose time has come, was cancelled; if not, it can not be any more.
  * @throws NoAnswerError: it could not be decided
  */
-export async function wasCancelled(
-  requester: RequestPort,
-  agent: string,
-  { headers }: QueuedMessage,
-): Promise<boolean> {
-  // The server names the schedule that it has fired.
-  const schedule = headers?.get('Nats-Scheduler') ?? '';
-  const key = schedule.slice(schedule.lastIndexOf('.') + 1);
-  if (schedule === '' || !/^[\w-]{1,64}$/.test(key) || schedule !== delayedCommandSubject(agent, key)) return false;
+export async function wasCancelled(requester: RequestPort, agent: string, key: string): Promise<boolean> {
   const stream = commandStream(agent);
   const decisions = decidedFilter(agent, key);
   const lines = [['Nats-TTL', TTL] as const, ...expecting(0, decisions)];
