@@ -8,7 +8,7 @@ import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
 import { ensureExecutor } from './durable/consumer.ts';
-import { startDurable } from './durable/start-durable.ts';
+import { startDurable, type RunningCommands } from './durable/start-durable.ts';
 import type { QueueStats } from './durable/worker.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
@@ -120,6 +120,7 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
+  let durable: RunningCommands | undefined;
   const presence = followAgent({
     agent: agent.name,
     streams: agentStreams(agent, options.streamReplicas),
@@ -132,6 +133,7 @@ async function serve(
       store.forgetAll();
       sweep.forget();
     },
+    onQueueDoubt: () => durable?.forget(),
   });
   const reader = new EntityReader({
     agent,
@@ -213,7 +215,7 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
-  const durable = startDurable({
+  const queue = startDurable({
     agent: agent.name,
     options,
     connection,
@@ -224,8 +226,10 @@ async function serve(
     intake: commands,
     store,
     voice,
+    onAbsent: () => presence.missesExecutor(),
     onFault,
   });
+  durable = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -233,7 +237,7 @@ async function serve(
   const close = async (): Promise<void> => {
     // A connection that is gone can neither be drained nor flushed: it must not hold up the end.
     const drain = async (): Promise<void> => {
-      await Promise.all([service.stop(), durable.stop()]);
+      await Promise.all([service.stop(), queue.stop()]);
       await Promise.all([commands.drained(), queries.drained()]);
       await companion?.stop();
       await connection.flush();
@@ -264,7 +268,7 @@ async function serve(
       actions: stats.all(),
       inFlight: commands.inFlight,
       cache: { entities: store.cache.size, bytes: store.cache.bytes },
-      queue: durable.stats(),
+      queue: queue.stats(),
     }),
     execute: (action, command) => executeHere(commands, agent.name, action, command),
     stop,

@@ -9,10 +9,13 @@ import {
 } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
-import { MeshError, type MeshErrorCode } from '../errors.ts';
-import { ensureConsumer, lackOf } from '../nats/consumers.ts';
-import type { Report } from '../nats/presence/asset.ts';
+import { MeshError } from '../errors.ts';
+import { ensureConsumer } from '../nats/consumers.ts';
+import { isCountedExpiry } from '../nats/counted-expiry.ts';
+import { NoAnswerError } from '../nats/jetstream-errors.ts';
+import { followConsumer } from '../nats/presence/follow-consumer.ts';
 import type { Followed, Presence } from '../nats/presence/presence.ts';
+import type { RequestPort } from '../nats/requester.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { changeEvent } from './event-of.ts';
 import { oneByOne } from './one-by-one.ts';
@@ -35,6 +38,7 @@ type Handler<State> = (event: ChangeEvent<State>) => void | Promise<void>;
 export interface SubscriptionPorts {
   connection: NatsConnection;
   clock: Clock;
+  requester: RequestPort;
   presence: Presence;
   domain: string | undefined;
 }
@@ -72,16 +76,12 @@ export async function subscribeDurably<State>(
     });
   }
   const subscription = new DurableSubscription<State>(ports, agent, options, handler);
-  const followed = presence.follow({
+  const followed = followConsumer(presence, {
     stream,
-    consumer: durable,
-    misfit: (config) => lackOf(settings, config as Partial<ConsumerConfig>),
+    settings,
     mend: () => ensureConsumer(connection, domain, stream, settings),
     onReplaced: () => subscription.replaced(),
-    onReport: ({ kind, text }) => {
-      const code = CODE_OF_REPORT[kind];
-      if (code !== undefined) tell(options, new MeshError({ code, message: text, details: { stream, durable } }));
-    },
+    onError: (error) => tell(options, error),
   });
   const done = subscription.run(followed);
   return {
@@ -99,14 +99,6 @@ export function deliveryStart(from: SubscribeOptions['from'] = 'beginning'): Par
   if (from === 'now') return { deliver_policy: DeliverPolicy.New };
   return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
 }
-
-/** Of what the subscriber is told. */
-const CODE_OF_REPORT: Partial<Record<Report['kind'], MeshErrorCode>> = {
-  gone: 'gone',
-  changed: 'gone',
-  unsuitable: 'stream_mismatch',
-  silent: 'unavailable',
-};
 
 /** What the subscriber does with an error must not end the subscription. */
 function tell({ onError }: SubscribeOptions, error: unknown): void {
@@ -193,13 +185,27 @@ class DurableSubscription<State> {
     }
     let answer = (): void => message.ack();
     try {
-      await deliverInSpan({ agent: this.#agent, durable, event, headers: message.headers }, () => this.#handler(event));
+      if (await this.#counts(event, message.subject)) {
+        const { headers } = message;
+        await deliverInSpan({ agent: this.#agent, durable, event, headers }, () => this.#handler(event));
+      }
     } catch (error) {
-      tell(this.#options, error);
+      // Whether the lease has ended can be told in a moment.
+      if (!(error instanceof NoAnswerError)) tell(this.#options, error);
       answer = () => message.nak(pauseBefore(message));
     }
     await followed.certain(over);
     if (!this.#session.signal.aborted) answer();
+  }
+
+  /** The server writes the end of a lease without a look at what came meanwhile: then it is void. @throws NoAnswerError */
+  async #counts(event: ChangeEvent<State>, subject: string): Promise<boolean> {
+    const parsed = parseSubject(subject);
+    if (parsed?.kind !== 'entity' || parsed.slot !== 'x') return true;
+    const { domain, requester } = this.#ports;
+    const { entityId, entityVersion: version, sequence } = event;
+    const expiry = { agent: this.#agent, entityId, version, sequence };
+    return await isCountedExpiry(requester, expiry, domain === undefined ? '$JS.API' : `$JS.${domain}.API`);
   }
 
   /** The consumer is shared with processes that handle more, maybe of a newer release. */

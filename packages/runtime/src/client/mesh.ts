@@ -180,6 +180,7 @@ export class Mesh {
       inboxPrefix: this.#inboxPrefix,
       domain: this.#domain,
       sending: this.#sending,
+      presence: this.#presence,
     });
     const running = {
       stats: () => reaction.stats(),
@@ -249,6 +250,7 @@ export class Mesh {
     const ports = {
       connection: this.#connection,
       clock: this.#clock,
+      requester: this.#requester,
       presence: this.#presence,
       domain: this.#domain,
     };

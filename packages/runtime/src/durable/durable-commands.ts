@@ -22,7 +22,7 @@ import type { CommandIntake } from '../intake/command-intake.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import { deleteMessage, nextMessage } from '../nats/stored-messages.ts';
 import type { EntityStore } from '../store/entity-store.ts';
-import { ensureExecutor, EXECUTOR } from './consumer.ts';
+import { EXECUTOR } from './consumer.ts';
 import type { DeadLetters, Death } from './dead-letters.ts';
 import { scheduleOf, wasCancelled } from './delayed-commands.ts';
 import { headerOf, identityOf, type QueuedMessage } from './delivery.ts';
@@ -34,7 +34,18 @@ const HOPELESS = new Set(['invalid_command', 'unknown_action']);
 
 export interface DurableCommandsOptions extends Pick<
   WorkerOptions,
-  'connection' | 'requester' | 'clock' | 'inboxPrefix' | 'serverNow' | 'retry' | 'onRetry' | 'onDead' | 'onFault'
+  
+    | 'connection'
+    | 'requester'
+    | 'clock'
+    | 'inboxPrefix'
+    | 'serverNow'
+    | 'retry'
+    | 'onRetry'
+    | 'onDead'
+    | 'onAbsent'
+    | 'onFault'
+
 > {
   agent: string;
   intake: Pick<CommandIntake, 'decideQueued' | 'concludeQueued'>;
@@ -45,7 +56,7 @@ export interface DurableCommandsOptions extends Pick<
 type Queued = Extract<ParsedSubject, { kind: 'queued' }>;
 
 export function durableCommands({ agent, intake, letters, store, ...options }: DurableCommandsOptions): Worker {
-  const { connection, requester } = options;
+  const { requester } = options;
   const stream = commandStream(agent);
   return new Worker({
     ...options,
@@ -61,14 +72,6 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     },
     attempt,
     bury,
-    onAbsent: async () => {
-      try {
-        await ensureExecutor(connection, agent);
-        return undefined;
-      } catch (error) {
-        return `the consumer ${EXECUTOR} of ${stream} cannot be made: ${(error as Error).message}`;
-      }
-    },
   });
 
   async function stored(filter: string, from: number): Promise<QueuedMessage | undefined> {

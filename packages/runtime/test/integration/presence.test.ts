@@ -50,7 +50,7 @@ async function start(options: AgentOptions = {}): Promise<RunningAgent> {
 /** The count of an entity after one more. */
 async function addTo(agent: RunningAgent, entityId: string, by = 1): Promise<unknown> {
   const { kind, payload } = await agent.execute('add', { entityId, data: { by } });
-  return kind === 'committed' ? (payload as { state: { n: number } }).state.n : kind;
+  return kind === 'committed' ? (payload as { state: { n: unknown } | null }).state?.n : kind;
 }
 
 const isNotReady = (agent: RunningAgent) => until('it is not ready', () => !agent.ready());

@@ -16,13 +16,19 @@ export interface Asset {
    * that begins elsewhere.
    */
   readonly recreate?: () => Promise<void>;
-  /** It may have changed, been replaced or be gone: what is remembered of it may not hold. Called rather too often. */
-  readonly onDoubt?: () => void;
+  /** What is remembered of it may not hold. Called rather too often. */
+  readonly onDoubt?: (doubt: Doubt) => void;
   /** It is gone, or another one stands in its place, or it has lost messages. */
   readonly onReplaced?: () => void;
   /** Default: that of the presence. */
   readonly onReport?: (report: Report) => void;
 }
+
+export type Doubt =
+  /** It may be another one by now, or gone. */
+  | 'identity'
+  /** Another server leads it, which may have less than the former. */
+  | 'leader';
 
 /** What happened to a stream or consumer, and what to do. */
 export interface Report {

@@ -15,7 +15,7 @@
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { within, type Clock } from '../../clock.ts';
 import type { RequestPort } from '../requester.ts';
-import { changeOf, describeChange, nameOf, whyGone, type Asset, type Report } from './asset.ts';
+import { changeOf, describeChange, nameOf, whyGone, type Asset, type Doubt, type Report } from './asset.ts';
 import { lookAt, type Found, type Look } from './look.ts';
 
 /** Between two looks at the same stream or consumer, in milliseconds; processes spread by jitter. */
@@ -23,10 +23,15 @@ const LOOK_MS = 2_000;
 /** Without an answer for so long, in milliseconds, it counts as a problem: elections take a few seconds. */
 const SILENCE_MS = 10_000;
 
-/** Advisories after which a stream or consumer may be another one, or may answer with less. */
-const DOUBTFUL = new Set(['CREATED', 'DELETED', 'RESTORE_CREATE', 'RESTORE_COMPLETE', 'LEADER_ELECTED']);
-/** Advisories after which its settings may be other ones. */
-const TELLING = new Set(['UPDATED']);
+/** What an advisory casts doubt on. After `UPDATED` the settings may be other ones: that shows at the look. */
+const DOUBTS: Record<string, Doubt | 'none'> = {
+  CREATED: 'identity',
+  DELETED: 'identity',
+  RESTORE_CREATE: 'identity',
+  RESTORE_COMPLETE: 'identity',
+  LEADER_ELECTED: 'leader',
+  UPDATED: 'none',
+};
 
 export interface PresenceOptions {
   connection: NatsConnection;
@@ -45,8 +50,10 @@ export interface Followed {
   readonly replicas: number | undefined;
   /** Resolves once a look has found it in its place, after the last doubt; or when the signal aborts. */
   certain(signal: AbortSignal): Promise<void>;
-  /** Something says that it may be another one by now, or gone: looks at once. */
+  /** Something says that it may be another one by now: looks at once. */
   doubt(): void;
+  /** Looks at once. */
+  look(): void;
   /** Ends following. */
   stop(): void;
 }
@@ -143,14 +150,14 @@ class FollowedAsset implements Followed {
     void this.#run();
   }
 
-  doubt(): void {
+  doubt(doubt: Doubt = 'identity'): void {
     this.#doubts++;
     this.#isCertain = false;
-    this.#asset.onDoubt?.();
-    this.#lookNow();
+    this.#asset.onDoubt?.(doubt);
+    this.look();
   }
 
-  #lookNow(): void {
+  look(): void {
     this.#isDue = true;
     this.#wake();
   }
@@ -183,9 +190,9 @@ class FollowedAsset implements Followed {
     return this.#options.connection.subscribe(`$JS.EVENT.ADVISORY.${subject}`, {
       callback: (error, message) => {
         if (error !== null) return;
-        const verb = message.subject.split('.')[4] ?? '';
-        if (DOUBTFUL.has(verb)) this.doubt();
-        else if (TELLING.has(verb)) this.#lookNow();
+        const doubt = DOUBTS[message.subject.split('.')[4] ?? ''];
+        if (doubt === 'none') this.look();
+        else if (doubt !== undefined) this.doubt(doubt);
       },
     });
   }
@@ -253,7 +260,7 @@ class FollowedAsset implements Followed {
     this.#known = found;
     if (before === undefined) return;
     const change = changeOf(before, found, this.#asset.isLog === true);
-    if (change !== undefined) this.#asset.onDoubt?.();
+    if (change !== undefined) this.#asset.onDoubt?.(change === 'led_by_another' ? 'leader' : 'identity');
     if (change === 'led_by_another') {
       // A new leader may not have everything at its hand yet: the next look tells whether messages were lost.
       const { lastSequence, messages } = before;
@@ -277,7 +284,7 @@ class FollowedAsset implements Followed {
     // Then that is what is said of it.
     if (consumer !== undefined && what === 'stream' && this.#options.follows(stream)) return;
     if (this.#condition.kind !== 'gone') {
-      this.#asset.onDoubt?.();
+      this.#asset.onDoubt?.('identity');
       this.#asset.onReplaced?.();
     }
     // A consumer cannot be created where its stream is gone.
@@ -291,7 +298,7 @@ class FollowedAsset implements Followed {
     }
     this.#known = undefined;
     this.#report('recreated', 'warn', `${nameOf(this.#asset)} was deleted; it holds no data and was created again`);
-    this.#lookNow();
+    this.look();
   }
 
   #settle(): void {
