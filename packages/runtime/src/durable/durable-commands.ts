@@ -83,7 +83,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
   }
 
   async function attempt(message: QueuedMessage): Promise<Verdict> {
-    const { data, sequence, subject } = message;
+    const { data, sequence, storedAt, subject } = message;
     const started = performance.now();
     const parsed = parseSubject(subject);
     const action = subject.slice(subject.lastIndexOf('.') + 1);
@@ -97,7 +97,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     }
     const outcome =
       (await refusedAsItIs(parsed, message)) ??
-      (await intake.decideQueued(action, data, headers, { sequence, entityId: parsed.entityId }));
+      (await intake.decideQueued(action, data, headers, { sequence, storedAt, entityId: parsed.entityId }));
     return await verdictOn(outcome, message, concluding(outcome));
   }
 
@@ -116,7 +116,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     }
     if (!(await wasCancelled(requester, agent, schedule.key))) return undefined;
     // The note of the cancellation does not stay. The mark does.
-    const why = await store.moveMark(entityId, message.sequence);
+    const why = await store.moveMark(entityId, message);
     if (why !== undefined) throw new NoAnswerError(stream, why);
     return refused(entityId, action, 'cancelled', 'it was cancelled before its time came');
   }
@@ -135,7 +135,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
 
   async function bury(message: QueuedMessage, death: Death): Promise<string | undefined> {
     const parsed = parseSubject(message.subject);
-    const why = parsed?.kind === 'queued' ? await store.moveMark(parsed.entityId, message.sequence) : undefined;
+    const why = parsed?.kind === 'queued' ? await store.moveMark(parsed.entityId, message) : undefined;
     return why ?? (await letters.add(message, death));
   }
 }

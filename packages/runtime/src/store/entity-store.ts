@@ -18,7 +18,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { entityAfter, type Entity } from '../core/entity.ts';
+import { entityAfter, isMarked, type Entity, type QueuePlace } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
 import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
@@ -230,14 +230,15 @@ export class EntityStore {
    * Moves the entity's mark, so that no durable command up to this place in the queue is decided any more. Never rejects.
    * @returns why it does not stand there; undefined: it does
    */
-  moveMark(entityId: string, sequence: number): Promise<string | undefined> {
+  moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
+    const place = { sequence, storedAt };
     return this.#turns.take(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
         if (look.kind === 'unavailable') return look.why;
-        if (look.value.entity.mark >= sequence) return undefined;
-        const message = prepareMark(entityId, look.value.entity, sequence);
+        if (isMarked(place, look.value.entity.mark)) return undefined;
+        const message = prepareMark(entityId, look.value.entity, place);
         const sentAt = ++this.#moment;
         const result = await publishCommit(requester, agent, message);
         this.#cache.delete(entityId);
