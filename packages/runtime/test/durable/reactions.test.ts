@@ -162,6 +162,7 @@ test('an expiry is handled only if it counts', async () => {
   const expire = (version: number) =>
     wire.request('ent.tally.leased.x.lapsed', JSON.stringify({ entity_id: 'leased', entity_version: version, state: { n: 0, note: '' } }), {
       headers: rawHeaders([['Mesh-Command-Id', `of ${version}`]]),
+      timeout: 5_000,
     });
   // Late, behind a commit that moved the lease.
   await expire(2);
