@@ -189,3 +189,25 @@ test('a worker whose hands are full keeps its place', async () => {
   release();
   await isEmpty(queue);
 });
+
+test('workers that die every second make progress, each of them, whatever is stored', async () => {
+  const queue = await Queue.open(server);
+  await Promise.all(Array.from({ length: 300 }, (_, i) => queue.store(`d${i}`, 10)));
+  const handled: number[] = [];
+  while (!queue.isDone && handled.length < 60) {
+    let count = 0;
+    const { connection } = await queue.work({
+      attempt: async (message): Promise<Verdict> => {
+        await sleep(60);
+        if (queue.note(message) === 'new') count++;
+        return { kind: 'done' };
+      },
+    });
+    await sleep(1_000);
+    // Dies with what it has in its hands.
+    await connection.close();
+    handled.push(count);
+  }
+  expect(queue.isDone, handled.join()).toBe(true);
+  expect(queue.disorder).toEqual([]);
+});
