@@ -1,7 +1,7 @@
 import { commandStream, queuedCommandWildcard } from '@meshforge/protocol';
 import { AckPolicy, type ConsumerConfig } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
-import { ensureConsumer } from '../nats/consumers.ts';
+import { ensureConsumer, type ConsumerSettings } from '../nats/consumers.ts';
 
 /** The consumer of an agent's durable commands, one for all replicas. */
 export const EXECUTOR = 'executor';
@@ -31,13 +31,17 @@ export const PINNED_CONSUMER = {
  */
 const REDELIVER_MS = [1_500, 5_000, 10_000];
 
-/** Creates the consumer of an agent's durable commands, or brings it up to date. It holds no data: it may be made again. */
-export async function ensureExecutor(connection: NatsConnection, agent: string): Promise<void> {
-  await ensureConsumer(connection, undefined, commandStream(agent), {
+export function executorSettings(agent: string): ConsumerSettings {
+  return {
     ...PINNED_CONSUMER,
     backoff: REDELIVER_MS.map((ms) => nanos(ms)),
     durable_name: EXECUTOR,
     description: 'MeshForge: executes durable commands, one replica at a time',
     filter_subject: queuedCommandWildcard(agent),
-  });
+  };
+}
+
+/** Creates the consumer of an agent's durable commands, or brings it up to date. It holds no data: it may be made again. */
+export async function ensureExecutor(connection: NatsConnection, agent: string): Promise<void> {
+  await ensureConsumer(connection, undefined, commandStream(agent), executorSettings(agent));
 }

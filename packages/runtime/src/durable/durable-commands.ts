@@ -22,7 +22,7 @@ import type { CommandIntake } from '../intake/command-intake.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import { deleteMessage, nextMessage } from '../nats/stored-messages.ts';
 import type { EntityStore } from '../store/entity-store.ts';
-import { ensureExecutor, EXECUTOR } from './consumer.ts';
+import { EXECUTOR } from './consumer.ts';
 import type { DeadLetters, Death } from './dead-letters.ts';
 import { scheduleOf, wasCancelled } from './delayed-commands.ts';
 import { headerOf, identityOf, type QueuedMessage } from './delivery.ts';
@@ -34,7 +34,18 @@ const HOPELESS = new Set(['invalid_command', 'unknown_action']);
 
 export interface DurableCommandsOptions extends Pick<
   WorkerOptions,
-  'connection' | 'requester' | 'clock' | 'inboxPrefix' | 'serverNow' | 'retry' | 'onRetry' | 'onDead' | 'onFault'
+  
+    | 'connection'
+    | 'requester'
+    | 'clock'
+    | 'inboxPrefix'
+    | 'serverNow'
+    | 'retry'
+    | 'onRetry'
+    | 'onDead'
+    | 'onAbsent'
+    | 'onFault'
+
 > {
   agent: string;
   intake: Pick<CommandIntake, 'decideQueued' | 'concludeQueued'>;
@@ -45,7 +56,7 @@ export interface DurableCommandsOptions extends Pick<
 type Queued = Extract<ParsedSubject, { kind: 'queued' }>;
 
 export function durableCommands({ agent, intake, letters, store, ...options }: DurableCommandsOptions): Worker {
-  const { connection, requester } = options;
+  const { requester } = options;
   const stream = commandStream(agent);
   return new Worker({
     ...options,
@@ -61,14 +72,6 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     },
     attempt,
     bury,
-    onAbsent: async () => {
-      try {
-        await ensureExecutor(connection, agent);
-        return undefined;
-      } catch (error) {
-        return `the consumer ${EXECUTOR} of ${stream} cannot be made: ${(error as Error).message}`;
-      }
-    },
   });
 
   async function stored(filter: string, from: number): Promise<QueuedMessage | undefined> {
@@ -80,7 +83,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
   }
 
   async function attempt(message: QueuedMessage): Promise<Verdict> {
-    const { data, sequence, subject } = message;
+    const { data, sequence, storedAt, subject } = message;
     const started = performance.now();
     const parsed = parseSubject(subject);
     const action = subject.slice(subject.lastIndexOf('.') + 1);
@@ -94,7 +97,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     }
     const outcome =
       (await refusedAsItIs(parsed, message)) ??
-      (await intake.decideQueued(action, data, headers, { sequence, entityId: parsed.entityId }));
+      (await intake.decideQueued(action, data, headers, { sequence, storedAt, entityId: parsed.entityId }));
     return await verdictOn(outcome, message, concluding(outcome));
   }
 
@@ -113,7 +116,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
     }
     if (!(await wasCancelled(requester, agent, schedule.key))) return undefined;
     // The note of the cancellation does not stay. The mark does.
-    const why = await store.moveMark(entityId, message.sequence);
+    const why = await store.moveMark(entityId, message);
     if (why !== undefined) throw new NoAnswerError(stream, why);
     return refused(entityId, action, 'cancelled', 'it was cancelled before its time came');
   }
@@ -132,7 +135,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
 
   async function bury(message: QueuedMessage, death: Death): Promise<string | undefined> {
     const parsed = parseSubject(message.subject);
-    const why = parsed?.kind === 'queued' ? await store.moveMark(parsed.entityId, message.sequence) : undefined;
+    const why = parsed?.kind === 'queued' ? await store.moveMark(parsed.entityId, message) : undefined;
     return why ?? (await letters.add(message, death));
   }
 }

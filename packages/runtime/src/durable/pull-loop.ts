@@ -26,8 +26,8 @@ const TICK_MS = 100;
 const KEEP_ALIVE_MS = 200;
 /** After an answer that says "not now", in milliseconds. */
 const PAUSE_MS = 100;
-/** Between two tries to bring the consumer back, in milliseconds. */
-const ABSENT_PAUSE_MS = 1_000;
+/** After a pull that the server does not understand, in milliseconds. */
+const LONG_PAUSE_MS = 1_000;
 const MAX_BATCH = 256;
 /** With less room than for so many messages, a pull waits for more. */
 const MIN_BATCH = 16;
@@ -60,8 +60,8 @@ export interface PullLoopOptions {
   onRun: (run: Run) => void;
   onRunOver: () => void;
   onDelivery: (delivery: Delivery) => void;
-  /** The consumer does not answer. Resolves with why it is not there; undefined: it is. */
-  onAbsent: () => Promise<string | undefined>;
+  /** The consumer may be gone. Called with each pull that says so. */
+  onAbsent: () => void;
   onFault: (error: unknown) => void;
 }
 
@@ -85,13 +85,10 @@ export class PullLoop {
   #isAway = false;
   /** The pin that was given up last. */
   #leftPin = '';
-  #isRestoring = false;
   #run: { run: Run; end: AbortController } | undefined;
   #lastNumber = 0;
   #looping: Promise<void> = Promise.resolve();
   #subscription: Subscription | undefined;
-  /** Why the consumer is not there; undefined: it is. */
-  absence: string | undefined;
   /** Not delivered yet, as the server last said. */
   pending = 0;
   /** Deliveries that were not the first. */
@@ -145,6 +142,11 @@ export class PullLoop {
     const { clock, onFault } = this.#options;
     this.#pausedUntil = clock.monotonic() + pauseMs;
     this.#leave().catch(onFault);
+  }
+
+  /** Deliveries may be missing, or of another consumer. */
+  endRun(): void {
+    this.#endRun();
   }
 
   acknowledge(reply: string): void {
@@ -223,7 +225,7 @@ export class PullLoop {
   }
 
   #endPull(token: string, headers: MsgHdrs): void {
-    const { clock, onFault } = this.#options;
+    const { clock, onAbsent, onFault } = this.#options;
     const pull = this.#pulls.get(token);
     if (pull === undefined) return;
     this.#pulls.delete(token);
@@ -238,38 +240,22 @@ export class PullLoop {
         break;
       case NO_MESSAGES:
       case TIMEOUT:
-        this.absence = undefined;
         break;
       case NOBODY:
       case ENDED:
         if (isKeepAlive) break;
         this.#pausedUntil = Math.max(this.#pausedUntil, clock.monotonic() + PAUSE_MS);
-        if (code === NOBODY || /deleted/i.test(description)) void this.#restore();
+        if (code === NOBODY || /deleted/i.test(description)) onAbsent();
         break;
       default:
-        this.#pausedUntil = clock.monotonic() + ABSENT_PAUSE_MS;
+        this.#pausedUntil = clock.monotonic() + LONG_PAUSE_MS;
         onFault(new Error(`the consumer does not take a pull: ${code} ${description}`));
     }
     this.pull();
   }
 
-  /** Nobody answers pulls: the consumer may be gone. */
-  async #restore(): Promise<void> {
-    const { clock, onAbsent, onFault } = this.#options;
-    if (this.#isRestoring) return;
-    this.#isRestoring = true;
-    try {
-      this.absence = await onAbsent();
-    } catch (error) {
-      onFault(error);
-    }
-    await clock.sleep(this.absence === undefined ? PAUSE_MS : ABSENT_PAUSE_MS, this.#stopping.signal);
-    this.#isRestoring = false;
-  }
-
   #deliver(delivery: Delivery): void {
     const { onDelivery, onFault } = this.#options;
-    this.absence = undefined;
     if (this.#wanted > 0 && --this.#wanted === 0) this.#pulls.clear();
     const isLeft = delivery.pin === this.#leftPin;
     if (isLeft || this.#isAway || this.#stopping.signal.aborted) {

@@ -21,14 +21,16 @@ interface StartOptions {
   intake: CommandIntake;
   store: EntityStore;
   voice: Voice;
+  /** The consumer may be gone. */
+  onAbsent: () => void;
   onFault: (error: unknown) => void;
 }
 
 /** An agent's durable commands, as they are worked off. */
 export interface RunningCommands {
   stats(): QueueStats;
-  /** Why nothing can be executed; undefined: nothing is known to be in the way. */
-  trouble(): string | undefined;
+  /** The stream or its consumer may be another one by now. */
+  forget(): void;
   /** Takes nothing more in; resolves when nothing is under way. */
   stop(): Promise<void>;
 }
@@ -59,7 +61,7 @@ export function startDurable({ maxPayload, options, voice, ...shared }: StartOpt
   commands.start();
   return {
     stats: () => commands.stats(),
-    trouble: () => commands.trouble,
+    forget: () => commands.forget(),
     stop: async () => {
       await Promise.all([commands.stop(), intake.stop()]);
     },

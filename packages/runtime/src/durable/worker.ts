@@ -160,11 +160,6 @@ export class Worker {
     this.#loop.start();
   }
 
-  /** Why nothing can be worked off; undefined: nothing is known to be in the way. */
-  get trouble(): string | undefined {
-    return this.#loop.absence;
-  }
-
   stats(): QueueStats {
     return {
       active: this.#loop.isPinned,
@@ -182,6 +177,16 @@ export class Worker {
   async stop(): Promise<void> {
     await this.#loop.stop();
     await Promise.all(this.#working);
+  }
+
+  /**
+   * The stream or its consumer may be another one by now. The places of what is in hand may hold other messages, so none of it
+   * is acknowledged, put back, removed or buried. What is being tried comes to its end.
+   */
+  forget(): void {
+    this.#inHand.clear();
+    this.#bytes = 0;
+    this.#loop.endRun();
   }
 
   #room(): number {
@@ -325,7 +330,9 @@ export class Worker {
     const first = lane.waiting[0];
     if (order.kind === 'delivered' || (lane.isChecked && first !== undefined)) return lane.waiting.shift();
     lane.isChecked = false;
+    const run = this.#run;
     const oldest = await order.oldest(lane.entity);
+    if (this.#run !== run) return undefined;
     // Others may have come meanwhile, or all may have been put back. What the look has found is the oldest all the same.
     const head = lane.waiting[0];
     if (oldest !== undefined && head !== undefined && identityOf(oldest) === identityOf(head)) {
@@ -400,7 +407,10 @@ export class Worker {
 
   async #remove(message: QueuedMessage, lane: Lane, run: Run): Promise<void> {
     const { order } = this.#options;
-    const reply = this.#inHand.get(identityOf(message))?.reply;
+    const held = this.#inHand.get(identityOf(message));
+    // It was forgotten.
+    if (held === undefined) return;
+    const { reply } = held;
     const isLookNext = !lane.isChecked || lane.hasMore;
     if (reply !== undefined && (order.kind === 'delivered' || !isLookNext || run.over.aborted)) {
       return this.#loop.acknowledge(reply);
@@ -427,6 +437,8 @@ export class Worker {
   ): Promise<boolean> {
     const { bury, onDead, onFault, serverNow } = this.#options;
     for (;;) {
+      // It was forgotten.
+      if (!this.#inHand.has(identityOf(message))) return false;
       try {
         const why = await bury(message, { ...death, at: serverNow() });
         if (why === undefined) break;

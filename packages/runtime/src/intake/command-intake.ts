@@ -20,6 +20,7 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
 import { bodyDigest, digestOf } from '../nats/digest.ts';
+import type { QueuePlace } from '../core/entity.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
@@ -42,9 +43,8 @@ export interface CommandIntakeOptions {
   onFault: (error: unknown) => void;
 }
 
-/** A durable command's place. */
-interface Queued {
-  sequence: number;
+/** A durable command's place in the queue, and the entity that its subject names. */
+interface Queued extends QueuePlace {
   entityId: string;
 }
 
@@ -97,7 +97,6 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param queued its sequence in the queue, and the entity that its subject names
    */
   async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: Queued): Promise<StoreOutcome> {
     // Each try is a span.
@@ -208,7 +207,7 @@ export class CommandIntake {
       bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
       notAfter: headers.notAfter,
-      queued: queued?.sequence,
+      queued,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.

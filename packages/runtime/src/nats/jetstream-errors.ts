@@ -28,8 +28,8 @@ const FULL = new Set([10023, 10047, 10077]);
 const TRANSIENT_STATUS = new Set([408, 429, 503]);
 
 export const STREAM_NOT_FOUND = 10059;
-export const STREAM_NAME_IN_USE = 10058;
 export const CONSUMER_NOT_FOUND = 10014;
+export const STREAM_NAME_IN_USE = 10058;
 export const MESSAGE_NOT_FOUND = 10037;
 /** Of a message that is to be deleted. */
 const SEQUENCE_NOT_FOUND = 10043;

@@ -28,10 +28,12 @@ import { DeadLetters, type WholeLetter } from '../durable/dead-letters.ts';
 import type { QueuedMessage } from '../durable/delivery.ts';
 import { LetterIntake } from '../durable/letter-intake.ts';
 import { Worker, type Fault, type Verdict } from '../durable/worker.ts';
+import { followConsumer } from '../nats/presence/follow-consumer.ts';
+import type { Presence } from '../nats/presence/presence.ts';
 import { isCountedExpiry } from '../nats/counted-expiry.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { registeredTracer } from '../telemetry/tracer.ts';
-import { ensureReactionConsumer, reactionConsumer } from './reaction-consumer.ts';
+import { ensureReactionConsumer, reactionConsumer, reactionSettings } from './reaction-consumer.ts';
 import type { Reacting, ReactionCommand, ReactOptions, RunningReaction } from './types.ts';
 
 /** Events handled at once. */
@@ -46,6 +48,7 @@ export interface ReactionOptions {
   inboxPrefix: string;
   domain: string | undefined;
   sending: Pick<Sending, 'sendOnly'>;
+  presence: Presence;
 }
 
 /** @throws MeshError `invalid_options`, `unavailable` */
@@ -53,7 +56,7 @@ export async function startReaction<State>(
   contract: AgentContract,
   options: ReactOptions,
   handler: Reacting<State>,
-  { clock, connection, domain, inboxPrefix, requester, sending }: ReactionOptions,
+  { clock, connection, domain, inboxPrefix, presence, requester, sending }: ReactionOptions,
 ): Promise<RunningReaction> {
   const { name, events, onFault = () => {}, retry } = options;
   const { name: agent } = contract;
@@ -132,10 +135,7 @@ export async function startReaction<State>(
     bury: (message, death) => letters.add(message, death),
     onRetry: (subject, reason, tries) => onFault(new Error(`reaction ${name}, ${subject}, try ${tries}: ${reason}`)),
     onDead: (subject, reason) => onFault(new Error(`reaction ${name}: ${subject} is a dead letter: ${reason}`)),
-    onAbsent: async () => {
-      if ((await consumerState(requester, stream, consumer, api)) !== undefined) return undefined;
-      return `the consumer ${consumer} of ${stream} is gone`;
-    },
+    onAbsent: () => followed.look(),
     onFault,
   });
   const intake = new LetterIntake({
@@ -151,11 +151,21 @@ export async function startReaction<State>(
     },
     onFault,
   });
+  const followed = followConsumer(presence, {
+    stream,
+    settings: reactionSettings(agent, options),
+    mend: () => ensureReactionConsumer(connection, domain, agent, { ...options, exactEvents: false }),
+    onDoubt: (doubt) => {
+      if (doubt === 'identity') worker.forget();
+    },
+    onError: onFault,
+  });
   worker.start();
   return {
     stats: () => worker.stats(),
     stop: async () => {
       await Promise.all([worker.stop(), intake.stop()]);
+      followed.stop();
     },
   };
 }

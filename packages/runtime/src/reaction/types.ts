@@ -33,7 +33,7 @@ export type Reacting<State> = (event: ChangeEvent<State>) => Commands | Promise<
 
 type Commands = ReactionCommand | readonly ReactionCommand[] | undefined;
 
-export interface ReactOptions extends Pick<SubscribeOptions, 'events' | 'from'> {
+export interface ReactOptions extends Pick<SubscribeOptions, 'events' | 'exactEvents' | 'from'> {
   /**
    * What the reaction goes by in the server, and its dead letters: `^[a-z][a-z0-9_]{0,63}$`, unlike any agent's name. All
    * processes that react under one name share the events.
