@@ -1,4 +1,10 @@
-import { delayedCommandSubject, HEADERS, queuedCommandSubject, type AgentContract } from '@meshforge/protocol';
+import {
+  delayedCommandSubject,
+  HEADERS,
+  queuedActionFilter,
+  queuedCommandSubject,
+  type AgentContract,
+} from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
@@ -113,7 +119,9 @@ export class Sending {
         details: { commandId, why: 'cancelled' },
       });
     }
-    const command = { subject: target, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    // As traces name it: not one destination for each entity.
+    const destination = queuedActionFilter(contract.name, action);
+    const command = { subject: destination, agent: contract.name, action, entityId, commandId, correlationId, lines };
     await requestInSpan({ operation: 'send', ...command }, (traced) =>
       requestPatiently(
         requester,

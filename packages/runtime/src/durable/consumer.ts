@@ -7,8 +7,11 @@ import { ensureConsumer, type ConsumerSettings } from '../nats/consumers.ts';
 export const EXECUTOR = 'executor';
 /** The one priority group of a consumer whose messages go to one worker at a time. */
 export const PIN_GROUP = 'executor';
-/** The server turns to another worker when it has not heard of the pinned one for so long, in milliseconds. */
-const PIN_MS = 1_000;
+/**
+ * The server turns to another worker when it has not heard of the pinned one for so long, in milliseconds. A worker whose process
+ * stands still for longer loses its place, which does no harm.
+ */
+const PIN_MS = 600;
 /** Messages that are delivered and not acknowledged. The server delivers no more beyond. */
 export const MAX_UNACKNOWLEDGED = 10_000;
 

@@ -1,6 +1,6 @@
 /**
  * Pulls the messages of one consumer whose policy is `pinned_client`: the server delivers to one worker, until it has not heard
- * of that one for a second. The pin keeps the work in one place; nothing relies on it.
+ * of that one for a while. The pin keeps the work in one place; nothing relies on it.
  *
  * What can be relied on is a *run*: a gapless series of the consumer's deliveries, under one pin, on one connection. Of the
  * messages that are stored behind a first delivery of a run, and delivered for the first time in that run, none is missing.
@@ -17,13 +17,13 @@ import { PIN_GROUP } from './consumer.ts';
 import { readDelivery, type Delivery } from './delivery.ts';
 
 /** How long a pull stands, in milliseconds: each one tells the server that the worker lives. */
-const PULL_MS = 300;
+const PULL_MS = 200;
 /** How much longer its end may take to get here, in milliseconds. */
 const PULL_GRACE_MS = 500;
 /** Between two looks at what is open, in milliseconds. */
 const TICK_MS = 100;
 /** A worker without room tells the server so often that it lives, in milliseconds. */
-const KEEP_ALIVE_MS = 400;
+const KEEP_ALIVE_MS = 200;
 /** After an answer that says "not now", in milliseconds. */
 const PAUSE_MS = 100;
 /** After a pull that the server does not understand, in milliseconds. */

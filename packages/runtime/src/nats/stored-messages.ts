@@ -1,5 +1,5 @@
 /** What JetStream's API says and does about the messages of a stream, asked of its leader. */
-import { apiResponse, CONSUMER_NOT_FOUND, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from './jetstream-errors.ts';
+import { apiResponse, isAbsent, NoAnswerError } from './jetstream-errors.ts';
 import type { RequestPort } from './requester.ts';
 import { fromMessageGet, type ApiMessage, type StoredMessage } from './stored-message.ts';
 import { utf8 } from './utf8.ts';
@@ -108,8 +108,6 @@ async function ask<T extends object>(
   if (response === undefined) throw new NoAnswerError(stream, 'the answer is none of JetStream');
   const { error } = response;
   if (error === undefined) return response;
-  if (ABSENT.has(error.err_code)) return {};
+  if (isAbsent(error)) return {};
   throw new NoAnswerError(stream, error.description);
 }
-
-const ABSENT = new Set([MESSAGE_NOT_FOUND, SEQUENCE_NOT_FOUND, CONSUMER_NOT_FOUND]);

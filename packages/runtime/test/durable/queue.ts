@@ -29,6 +29,7 @@ export class Queue {
   readonly faults: unknown[] = [];
   /** What was handled before its time. */
   readonly disorder: string[] = [];
+  readonly workers: Worker[] = [];
   readonly #server: NatsServer;
 
   private constructor(server: NatsServer, connection: NatsConnection) {
@@ -126,6 +127,7 @@ export class Queue {
       ...options,
     });
     worker.start();
+    this.workers.push(worker);
     endWithTest(worker);
     return { worker, connection };
   }
@@ -151,6 +153,13 @@ export class Queue {
     }
     subscription.unsubscribe();
     return lost;
+  }
+
+  /** For a failure's message. */
+  get state(): object {
+    const { dead, disorder, faults } = this;
+    const missing = [...this.stored].flatMap(([entity, all]) => all.slice(this.done.get(entity)?.length ?? 0));
+    return { missing, disorder, faults: faults.map(String), dead: dead.length, workers: this.workers.map((worker) => worker.stats()) };
   }
 
   async consumer(): Promise<{ num_pending: number; num_ack_pending: number; priority_groups?: { pinned_client_id?: string }[] }> {

@@ -24,7 +24,7 @@ afterAll(async () => {
 const entities = Array.from({ length: 20 }, (_, i) => `e${i}`);
 const storeAll = (queue: Queue, count: number) => Promise.all(entities.map((entity) => queue.store(entity, count)));
 const isEmpty = async (queue: Queue): Promise<void> => {
-  await until('the queue is empty', async () => queue.isDone && (await queue.left()) === 0, 30_000);
+  await until(() => `the queue is empty: ${JSON.stringify(queue.state)}`, async () => queue.isDone && (await queue.left()) === 0, 30_000);
   expect(queue.disorder).toEqual([]);
 };
 
@@ -54,22 +54,25 @@ test('a takeover after a stop waits for no timer, also with messages in hand', a
   const stops: Promise<void>[] = [];
   const work = async (): Promise<void> => {
     let handled = 0;
+    let stop: (() => Promise<void>) | undefined;
     const { worker } = await queue.work({
       attempt: async (message): Promise<Verdict> => {
         if (handled++ === 0 && last > 0) gaps.push(performance.now() - last);
         await sleep(1);
         queue.note(message);
-        if (handled === 20) {
+        if (handled >= 20 && stop !== undefined) {
           last = performance.now();
-          stops.push(worker.stop());
+          stops.push(stop());
+          stop = undefined;
         }
         return { kind: 'done' };
       },
     });
+    stop = () => worker.stop();
   };
-  await storeAll(queue, 20);
+  await storeAll(queue, 50);
   for (let i = 0; i < 10; i++) await work();
-  await until('enough of them have worked', () => gaps.length >= 6);
+  await until(() => `enough of them have worked: ${gaps.join()} ${JSON.stringify(queue.state)}`, () => gaps.length >= 6, 30_000);
   await queue.work();
   await isEmpty(queue);
   await Promise.all(stops);
@@ -185,4 +188,26 @@ test('a worker whose hands are full keeps its place', async () => {
   expect(worker.stats()).toMatchObject({ active: true, inFlight: 64 });
   release();
   await isEmpty(queue);
+});
+
+test('workers that die every second make progress, each of them, whatever is stored', async () => {
+  const queue = await Queue.open(server);
+  await Promise.all(Array.from({ length: 300 }, (_, i) => queue.store(`d${i}`, 10)));
+  const handled: number[] = [];
+  while (!queue.isDone && handled.length < 60) {
+    let count = 0;
+    const { connection } = await queue.work({
+      attempt: async (message): Promise<Verdict> => {
+        await sleep(60);
+        if (queue.note(message) === 'new') count++;
+        return { kind: 'done' };
+      },
+    });
+    await sleep(1_000);
+    // Dies with what it has in its hands.
+    await connection.close();
+    handled.push(count);
+  }
+  expect(queue.isDone, handled.join()).toBe(true);
+  expect(queue.disorder).toEqual([]);
 });
