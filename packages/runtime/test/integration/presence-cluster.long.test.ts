@@ -5,14 +5,14 @@ import { startNatsCluster, type NatsCluster } from '@meshforge/nats-server';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { beforeEach, expect, test } from 'vitest';
-import { startAgent, type RunningAgent } from '../../src/index.ts';
+import { connectMesh, startAgent, type RunningAgent } from '../../src/index.ts';
 import { backUp, deleteStream, restore } from '../support/backup.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { RememberingLogger } from '../support/remembering-logger.ts';
 import { streamLeader } from '../support/stream-leader.ts';
 import { until } from '../support/until.ts';
 import { openConnection } from '../support/wire.ts';
-import { tally } from './tally.ts';
+import { tally, tallyContract } from './tally.ts';
 
 const LOG = 'ENTITIES_tally';
 
@@ -91,6 +91,26 @@ test('a replicated log that is restored under running replicas is what they coun
   expect(await count(agents[1], 1)).toBe(4);
   expect(await count(agents[0], 1)).toBe(5);
 }, 120_000);
+
+test('durable commands to a replicated queue that is restored are executed', async () => {
+  const agents = [await start(3), await start(3)];
+  const mesh = endWithTest(await connectMesh({ servers: cluster.url.split(',') }));
+  const execute = async (entityId: string, times: number): Promise<void> => {
+    const send = () => mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, timeoutMs: 60_000 });
+    const sent = await Promise.all(Array.from({ length: times }, send));
+    for (const { outcome } of sent) expect(await outcome({ timeoutMs: 60_000 })).toMatchObject({ kind: 'committed' });
+  };
+  await mesh.request(tallyContract, 'open', { entityId: 'e' });
+  await execute('e', 5);
+  const backup = await backUp(operator, 'COMMANDS_tally');
+  await execute('e', 5);
+  await deleteStream(operator, 'COMMANDS_tally');
+  await restore(operator, backup);
+  await Promise.all(agents.map(isReady));
+  await execute('e', 5);
+  expect((await mesh.get(tallyContract, 'e'))?.state.n).toBe(15);
+  expect((await mesh.deadLetters(tallyContract).list()).letters).toEqual([]);
+}, 180_000);
 
 test('a log without a leader is not gone: the agents wait, create nothing, and serve when there is one again', async () => {
   const agent = await start(3);
