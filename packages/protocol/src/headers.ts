@@ -15,7 +15,7 @@ export const HEADERS = {
   fences: 'Mesh-Fences',
   /** What an agent's rules keep of the entity beside its state; private to the agent. */
   notes: 'Mesh-Notes',
-  /** Sequence of the last durable command that was decided on the entity; private to the agent. */
+  /** Place in the queue of the last durable command that was decided on the entity; private to the agent. */
   mark: 'Mesh-Mark',
   /** Digest of the command that led to it, so that its id is not taken for another one's; private to the agent. */
   body: 'Mesh-Body',

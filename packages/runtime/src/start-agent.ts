@@ -2,10 +2,14 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { followAgent } from './agent-presence.ts';
 import { systemClock, within, type Clock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
+import { ensureExecutor } from './durable/consumer.ts';
+import { startDurable, type RunningCommands } from './durable/start-durable.ts';
+import type { QueueStats } from './durable/worker.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
@@ -18,18 +22,8 @@ import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import {
-  commandStreamSettings,
-  deadLetterStreamSettings,
-  ensureStream,
-  entityStreamSettings,
-  heldStreamSettings,
-  signalsStreamSettings,
-} from './nats/streams.ts';
+import { agentStreams, ensureStream } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
-import { ensureExecutor } from './queue/executor-consumer.ts';
-import type { QueueStats } from './queue/queue-worker.ts';
-import { startQueue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
@@ -39,8 +33,10 @@ import { VERSION } from './version.ts';
 /** An agent that serves. */
 export interface RunningAgent {
   readonly name: string;
-  /** Whether it can serve now: connected, and not stopping. */
+  /** Whether it can serve now: connected, with all its streams and consumers in place, and not stopping. */
   ready(): boolean;
+  /** Why it cannot serve now; empty when it is ready. */
+  problems(): string[];
   stats(): AgentStats;
   /**
    * Decides a command in this process, as if it had been requested, without the way over NATS: for a service that is an agent
@@ -95,15 +91,8 @@ export async function startAgentOn(
   );
   try {
     const manager = await requireServer(connection, clock);
-    const replicas = resolved.streamReplicas;
-    for (const settings of [
-      entityStreamSettings(agent, replicas),
-      signalsStreamSettings(replicas),
-      commandStreamSettings(agent, replicas),
-      deadLetterStreamSettings(replicas),
-      ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
-    ]) {
-      await untilAnswered(clock, () => ensureStream(manager, settings));
+    for (const settings of agentStreams(agent, resolved.streamReplicas)) {
+      await untilAnswered(clock, () => ensureStream(manager, settings, clock));
     }
     await untilAnswered(clock, () => ensureExecutor(connection, agent.name));
     return await serve(agent, resolved, clock, connection, manager);
@@ -131,10 +120,25 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
+  let durable: RunningCommands | undefined;
+  const presence = followAgent({
+    agent: agent.name,
+    streams: agentStreams(agent, options.streamReplicas),
+    connection,
+    manager,
+    requester,
+    clock,
+    logger,
+    onLogDoubt: () => {
+      store.forgetAll();
+      sweep.forget();
+    },
+    onQueueDoubt: () => durable?.forget(),
+  });
   const reader = new EntityReader({
     agent,
     requester,
-    isReplicated: () => options.streamReplicas > 1,
+    isReplicated: () => presence.isReplicated(),
     serverNow: () => serverClock.now(),
   });
   const metrics = new AgentMetrics(agent.name);
@@ -151,6 +155,17 @@ async function serve(
     onDefect: (action, reason, cause) => logger.error({ action, err: cause }, reason),
     onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
     onPublish: (action, result, ms) => metrics.publish(action, result, ms),
+  });
+  const subjects: ListSubjects = async (filter) =>
+    (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
+  const sweep = new LeaseSweep({
+    agent,
+    clock,
+    reader,
+    store,
+    subjects,
+    serverNow: () => serverClock.now(),
+    onFault,
   });
   const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
   const voice = new Voice(connection, agent.name);
@@ -185,22 +200,11 @@ async function serve(
       : (...[command, code, remembered]: Parameters<Companion['holdsBack']>) =>
           companion.holdsBack(command, code, remembered);
   const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
-  const subjects: ListSubjects = async (filter) =>
-    (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
   const view =
     companion === undefined
       ? undefined
       : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
   const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
-  const sweep = new LeaseSweep({
-    agent,
-    clock,
-    reader,
-    store,
-    subjects,
-    serverNow: () => serverClock.now(),
-    onFault,
-  });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,
@@ -211,7 +215,7 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
-  const queue = startQueue({
+  const queue = startDurable({
     agent: agent.name,
     options,
     connection,
@@ -220,9 +224,12 @@ async function serve(
     serverNow: () => serverClock.now(),
     maxPayload,
     intake: commands,
+    store,
     voice,
+    onAbsent: () => presence.missesExecutor(),
     onFault,
   });
+  durable = queue;
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -237,6 +244,7 @@ async function serve(
     };
     const draining = drain().catch(() => {});
     await within(clock, options.drainTimeoutMs, draining);
+    presence.stop();
     store.stop();
     sweep.stop();
     held.stop();
@@ -245,9 +253,17 @@ async function serve(
     await connection.close();
   };
   const stop = (): Promise<void> => (stopping ??= close());
+  const problems = (): string[] => {
+    if (stopping !== undefined) return ['the agent stops'];
+    return [
+      ...(connected() && !connection.isClosed() ? [] : ['there is no connection to NATS']),
+      ...presence.problems(),
+    ];
+  };
   return {
     name: agent.name,
-    ready: () => stopping === undefined && connected() && !connection.isClosed(),
+    ready: () => problems().length === 0,
+    problems,
     stats: () => ({
       actions: stats.all(),
       inFlight: commands.inFlight,

@@ -44,6 +44,22 @@ describe('an agent', () => {
     expect((await contents(operator))[heldLocks.name]).toBe(1);
   });
 
+  test('hears what JetStream says of its streams, and of no others', async () => {
+    const { inventory, lockManager } = mesh();
+    const manager = await jetstreamManager(inventory);
+    const advisories = `$JS.EVENT.ADVISORY.STREAM.*.${inventoryLog.name}`;
+    const edit = async (): Promise<void> => {
+      await manager.streams.update(inventoryLog.name, { ...inventoryLog, max_msgs: 1_000_000 });
+    };
+    const heard = await arrivalsDuring(inventory, advisories, edit, 1);
+    expect(heard).toEqual([`$JS.EVENT.ADVISORY.STREAM.UPDATED.${inventoryLog.name}`]);
+    const others = [advisories, '$JS.EVENT.ADVISORY.>', '$JS.EVENT.ADVISORY.CONSUMER.DELETED.ENTITIES_inventory.mine'];
+    const refused = await refusalsDuring(lockManager, () => {
+      for (const subject of others) lockManager.subscribe(subject, { callback: () => {} });
+    });
+    expect(refused).toEqual(others.map((subject) => `subscription ${subject}`));
+  });
+
   test('commits with compare-and-set, once per expected sequence', async () => {
     const { inventory } = mesh();
     const subject = 'ent.inventory.sku-cas.created';

@@ -76,8 +76,8 @@ export class Client {
   }
 
   /** Takes a durable command back. Undefined: nobody knows. */
-  async cancel({ agent, commandId }: Command): Promise<boolean | undefined> {
-    const certain = await orUnknown(() => this.mesh.cancel(CONTRACTS[agent], commandId));
+  async cancel({ agent, commandId, entityId }: Command): Promise<boolean | undefined> {
+    const certain = await orUnknown(() => this.mesh.cancel(CONTRACTS[agent], { entityId, commandId }));
     return typeof certain === 'boolean' ? certain : undefined;
   }
 

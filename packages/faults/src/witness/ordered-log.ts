@@ -20,7 +20,8 @@ const mostCopies = 20_000;
 export class OrderedLog {
   readonly #options: OrderedLogOptions;
   readonly #copies = new Map<number, Logged>();
-  #next = 1;
+  /** The sequence to tell next. A log does not begin at 1: the first that is known sets it. */
+  #next: number | undefined;
   #work: Promise<void> = Promise.resolve();
   #copied = 0;
   #missed = 0;
@@ -52,7 +53,7 @@ export class OrderedLog {
 
   /** As its event has it. */
   addCopy(logged: Logged): void {
-    if (!this.#options.forgets || logged.sequence < this.#next) return;
+    if (!this.#options.forgets || logged.sequence < (this.#next ?? 0)) return;
     this.#copies.set(logged.sequence, logged);
     if (this.#copies.size <= mostCopies) return;
     const [oldest] = this.#copies.keys();
@@ -66,20 +67,21 @@ export class OrderedLog {
   }
 
   async #tell(logged: Logged): Promise<void> {
-    if (logged.sequence > this.#next) await this.#fillUpTo(logged.sequence);
+    await this.#fillUpTo(logged.sequence);
     this.#emit(logged);
   }
 
   async #fillUpTo(end: number): Promise<void> {
     const deadline = performance.now() + (this.#options.forgets ? copyMs : 0);
-    while (this.#next < end) {
-      const copy = this.#copies.get(this.#next);
+    let next = (this.#next ??= Math.min(end, ...this.#copies.keys()));
+    for (; next < end; next = this.#next) {
+      const copy = this.#copies.get(next);
       if (copy !== undefined) {
         this.#copied++;
         this.#emit(copy);
       } else if (performance.now() > deadline) {
         this.#missed++;
-        this.#next++;
+        this.#next = next + 1;
       } else {
         await sleep(pollMs);
       }

@@ -14,6 +14,7 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { systemClock, within, type Clock } from '../clock.ts';
 import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
+import { Presence } from '../nats/presence/presence.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { Requester } from '../nats/requester.ts';
 import { startReaction } from '../reaction/reaction.ts';
@@ -31,7 +32,7 @@ import { query } from './query.ts';
 import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
 import { ServerTime } from './server-time.ts';
-import { Sending, type SendOptions, type Sent } from './send.ts';
+import { Sending, type SendOptions, type Sent, type SentCommand } from './send.ts';
 import type {
   ActionOf,
   ChangeEvent,
@@ -70,7 +71,9 @@ export class Mesh {
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
-  readonly #jetstream: { checkAPI: false; domain?: string };
+  readonly #subscriptions = new Set<EventSubscription>();
+  readonly #presence: Presence;
+  readonly #domain: string | undefined;
 
   /** @param clock simulations replace it */
   constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
@@ -78,16 +81,17 @@ export class Mesh {
     this.#updates = new Updates(this, clock);
     this.#serverTime = new ServerTime(clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
-    this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
+    this.#domain = domain;
     this.#connection = connection;
     this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
+    this.#presence = new Presence({ connection, requester: this.#requester, clock, domain, report: () => {} });
     this.#timeoutMs = timeoutMs;
     this.#replicas = new Replicas(connection, inboxPrefix, clock);
     this.#asking = { requester: this.#requester, clock: this.#clock, timeoutMs };
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
     const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
-    this.#sending = new Sending({ ...this.#asking, inboxes });
+    this.#sending = new Sending({ ...this.#asking, inboxes, serverTime: this.#serverTime });
   }
 
   /**
@@ -148,13 +152,13 @@ export class Mesh {
   }
 
   /**
-   * Takes a command back that was sent for later.
+   * Takes a command back that was sent to an entity for later.
    * @returns true: it will not be executed, nor under the same id within the next hour; false: its time had come, or there is
    *   none (any more)
    * @throws MeshError `timeout`, `unavailable`
    */
-  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
-    return this.#sending.cancel(contract, commandId);
+  cancel(contract: AgentContract, command: SentCommand): Promise<boolean> {
+    return this.#sending.cancel(contract, command);
   }
 
   /**
@@ -174,8 +178,9 @@ export class Mesh {
       requester: this.#requester,
       clock: this.#clock,
       inboxPrefix: this.#inboxPrefix,
-      domain: this.#jetstream.domain,
+      domain: this.#domain,
       sending: this.#sending,
+      presence: this.#presence,
     });
     const running = {
       stats: () => reaction.stats(),
@@ -231,13 +236,38 @@ export class Mesh {
     return watchEvents(this.#connection, contract.name, options.events);
   }
 
-  /** Commits of an agent, at least once, from its stream. The user needs the rights of a durable subscriber. */
-  subscribe<C extends AgentContract>(
+  /**
+   * Commits of an agent, at least once, from its stream. The user needs the rights of a durable subscriber.
+   *
+   * The subscription goes on by itself after its stream or consumer was deleted and is there again; `onError` is told. It never
+   * creates them again: a new consumer would skip events or repeat them.
+   */
+  async subscribe<C extends AgentContract>(
     contract: C,
     options: SubscribeOptions,
     handler: (event: ChangeEvent<StateOf<C>>) => void | Promise<void>,
   ): Promise<EventSubscription> {
-    return subscribeDurably(this.#connection, this.#jetstream, contract.name, options, handler);
+    const ports = {
+      connection: this.#connection,
+      clock: this.#clock,
+      requester: this.#requester,
+      presence: this.#presence,
+      domain: this.#domain,
+    };
+    const started = await subscribeDurably(ports, contract.name, options, handler);
+    const subscription = {
+      stop: async () => {
+        this.#subscriptions.delete(subscription);
+        await started.stop();
+      },
+    };
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Why streams and consumers that this client relies on do not serve; empty: nothing is known to be wrong. */
+  problems(): string[] {
+    return this.#presence.problems();
   }
 
   /**
@@ -287,6 +317,9 @@ export class Mesh {
    */
   async close(): Promise<void> {
     await Promise.all([...this.#reactions].map((reaction) => reaction.stop()));
+    // Their handlers may take any time; what is not acknowledged by then comes again.
+    for (const subscription of this.#subscriptions) void subscription.stop();
+    this.#presence.stop();
     this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.

@@ -85,13 +85,25 @@ export type MeshEvent<State> = ChangeEvent<State> | SignalEvent;
 export interface SubscribeOptions {
   /** Name of the durable subscription; all processes that use it share its events. */
   durable: string;
-  /** Names of events, such as `updated`; default all that are committed. */
+  /**
+   * Names of events, such as `updated`; default all that are committed. All processes that use the name share the events of
+   * all of them: a start only adds events. Those that this process does not handle are left to the others.
+   */
   events?: readonly string[];
+  /**
+   * Makes `events` the events of the subscription, whatever other processes asked for before: the others are delivered to
+   * nobody from now on. Default false.
+   */
+  exactEvents?: boolean;
   /** Where a new subscription begins; default `beginning`. An existing one goes on where it was. */
   from?: 'beginning' | 'now' | Date;
   /** How long a handler may take before the event is delivered again, in milliseconds. Default 30,000. */
   ackWaitMs?: number;
-  /** Called when a handler fails, before the event is put back. */
+  /**
+   * Called when a handler fails, before the event is put back. Also with a MeshError when the subscription itself is in
+   * trouble, once for each: `gone` (its stream or consumer was deleted or replaced; it goes on when it is back),
+   * `stream_mismatch` (it delivers other events than these), `unavailable` (nobody has answered for 10 s).
+   */
   onError?: (error: unknown) => void;
 }
 

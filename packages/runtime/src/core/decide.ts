@@ -17,7 +17,7 @@ import {
   type RejectedPayload,
 } from '@meshforge/protocol';
 import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
-import { currentVersion, type Entity } from './entity.ts';
+import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
 import { quoted } from './quoted.ts';
@@ -42,8 +42,8 @@ export interface Command {
   headers: CommandHeaders;
   /** Milliseconds since the epoch, by the server's clock, after which it is not decided any more. */
   notAfter?: number | undefined;
-  /** Of a durable command: its sequence in the queue. Commands of one entity are decided in this order. */
-  queued?: number | undefined;
+  /** Of a durable command: its place in the queue. Commands of one entity are decided in this order. */
+  queued?: QueuePlace | undefined;
 }
 
 export type Plan =
@@ -86,7 +86,7 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
     const isAnothers = earlier.body !== '' && command.bodyDigest !== '' && earlier.body !== command.bodyDigest;
     return isAnothers ? misused(command, 'for another command on this entity') : { kind: 'replay', earlier };
   }
-  if (command.queued !== undefined && command.queued <= entity.mark) return { kind: 'forgotten' };
+  if (command.queued !== undefined && isMarked(command.queued, entity.mark)) return { kind: 'forgotten' };
   if (command.notAfter !== undefined && now > command.notAfter) return expired(command, command.notAfter, now);
 
   const action = agent.actions[command.action];

@@ -30,8 +30,7 @@ export function headersOf(message: Pick<Msg, 'headers'>): MsgHdrs | undefined | 
   }
 }
 
-export function readCommandHeaders(message: Pick<Msg, 'headers'>): ReadHeaders {
-  const found = headersOf(message);
+export function readCommandHeaders(found: MsgHdrs | undefined | 'unreadable'): ReadHeaders {
   const headers = found === 'unreadable' ? undefined : found;
   const issues: Issue[] = [];
   if (found === 'unreadable') {

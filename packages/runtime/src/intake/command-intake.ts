@@ -20,10 +20,11 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
 import { bodyDigest, digestOf } from '../nats/digest.ts';
+import type { QueuePlace } from '../core/entity.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
-import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
+import { headersOf, readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
 
@@ -40,6 +41,11 @@ export interface CommandIntakeOptions {
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
   onFault: (error: unknown) => void;
+}
+
+/** A durable command's place in the queue, and the entity that its subject names. */
+interface Queued extends QueuePlace {
+  entityId: string;
 }
 
 /** After how long a caller who met a full agent may try again, in milliseconds. */
@@ -91,9 +97,8 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param queued its sequence in the queue
    */
-  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: number): Promise<StoreOutcome> {
+  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: Queued): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
@@ -123,7 +128,7 @@ export class CommandIntake {
 
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const read = readCommandHeaders(message);
+    const read = readCommandHeaders(headersOf(message));
     const span = startCommandSpan(this.#options.agent, action, read, 'nats');
     const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
@@ -160,7 +165,7 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; queued?: number },
+    origin: 'own' | { reply?: string | undefined; queued?: Queued },
   ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
@@ -183,6 +188,11 @@ export class CommandIntake {
     }
     const body = check(CommandBody, json.value);
     if (!body.ok) return malformed(action, entityId, body);
+    if (queued !== undefined && body.value.entity_id !== queued.entityId) {
+      const named = JSON.stringify(printable(body.value.entity_id, LIMITS.nameCharacters));
+      const reason = `the body names the entity ${named}, the subject another one`;
+      return malformed(action, queued.entityId, { code: 'invalid_command', reason });
+    }
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
     const { lease } = body.value;

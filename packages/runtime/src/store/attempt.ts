@@ -2,7 +2,7 @@
 import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
-import { entityAfter, type Entity, type LogEntry, type RecordedRefusal } from '../core/entity.ts';
+import { entityAfter, markAfter, NO_PLACE, type Entity, type LogEntry, type QueuePlace, type RecordedRefusal } from '../core/entity.ts';
 import { RECENT_BYTES, RECENT_COMMANDS, trim, type RecentCommands } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';
@@ -48,7 +48,7 @@ export function prepareCommit(
     lease: isUnchanged ? entity.lease : expiresAt === undefined ? undefined : { endsAt: expiresAt, event, version },
     notes,
     fences,
-    mark: markAfter(entity, command),
+    mark: markWith(entity, command),
     bytes: bytesOf(body, earlier, notes, fences),
   };
   return attemptOf(agent, entity, command, entry, body, success('committed', event, payload));
@@ -65,19 +65,19 @@ export function prepareRecord(agent: AnyAgent, entity: Entity, command: Command,
       : full;
   const told = { kind, payload };
   const body = recordBody(command.entityId, entity, told);
-  const entry = recordEntry(entity, body, { command: digestsOf(command), mark: markAfter(entity, command) });
+  const entry = recordEntry(entity, body, { command: digestsOf(command), mark: markWith(entity, command) });
   return attemptOf(agent, entity, command, { ...entry, refusal: told }, body, outcome);
 }
 
 /** A record without a command: it moves the mark, so that what is in the queue up to there is never decided again. */
-export function prepareMark(entityId: string, entity: Entity, mark: number): CommitMessage {
+export function prepareMark(entityId: string, entity: Entity, place: QueuePlace): CommitMessage {
   const body = recordBody(entityId, entity, undefined);
   return {
     entityId,
-    entry: recordEntry(entity, body, { command: undefined, mark }),
+    entry: recordEntry(entity, body, { command: undefined, mark: markAfter(entity.mark, place) }),
     body,
     expectedSequence: entity.sequence,
-    messageId: `mark.${mark}`,
+    messageId: `mark.${place.sequence}.${place.storedAt}`,
     headers: [],
     standing: entity.lease,
   };
@@ -127,8 +127,8 @@ function digestsOf({ bodyDigest, digest }: Command): { digest: string; body: str
   return { digest, body: bodyDigest };
 }
 
-function markAfter({ mark }: Entity, { queued = 0 }: Command): number {
-  return Math.max(mark, queued);
+function markWith({ mark }: Entity, { queued = NO_PLACE }: Command): QueuePlace {
+  return markAfter(mark, queued);
 }
 
 function reasonTooLarge(state: JsonObject | null, bodyBytes: number, room: number): string | undefined {

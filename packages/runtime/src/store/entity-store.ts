@@ -18,7 +18,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { entityAfter, type Entity } from '../core/entity.ts';
+import { entityAfter, isMarked, type Entity, type QueuePlace } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
 import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
@@ -76,6 +76,8 @@ export class EntityStore {
   readonly #turns = new Turns();
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
+  /** What was seen before this moment may have been another log. */
+  #forgottenAt = 0;
   #stopped = false;
 
   constructor(options: EntityStoreOptions) {
@@ -92,8 +94,9 @@ export class EntityStore {
     this.#stopped = true;
   }
 
-  /** Forgets what it has seen: the log may be another one by now. */
+  /** Forgets what it has seen: the log may be another one by now. What is read or published meanwhile does not count. */
   forgetAll(): void {
+    this.#forgottenAt = ++this.#moment;
     this.#cache.clear();
   }
 
@@ -107,8 +110,9 @@ export class EntityStore {
     const { agent, clock, onCommit, onPublish, requester, serverNow } = this.#options;
     const { action, entityId, queued } = command;
     let seen = this.#remembered(entityId);
-    /** A publish whose fate is unknown. */
-    let doubtful: Attempt | undefined;
+    let seenAt = ++this.#moment;
+    /** A publish whose fate is unknown, and the entity that it was decided on. */
+    let doubtful: { attempt: Attempt; on: Entity } | undefined;
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
@@ -131,6 +135,7 @@ export class EntityStore {
         }
       }
       if (seen === undefined) {
+        seenAt = ++this.#moment;
         const look = await this.#look(entityId, mustAskLeader);
         if (look.kind === 'unavailable') {
           if (isHopeless()) return unreachable(command, look.why);
@@ -155,8 +160,8 @@ export class EntityStore {
       }
 
       let attempt: Attempt;
-      if (doubtful?.message.expectedSequence === entity.sequence) {
-        attempt = doubtful;
+      if (doubtful !== undefined && isSame(doubtful.on, entity)) {
+        attempt = doubtful.attempt;
       } else {
         doubtful = undefined;
         const decision = decideAttempt(this.#options, command, entity);
@@ -186,13 +191,15 @@ export class EntityStore {
         }
       }
 
+      // The sequence that the publish expects may be another message's by now.
+      if (seenAt < this.#forgottenAt) continue;
       const sentAt = ++this.#moment;
       const publishedAt = clock.monotonic();
       const result = await publishCommit(requester, agent, attempt.message);
       onPublish?.(action, result.kind, clock.monotonic() - publishedAt);
       if (result.kind === 'stored') {
         const after = attempt.entityAt(result.sequence);
-        this.#cache.set(entityId, { entity: after, asOf: sentAt });
+        this.#remember(entityId, { entity: after, asOf: sentAt }, sentAt);
         const { data, event, kind } = attempt.message.entry;
         if (kind !== 'record') onCommit?.(entityId, event, after, data);
         return attempt.outcome;
@@ -212,7 +219,7 @@ export class EntityStore {
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
         case 'unknown':
-          doubtful = attempt;
+          doubtful = { attempt, on: entity };
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
@@ -223,19 +230,21 @@ export class EntityStore {
    * Moves the entity's mark, so that no durable command up to this place in the queue is decided any more. Never rejects.
    * @returns why it does not stand there; undefined: it does
    */
-  moveMark(entityId: string, sequence: number): Promise<string | undefined> {
+  moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
+    const place = { sequence, storedAt };
     return this.#turns.take(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
         if (look.kind === 'unavailable') return look.why;
-        if (look.value.entity.mark >= sequence) return undefined;
-        const message = prepareMark(entityId, look.value.entity, sequence);
+        if (isMarked(place, look.value.entity.mark)) return undefined;
+        const message = prepareMark(entityId, look.value.entity, place);
+        const sentAt = ++this.#moment;
         const result = await publishCommit(requester, agent, message);
         this.#cache.delete(entityId);
         if (result.kind === 'stored') {
           const entity = entityAfter(agent, message.entry, result.sequence);
-          this.#cache.set(entityId, { entity, asOf: ++this.#moment });
+          this.#remember(entityId, { entity, asOf: sentAt }, sentAt);
           return undefined;
         }
         if (result.kind === 'refused' || result.kind === 'unknown') return result.why;
@@ -258,6 +267,11 @@ export class EntityStore {
     });
   }
 
+  /** @param since the moment at which it was asked for or sent */
+  #remember(entityId: string, seen: KnownEntity, since: number): void {
+    if (since > this.#forgottenAt) this.#cache.set(entityId, seen);
+  }
+
   /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */
   #remembered(entityId: string): KnownEntity | undefined {
     const seen = this.#cache.get(entityId);
@@ -275,7 +289,7 @@ export class EntityStore {
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
     const value = { entity: read.value, asOf };
-    this.#cache.set(entityId, value);
+    this.#remember(entityId, value, sentAt);
     return { kind: 'read', value };
   }
 
@@ -310,4 +324,9 @@ export class EntityStore {
     }
     return outcome;
   }
+}
+
+/** Whether a log still stands where it stood. After a restore, the sequence of a message can be that of another one. */
+function isSame(one: Entity, other: Entity): boolean {
+  return one.sequence === other.sequence && one.version === other.version && one.recent.text === other.recent.text;
 }

@@ -8,13 +8,15 @@ import { join } from 'node:path';
 import { startNatsServer } from '@meshforge/nats-server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectMesh, startAgent } from '../../src/index.ts';
+import { addStream } from '../support/add-stream.ts';
 import { AgentProcess, startAgentProcess, type AgentExit } from '../support/agent-process.ts';
+import { deleteStream } from '../support/backup.ts';
 import { agentOf, first, second } from '../support/chain.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { expectEachOnce, expectGapless, readCommits } from '../support/stream-witness.ts';
 import { until } from '../support/until.ts';
 import { openConnection, sendCommand, type RawReply } from '../support/wire.ts';
-import { healthOf } from './support/health.ts';
+import { healthOf, readinessOf } from './support/health.ts';
 import { AGENTS, INVENTORY, type AgentSpec } from './support/mesh.ts';
 import { startOfVersion, startWithoutJetStream } from './support/odd-servers.ts';
 
@@ -221,6 +223,21 @@ describe.each(AGENTS)('$name', (spec) => {
       expect(agent.log).toMatch(/agent has stopped/);
     },
   );
+});
+
+test('a stream that was deleted: the process is not ready and says which, logs it once, and serves when it is back', async () => {
+  const server = endWithTest(await startNatsServer());
+  const { main, name } = INVENTORY;
+  const agent = endWithTest(await startAgentProcess({ name, main, natsUrl: server.url }));
+  const client = endWithTest(await openConnection(server.url));
+  const config = await deleteStream(client, 'COMMANDS_inventory');
+  await until('it is not ready', async () => (await healthOf(agent)).readyz === 503);
+  expect((await healthOf(agent)).livez).toBe(200);
+  expect(await readinessOf(agent)).toMatch(/^not ready\n(?:.*\n)*stream COMMANDS_inventory is gone: it was deleted\. .*\n$/);
+  expect(agent.log.split('\n').filter((line) => line.includes('stream COMMANDS_inventory is gone'))).toHaveLength(1);
+  await addStream(client, config);
+  await until('it is ready', async () => (await healthOf(agent)).readyz === 200);
+  expect(await readinessOf(agent)).toBe('ok\n');
 });
 
 describe('when NATS is gone, SIGTERM', () => {
