@@ -12,8 +12,8 @@ export type StoreOutcome =
       /** Of an unavailable one: the rule is defective, and not the log out of reach. */
       defect?: true;
     }
-  /** Its answer is held back; the agent's companion sees to it. */
-  | { kind: 'held' }
+  /** It is answered later; the agent's companion sees to it. */
+  | { kind: 'deferred' }
   /** The agent stopped while the fate of a publish was unknown: no answer would be true. */
   | { kind: 'abandoned' };
 

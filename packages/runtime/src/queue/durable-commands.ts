@@ -77,7 +77,7 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
     }
     notRefused.set(message, none);
     const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent(), isRepeated);
-    if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
+    if (outcome.kind === 'abandoned' || outcome.kind === 'deferred') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
     const fault = faultIn(outcome);
     if (fault !== undefined) {

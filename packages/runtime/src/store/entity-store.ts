@@ -166,7 +166,7 @@ export class EntityStore {
         if (decision.kind === 'replay') return this.#replay(command, decision.commit);
         if (decision.kind === 'refuse') {
           const { outcome } = decision;
-          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
+          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
           if (asOf <= cameIn) continue;
           const forgotten = await this.#forgottenCommit(command, entity);
           if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
