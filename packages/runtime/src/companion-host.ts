@@ -56,6 +56,8 @@ export function companionHost(options: CompanionHostOptions): AgentHost {
         data: valid.value as JsonObject,
         commandId,
         digest: digestOf(commandId),
+        // It may be the agent's own step of a command that it has taken in.
+        bodyDigest: '',
         headers: isItself ? command.headers : headersOf(commandId, command),
       });
     },

@@ -26,6 +26,8 @@ export interface PatientRequest {
   timeoutMs: number;
   /** For one try, in milliseconds; default that of the requester. */
   tryTimeoutMs?: number | undefined;
+  /** Where the first try goes instead, and for how long, in milliseconds; told when it brought no outcome. */
+  first?: { subject: string; timeoutMs: number; onFailure: () => void } | undefined;
   /** `query qry.inventory.get` */
   what: string;
   /** What may be so, and what to do, when it had no definite answer. */
@@ -51,8 +53,11 @@ export async function requestPatiently<T>(
   for (let tries = 1; ; tries++) {
     const left = deadline - clock.monotonic();
     if (left <= 0 || (tries > 1 && left < LAST_TRY_MS)) break;
-    const { subject, body, headers, tryTimeoutMs = requester.timeoutMs } = request;
-    const answer = await requester.request(subject, body, headers, Math.min(left, tryTimeoutMs));
+    const { body, headers, tryTimeoutMs = requester.timeoutMs } = request;
+    const first = tries === 1 ? request.first : undefined;
+    const subject = first?.subject ?? request.subject;
+    const patienceMs = Math.min(left, tryTimeoutMs, first?.timeoutMs ?? Infinity);
+    const answer = await requester.request(subject, body, headers, patienceMs);
     if (answer.kind === 'answer') {
       if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
         why = 'nobody serves it';
@@ -65,8 +70,10 @@ export async function requestPatiently<T>(
       lost ||= answer.kind === 'lost';
       why = answer.why;
     }
+    first?.onFailure();
     // What the client cannot send, such as a body above the server's limit, it cannot send later either.
     if (answer.kind === 'unsent' || requester.isClosed) break;
+    if (first !== undefined) continue;
     const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
     await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
   }
