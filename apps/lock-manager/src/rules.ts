@@ -45,7 +45,7 @@ export function acquire(
     return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
   const hasWaited = waiting.some((place) => place.owner === key);
-  const token = Math.max((lock?.fencing_token ?? 0) + 1, now * MICROSECONDS);
+  const token = Math.max((lock?.fencing_token ?? 0) + 1, now * 1_000);
   return lease(owner, token, iso(now), now + leaseMs(data, hasWaited), afterGrant(waiting, key));
 }
 
@@ -57,10 +57,8 @@ export function leaseMs(
   return hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs;
 }
 
-/**
- * Whether a lock is free for so long that nobody can be serving the first who waits. Nobody holds it.
- */
-export function isLongFree(lock: LockState | null, now: number): boolean {
+/** Whether a lock that nobody holds has been free for so long that nobody can be serving the first who waits. */
+function isLongFree(lock: LockState | null, now: number): boolean {
   return lock !== null && now - Date.parse(lock.expires_at) >= LOCK_LIMITS.passOverMs;
 }
 
@@ -124,7 +122,7 @@ export function wait(
 /** Takes a place away. @param command none: whatever command has the place */
 export function leave(
   lock: LockState | null,
-  { owner_id: owner, command }: { owner_id: string; command?: string },
+  { owner_id: owner, command }: { owner_id: string; command?: string | undefined },
   context: RuleContext,
 ): Result {
   const key = ownerKey(owner);
@@ -238,6 +236,3 @@ function others(waiting: WaitList): string {
 function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
-
-/** In one millisecond. */
-const MICROSECONDS = 1_000;

@@ -19,10 +19,10 @@
  *   to be refused; and none that was refused here can be granted by another replica.
  * - A grant costs the same number of messages however many wait: each replica tries for its first waiter alone.
  */
-import { type JsonObject, type LockState, type LockView } from '@meshforge/protocol';
+import { LOCK_LIMITS, type JsonObject, type LockState, type LockView } from '@meshforge/protocol';
 import { digestOf, type AgentHost, type Companion, type RefusedCommand, type SeenEntity, type StoreOutcome } from '@meshforge/runtime';
 import { isHeld } from './denied.ts';
-import { isLongFree, leaseMs, WAITS } from './rules.ts';
+import { leaseMs, WAITS } from './rules.ts';
 import { commandKey, ownerKey, readWaitList, stillWaiting, type Place } from './wait-list.ts';
 
 /** Waiting commands in the memory of one replica, about 1 KiB each; further ones are answered at once. */
@@ -32,8 +32,8 @@ const POLL_MS = 1_000;
 const LOOKS_AT_ONCE = 16;
 /** Before the server is asked again that did not answer, in milliseconds. */
 const RETRY_MS = 250;
-/** A lease that is overdue by so much is ended by the agent as soon as a command meets it. */
-const OVERDUE_MS = 2_000;
+/** A lease that is overdue by so much, in milliseconds, has lost its schedule. */
+const OVERDUE_MS = 2_100;
 /** Owners that are remembered by the digests in their places. */
 const MAX_NAMES = 100_000;
 
@@ -103,7 +103,7 @@ export class Waiting implements Companion {
       command,
       data: { owner_id: data.owner_id, ttl_ms: data.ttl_ms, ...(data.take_up_ms && { take_up_ms: data.take_up_ms }) },
       until: since + waitMs,
-      key: `${ownerKey(data.owner_id)} ${commandKey(commandId)}`,
+      key: keyOf({ owner: ownerKey(data.owner_id), command: commandKey(commandId) }),
       isPlaced: false,
       otherwise: 'held',
       answered: new AbortController(),
@@ -114,7 +114,7 @@ export class Waiting implements Companion {
     this.#size++;
     this.#listen();
     this.#do(() => this.#begin(waiter));
-    this.#do(() => this.#endInTime(waiter));
+    void this.#endInTime(waiter);
     return true;
   }
 
@@ -146,7 +146,11 @@ export class Waiting implements Companion {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#tasks);
-    for (const { waiters } of this.#lines.values()) for (const { command } of waiters.values()) this.#sendBack(command);
+    const waiters = [...this.#lines.values()].flatMap((line) => [...line.waiters.values()]);
+    for (const waiter of waiters) {
+      this.#forget(waiter);
+      this.#sendBack(waiter.command);
+    }
   }
 
   #do(work: () => Promise<void>): void {
@@ -209,10 +213,14 @@ export class Waiting implements Companion {
   }
 
   async #endInTime(waiter: Waiter): Promise<void> {
-    const { command, data, until } = waiter;
-    const { signal } = waiter.answered;
-    await this.#host.sleep(Math.max(0, until - this.#host.serverNow()), AbortSignal.any([signal, this.#stopping.signal]));
-    if (signal.aborted || this.#stopping.signal.aborted) return;
+    const { answered, until } = waiter;
+    await this.#host.sleep(Math.max(0, until - this.#host.serverNow()), answered.signal);
+    if (!answered.signal.aborted) this.#do(() => this.#leave(waiter));
+  }
+
+  /** Takes the place of a waiter away: no replica can grant it the lock any more. */
+  async #leave(waiter: Waiter): Promise<void> {
+    const { command, data } = waiter;
     await this.#persist(waiter, 'leave', { owner_id: data.owner_id, command: commandKey(command.commandId) });
     await this.#serve(command.entityId, { mayPass: false });
   }
@@ -251,20 +259,29 @@ export class Waiting implements Companion {
     }
   }
 
-  async #serveOnce(line: Line, seen: SeenEntity, mayPass: boolean): Promise<void> {
+  async #serveOnce({ waiters }: Line, seen: SeenEntity, mayPass: boolean): Promise<void> {
     const lock = seen.state as LockState | null;
     const now = this.#host.serverNow();
-    const places = readWaitList(seen.notes);
-    const waiting = stillWaiting(places, now);
-    const mine = new Map([...line.waiters.values()].filter(({ isPlaced }) => isPlaced).map((waiter) => [waiter.key, waiter]));
-    const waiterAt = ({ owner, command }: Place): Waiter | undefined => mine.get(`${owner} ${command}`);
-    const placed = new Set(places.map(waiterAt));
+    const places = new Map(readWaitList(seen.notes).map((place) => [keyOf(place), place]));
+    const mine = new Map([...waiters.values()].filter(({ isPlaced }) => isPlaced).map((waiter) => [waiter.key, waiter]));
+    const lost: Waiter[] = [];
+    for (const waiter of mine.values()) {
+      const place = places.get(waiter.key);
+      if (place === undefined) lost.push(waiter);
+      // A place that was taken over: the wait began before this replica knew of it.
+      else if (place.until <= now) this.#do(() => this.#leave(waiter));
+    }
     // Granted by another replica, cancelled, given way, or over: `grant` says which.
-    await Promise.all([...mine.values()].filter((waiter) => !placed.has(waiter)).map((waiter) => this.#decide(waiter)));
-    if (isHeld(lock) && now - Date.parse(lock.expires_at) < OVERDUE_MS) return;
-    const first = waiting.find((place) => waiterAt(place) !== undefined);
-    const isTurn = first !== undefined && (first === waiting[0] || (mayPass && (isHeld(lock) || isLongFree(lock, now))));
-    const waiter = isTurn ? waiterAt(first) : undefined;
+    await Promise.all(lost.map((waiter) => this.#decide(waiter)));
+    const waiting = stillWaiting([...places.values()], now);
+    const first = waiting.find((place) => mine.has(keyOf(place)));
+    const [next] = waiting;
+    if (first === undefined || next === undefined) return;
+    const freeMs = lock === null ? 0 : now - Date.parse(lock.expires_at);
+    // The agent ends an overdue lease as soon as a command meets it.
+    if (isHeld(lock) && freeMs < OVERDUE_MS) return;
+    const isLongFree = mayPass && freeMs >= LOCK_LIMITS.passOverMs + (isHeld(lock) ? OVERDUE_MS : 0);
+    const waiter = first === next || isLongFree ? mine.get(keyOf(first)) : undefined;
     if (waiter !== undefined) await this.#decide(waiter);
   }
 
@@ -278,14 +295,9 @@ export class Waiting implements Companion {
     this.#forget(waiter);
     const taken = this.#host.answer(waiter.command, outcome);
     // What refuses a command although it has its place, such as its own lease that is over, leaves the place to be cleared.
-    if (outcome.kind === 'rejected') this.#do(() => this.#clear(waiter));
+    if (outcome.kind === 'rejected') this.#do(() => this.#leave(waiter));
     // Not waited for: an inbox that somebody listens to says nothing.
     if (outcome.kind === 'committed') void this.#withdrawUnless(taken, waiter, outcome.payload);
-  }
-
-  async #clear(waiter: Waiter): Promise<void> {
-    const { command, data } = waiter;
-    await this.#persist(waiter, 'leave', { owner_id: data.owner_id, command: commandKey(command.commandId) });
   }
 
   /** Takes a grant back that nobody is there to take. */
@@ -314,4 +326,8 @@ export class Waiting implements Companion {
     this.#names.set(key, owner);
     if (this.#names.size > MAX_NAMES) this.#names.delete(this.#names.keys().next().value as string);
   }
+}
+
+function keyOf({ owner, command }: Pick<Place, 'owner' | 'command'>): string {
+  return `${owner}.${command}`;
 }
