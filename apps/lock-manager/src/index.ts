@@ -1,17 +1,6 @@
 import { lockContract } from '@meshforge/protocol';
 import { defineAgent } from '@meshforge/runtime';
-import {
-  acquire,
-  breakLease,
-  cancel,
-  expire,
-  grant,
-  leave,
-  refresh,
-  release,
-  wait,
-  withdraw,
-} from './rules.ts';
+import { acquire, breakLease, cancel, expire, grant, leave, refresh, release, wait, withdraw } from './rules.ts';
 import { Waiting } from './waiting.ts';
 
 const { actions, expiryEvent } = lockContract;

@@ -12,12 +12,16 @@ import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
 import { annotate, commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
 import { denied, isHeld, quoted, type Held } from './denied.ts';
 import {
-  afterGrant,
+  commandKey,
+  end,
+  inTime,
   isTooLong,
   join,
   ownerKey,
+  passOver,
+  positionOf,
   readWaitList,
-  stillWaiting,
+  waitersIn,
   without,
   writeWaitList,
   type WaitList,
@@ -33,20 +37,21 @@ export function acquire(
 ): Result {
   const { owner_id: owner, ttl_ms: ttlMs } = data;
   const { now } = context;
-  const waiting = waitersOf(context);
+  const list = listOf(context);
+  const waiting = waitersIn(list);
   if (isHeld(lock)) {
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
     const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
     return denied('held', owner, lock, reason, leftOf(lock, waiting, now));
   }
   const key = ownerKey(owner);
-  const [first] = waiting;
-  if (first !== undefined && first.owner !== key && !isLongFree(lock, now)) {
+  const position = positionOf(list, key);
+  if (waiting.length > 0 && position !== 0 && !isLongFree(lock, now)) {
     return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
-  const hasWaited = waiting.some((place) => place.owner === key);
   const token = Math.max((lock?.fencing_token ?? 0) + 1, now * 1_000);
-  return lease(owner, token, iso(now), now + leaseMs(data, hasWaited), afterGrant(waiting, key));
+  const expiresAt = now + leaseMs(data, position !== -1);
+  return lease({ owner, token, acquiredAt: iso(now), expiresAt }, passOver(list, key), context);
 }
 
 /** How long a lease lasts that is granted now. */
@@ -67,7 +72,7 @@ export const WAITS = 'waits';
 
 /**
  * A waiting command decided once more, under its own id. It commits only with its own place: a command that was cancelled, or has
- * given way to another one of its owner, gets nothing by it. Without a place it is refused for good, as `otherwise` says.
+ * given way to another one of its owner, gets nothing by it. Without a place it is refused for good.
  */
 export function grant(
   lock: LockState | null,
@@ -76,30 +81,28 @@ export function grant(
     ttl_ms: number;
     take_up_ms?: number | undefined;
     command: string;
-    otherwise: keyof typeof OTHERWISE;
+    otherwise: 'held' | 'queue_full';
   },
   context: RuleContext,
 ): Result {
   const { owner_id: owner, command, otherwise } = data;
-  const key = ownerKey(owner);
-  const places = readWaitList(context.notes).filter((place) => place.owner === key);
-  if (places.some((place) => place.command === command)) {
+  const place = readWaitList(context.notes).find((each) => each.owner === ownerKey(owner) && each.command === command);
+  if (place !== undefined && place.status !== 'ended') {
     const result = acquire(lock, data, context);
     return result !== null && 'code' in result ? reject(WAITS, 'it is not its turn') : result;
   }
-  const hasGivenWay = places.length > 0 || (isHeld(lock) && lock.owner_id === owner);
-  const code = hasGivenWay ? 'cancelled' : otherwise;
-  const reason = hasGivenWay ? 'the same owner has asked again' : OTHERWISE[otherwise];
-  return denied(code, owner, isHeld(lock) ? lock : null, reason, leftOf(lock, waitersOf(context), context.now));
+  const code = place === undefined ? otherwise : 'cancelled';
+  const left = leftOf(lock, waitersIn(listOf(context)), context.now);
+  return denied(code, owner, isHeld(lock) ? lock : null, REASONS[code], left);
 }
 
-const OTHERWISE = {
+const REASONS = {
   held: 'the wait is over',
-  cancelled: 'the wait was cancelled',
+  cancelled: 'the wait was cancelled, or the same owner has asked again',
   queue_full: `${LOCK_LIMITS.maxWaiters} owners wait for the lock, as many as may: try again later`,
 } as const;
 
-/** Gives an owner a place. Its lease, or that of another, goes on: only with a place is a lock granted to one who waits. */
+/** Gives a command a place. The lease goes on, whoever has it: only with a place is a lock granted to one who waits. */
 export function wait(
   lock: LockState | null,
   data: { owner_id: string; command: string; since: number; until: number },
@@ -107,38 +110,48 @@ export function wait(
 ): Result {
   const { owner_id: owner, command, since, until } = data;
   const key = ownerKey(owner);
-  const before = waitersOf(context);
-  if (before.some((place) => place.owner === key && place.command === command)) return reject(WAITS, 'it waits already');
-  const after = join(before, { owner: key, command, since, until });
-  if (lock === null || isTooLong(after)) {
-    const isFull = lock !== null;
-    const reason = isFull ? OTHERWISE.queue_full : 'nobody holds the lock: acquire it';
-    return denied(isFull ? 'queue_full' : 'not_held', owner, isHeld(lock) ? lock : null, reason);
+  const list = listOf(context);
+  if (list.some((place) => place.owner === key && place.command === command)) {
+    return reject(WAITS, 'it has a place already');
   }
-  const position = after.findIndex((place) => place.owner === key) + 1;
-  return annotate(writeWaitList(after), { owner_id: owner, position, waiters: after.length, until: iso(until) });
+  const after = join(list, { owner: key, command, since, until });
+  if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
+  if (isTooLong(after)) return denied('queue_full', owner, isHeld(lock) ? lock : null, REASONS.queue_full);
+  const { length: waiters } = waitersIn(after);
+  const position = positionOf(after, key) + 1;
+  return annotate(writeWaitList(after), { owner_id: owner, position, waiters, until: iso(until) });
 }
 
-/** Takes a place away. @param command none: whatever command has the place */
+/** Takes the place of a command away. Its time may be over by this clock, and not yet by that of another replica. */
 export function leave(
-  lock: LockState | null,
-  { owner_id: owner, command }: { owner_id: string; command?: string | undefined },
+  _lock: LockState | null,
+  { owner_id: owner, command }: { owner_id: string; command: string },
   context: RuleContext,
 ): Result {
   const key = ownerKey(owner);
-  // The wait may be over by this clock, and not yet by that of another replica.
-  const place = readWaitList(context.notes).find((other) => other.owner === key);
-  const hasPlace = place !== undefined && (command === undefined || place.command === command);
-  if (lock === null || !hasPlace) {
-    const { length: waiters } = waitersOf(context);
-    return denied('not_waiting', owner, null, 'the owner does not wait for the lock', { waiters });
-  }
-  const after = without(waitersOf(context), key);
-  return annotate(writeWaitList(after), { owner_id: owner, waiters: after.length });
+  const place = readWaitList(context.notes).find((each) => each.owner === key && each.command === command);
+  const isThere = place !== undefined && place.status !== 'ended';
+  return isThere ? withWaiters(without(listOf(context), key, command), owner) : notWaiting(owner, context);
 }
 
-export function cancel(lock: LockState | null, { owner_id }: { owner_id: string }, context: RuleContext): Result {
-  return leave(lock, { owner_id }, context);
+/** Ends the wait of an owner, whatever command it is for. */
+export function cancel(
+  _lock: LockState | null,
+  { owner_id: owner }: { owner_id: string },
+  context: RuleContext,
+): Result {
+  const key = ownerKey(owner);
+  const list = listOf(context);
+  return positionOf(list, key) === -1 ? notWaiting(owner, context) : withWaiters(end(list, key), owner);
+}
+
+function withWaiters(list: WaitList, owner: string): Result {
+  return annotate(writeWaitList(list), { owner_id: owner, waiters: waitersIn(list).length });
+}
+
+function notWaiting(owner: string, context: RuleContext): Denial {
+  const { length: waiters } = waitersIn(listOf(context));
+  return denied('not_waiting', owner, null, 'the owner does not wait for the lock', { waiters });
 }
 
 export function refresh(
@@ -187,8 +200,8 @@ export function expire(lock: LockState): LockState {
   return { ...lock, owner_id: null };
 }
 
-function waitersOf({ notes, now }: RuleContext): WaitList {
-  return stillWaiting(readWaitList(notes), now);
+function listOf({ notes, now }: RuleContext): WaitList {
+  return inTime(readWaitList(notes), now);
 }
 
 function leftOf(
@@ -200,13 +213,20 @@ function leftOf(
 }
 
 function extend(lock: Held, owner: string, ttlMs: number, context: RuleContext): Result {
-  const waiting = without(waitersOf(context), ownerKey(owner));
-  return lease(owner, lock.fencing_token, lock.acquired_at, context.now + ttlMs, waiting);
+  const { acquired_at: acquiredAt, fencing_token: token } = lock;
+  return lease({ owner, token, acquiredAt, expiresAt: context.now + ttlMs }, listOf(context), context);
 }
 
-function lease(owner: string, token: number, acquiredAt: string, expiresAt: number, waiting: WaitList): Result {
+/** A lease that begins or goes on. Whoever has it waits no more, with this command or another one. */
+function lease(
+  { owner, token, acquiredAt, expiresAt }: { owner: string; token: number; acquiredAt: string; expiresAt: number },
+  list: WaitList,
+  { commandId }: RuleContext,
+): Result {
+  const key = ownerKey(owner);
+  const notes = writeWaitList(end(without(list, key, commandKey(commandId)), key));
   const state = { owner_id: owner, fencing_token: token, acquired_at: acquiredAt, expires_at: iso(expiresAt) };
-  return commit(state, { expiresAt, notes: writeWaitList(waiting) });
+  return commit(state, { expiresAt, notes });
 }
 
 function ended(lock: Held, { now }: RuleContext): LockState {

@@ -20,10 +20,17 @@
  * - A grant costs the same number of messages however many wait: each replica tries for its first waiter alone.
  */
 import { LOCK_LIMITS, type JsonObject, type LockState, type LockView } from '@meshforge/protocol';
-import { digestOf, type AgentHost, type Companion, type RefusedCommand, type SeenEntity, type StoreOutcome } from '@meshforge/runtime';
+import {
+  digestOf,
+  type AgentHost,
+  type Companion,
+  type RefusedCommand,
+  type SeenEntity,
+  type StoreOutcome,
+} from '@meshforge/runtime';
 import { isHeld } from './denied.ts';
 import { leaseMs, WAITS } from './rules.ts';
-import { commandKey, ownerKey, readWaitList, stillWaiting, type Place } from './wait-list.ts';
+import { commandKey, inTime, ownerKey, readWaitList, waitersIn, type Place } from './wait-list.ts';
 
 /** Waiting commands in the memory of one replica, about 1 KiB each; further ones are answered at once. */
 const MAX_WAITING = 100_000;
@@ -49,8 +56,8 @@ interface Waiter {
   readonly key: string;
   /** From now on it has a place, or its wait is over. */
   isPlaced: boolean;
-  /** What it is answered when it has no place any more. */
-  otherwise: 'held' | 'cancelled' | 'queue_full';
+  /** What it is answered when it has no place. */
+  otherwise: 'held' | 'queue_full';
   readonly answered: AbortController;
 }
 
@@ -98,7 +105,7 @@ export class Waiting implements Companion {
     }
     if (this.#size >= MAX_WAITING) return false;
     // Where others wait, a newcomer has to wait as well. Otherwise this memory may be old, and the lock free.
-    if (remembered !== undefined && stillWaiting(readWaitList(remembered.notes), since).length === 0) return false;
+    if (remembered !== undefined && waitersIn(inTime(readWaitList(remembered.notes), since)).length === 0) return false;
     const waiter: Waiter = {
       command,
       data: { owner_id: data.owner_id, ttl_ms: data.ttl_ms, ...(data.take_up_ms && { take_up_ms: data.take_up_ms }) },
@@ -123,13 +130,13 @@ export class Waiting implements Companion {
       const { fencing_token: token } = seen.state as LockState;
       this.#host.notify('lost', { entity_id: entityId, fencing_token: token, ...data });
     }
-    this.#heard(event, entityId, data, seen);
+    this.#look(entityId, seen);
   }
 
   view(_entityId: string, { notes, state }: SeenEntity, query: 'get' | 'list'): LockView {
     const lock = state as LockState | null;
     const now = this.#host.serverNow();
-    const waiting = stillWaiting(readWaitList(notes), now);
+    const waiting = waitersIn(inTime(readWaitList(notes), now));
     const view = {
       remaining_ms: isHeld(lock) ? Math.max(0, Date.parse(lock.expires_at) - now) : 0,
       waiters: waiting.length,
@@ -172,8 +179,8 @@ export class Waiting implements Companion {
   /** Hears of locks and looks at them while anybody waits. */
   #listen(): void {
     if (this.#stopHearing !== undefined) return;
-    this.#stopHearing = this.#host.hear(['released', 'expired', 'cancelled', 'left'], (event, entityId, data) =>
-      this.#heard(event, entityId, data),
+    this.#stopHearing = this.#host.hear(['released', 'expired', 'cancelled', 'left'], (_event, lock) =>
+      this.#look(lock),
     );
     this.#do(() => this.#poll());
   }
@@ -191,15 +198,6 @@ export class Waiting implements Companion {
     this.#stopHearing = undefined;
   }
 
-  #heard(event: string, entityId: string, data: JsonObject, seen?: SeenEntity): void {
-    const line = this.#lines.get(entityId);
-    if (line === undefined) return;
-    if (event === 'cancelled') {
-      for (const waiter of line.waiters.values()) if (waiter.data.owner_id === data['owner_id']) waiter.otherwise = 'cancelled';
-    }
-    this.#do(() => this.#serve(entityId, { seen, mayPass: false }));
-  }
-
   /** Gives a waiter its place. A copy of the command may have got it before: then nothing is written. */
   async #begin(waiter: Waiter): Promise<void> {
     const { command, data, until } = waiter;
@@ -207,9 +205,10 @@ export class Waiting implements Companion {
     const outcome = await this.#persist(waiter, 'wait', place);
     if (outcome.kind === 'denied' && outcome.code === 'queue_full') waiter.otherwise = 'queue_full';
     waiter.isPlaced = true;
-    // As a rule somebody holds the lock, and nothing is to be done yet.
-    const isHeldNow = outcome.kind === 'committed' && isHeld((JSON.parse(outcome.payload) as { state: LockState }).state);
-    if (!isHeldNow) await this.#serve(command.entityId, { mayPass: false });
+    // As a rule another owner holds the lock, and nothing is to be done yet.
+    const holder =
+      outcome.kind === 'committed' ? (JSON.parse(outcome.payload) as { state: LockState }).state.owner_id : null;
+    if (holder === null || holder === data.owner_id) await this.#serve(command.entityId, { mayPass: false });
   }
 
   async #endInTime(waiter: Waiter): Promise<void> {
@@ -239,6 +238,10 @@ export class Waiting implements Companion {
     }
   }
 
+  #look(entityId: string, seen?: SeenEntity): void {
+    if (this.#lines.has(entityId)) this.#do(() => this.#serve(entityId, { seen, mayPass: false }));
+  }
+
   /** Does what is to be done for the waiters of a lock: one look after the other. */
   async #serve(entityId: string, look: Look): Promise<void> {
     const line = this.#lines.get(entityId);
@@ -263,17 +266,20 @@ export class Waiting implements Companion {
     const lock = seen.state as LockState | null;
     const now = this.#host.serverNow();
     const places = new Map(readWaitList(seen.notes).map((place) => [keyOf(place), place]));
-    const mine = new Map([...waiters.values()].filter(({ isPlaced }) => isPlaced).map((waiter) => [waiter.key, waiter]));
-    const lost: Waiter[] = [];
+    const mine = new Map(
+      [...waiters.values()].filter(({ isPlaced }) => isPlaced).map((waiter) => [waiter.key, waiter]),
+    );
+    const over: Waiter[] = [];
     for (const waiter of mine.values()) {
       const place = places.get(waiter.key);
-      if (place === undefined) lost.push(waiter);
+      const isHolder = lock !== null && lock.owner_id === waiter.data.owner_id;
+      if (place === undefined || place.status === 'ended' || isHolder) over.push(waiter);
       // A place that was taken over: the wait began before this replica knew of it.
       else if (place.until <= now) this.#do(() => this.#leave(waiter));
     }
-    // Granted by another replica, cancelled, given way, or over: `grant` says which.
-    await Promise.all(lost.map((waiter) => this.#decide(waiter)));
-    const waiting = stillWaiting([...places.values()], now);
+    // The owner has the lock, or the place is gone: `grant` says what has become of the command.
+    await Promise.all(over.map((waiter) => this.#decide(waiter)));
+    const waiting = waitersIn(inTime([...places.values()], now));
     const first = waiting.find((place) => mine.has(keyOf(place)));
     const [next] = waiting;
     if (first === undefined || next === undefined) return;

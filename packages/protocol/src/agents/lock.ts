@@ -163,7 +163,8 @@ export const lockContract = defineContract({
         ttl_ms: TtlMs,
         take_up_ms: TtlMs.optional(),
         command: z.string(),
-        otherwise: z.enum(['held', 'cancelled', 'queue_full']),
+        /** What it is told if it has no place. */
+        otherwise: z.enum(['held', 'queue_full']),
       }),
       event: 'acquired',
       internal: true,

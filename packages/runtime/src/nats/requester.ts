@@ -130,13 +130,7 @@ export class Requester {
     return { take, fail: failOnce, deadline: this.#clock.monotonic() + timeoutMs };
   }
 
-  #send(
-    token: string,
-    subject: string,
-    payload: Uint8Array,
-    headers: MsgHdrs | undefined,
-    pending: Pending,
-  ): void {
+  #send(token: string, subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, pending: Pending): void {
     if (this.#closed) return void pending.fail({ kind: 'unsent', why: CLOSED });
     this.#pending.set(token, pending);
     if (!this.#isSweeping) void this.#sweep();

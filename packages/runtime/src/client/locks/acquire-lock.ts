@@ -76,12 +76,7 @@ async function tryToAcquire(commands: LockCommands, clock: Clock, wanted: Wanted
 /**
  * The answer may have come late, and what it grants be over: then only the answer to a refresh tells whether it is held.
  */
-async function takeUp(
-  commands: LockCommands,
-  clock: Clock,
-  wanted: WantedLock,
-  first: Grant,
-): Promise<Grant | Denied> {
+async function takeUp(commands: LockCommands, clock: Clock, wanted: WantedLock, first: Grant): Promise<Grant | Denied> {
   const { resource, ownerId, ttlMs, signal } = wanted;
   let grant = first;
   try {
