@@ -103,7 +103,8 @@ async function answerLate(
   const isRefused = outcome.kind === 'conflict' || outcome.kind === 'rejected' || outcome.kind === 'denied';
   if (isRefused) voice.signal(outcome.event, outcome.payload, headers);
   if (answerable({ reply }, inboxPrefix) !== 'yes') return false;
-  const { body, lines } = voice.answerTo(outcome, headers);
+  const time = [HEADERS.serverTime, new Date(serverNow()).toISOString()] as const;
+  const { body, lines } = voice.answerTo(outcome, [...headers, time]);
   const answer = await requester.request(reply, utf8(body), rawHeaders(lines), NOBODY_MS);
   return !(answer.kind === 'answer' && answer.message.headers?.code === NO_RESPONDERS);
 }

@@ -141,6 +141,7 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
+    isTimeDoubtful: () => serverClock.isDoubtful,
     measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,

@@ -30,6 +30,7 @@ import { requestPatiently, type Asking, type PatientRequest } from './patient-re
 import { query } from './query.ts';
 import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
+import { ServerTime } from './server-time.ts';
 import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
@@ -65,6 +66,7 @@ export class Mesh {
   readonly #inboxPrefix: string;
   readonly #updates: Updates;
   readonly #replicas: Replicas;
+  readonly #serverTime: ServerTime;
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
@@ -74,6 +76,7 @@ export class Mesh {
   constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#updates = new Updates(this, clock);
+    this.#serverTime = new ServerTime(clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;
@@ -101,7 +104,7 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const lines = commandHeaders(commandId, options);
+    const lines = [...commandHeaders(commandId, options), ...this.#serverTime.deadline(options.notAfterMs)];
     const first = this.#firstTry(contract.name, action, options.entityId, tryTimeoutMs);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
@@ -112,9 +115,14 @@ export class Mesh {
         this.#requester,
         this.#clock,
         { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, first, what, doubt },
-        (message) => {
+        (message, wasLost) => {
+          this.#serverTime.see(message);
           const read = outcomeOf(message);
-          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+          // An earlier copy of it may have been decided in time.
+          const isUnsure = wasLost && read.kind === 'rejected' && read.payload.code === 'expired';
+          return read.kind === 'unavailable' || isUnsure
+            ? { done: false, why: read.payload.reason }
+            : { done: true, value: read };
         },
       ),
     );

@@ -38,14 +38,15 @@ export interface PatientRequest {
  * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time, and the
  * same inbox: a command carries its id, so it commits at most once however often it is sent, and the first answer counts.
  *
- * @param judge reads an answer; `done: false` means "not now", and nothing has changed.
+ * @param judge reads an answer; `done: false` means "not now", and nothing has changed. `wasLost`: an earlier try had no
+ *   answer, so it may have been carried out.
  * @throws MeshError `timeout` when some try may have been carried out, `unavailable` when certainly none was
  */
 export async function requestPatiently<T>(
   requester: Requester,
   clock: Clock,
   request: PatientRequest,
-  judge: (message: Msg) => Judgement<T>,
+  judge: (message: Msg, wasLost: boolean) => Judgement<T>,
 ): Promise<T> {
   const exchange = requester.exchange();
   try {
@@ -60,7 +61,7 @@ async function askPatiently<T>(
   exchange: Exchange,
   clock: Clock,
   request: PatientRequest,
-  judge: (message: Msg) => Judgement<T>,
+  judge: (message: Msg, wasLost: boolean) => Judgement<T>,
 ): Promise<T> {
   const deadline = clock.monotonic() + request.timeoutMs;
   let lost = false;
@@ -77,7 +78,7 @@ async function askPatiently<T>(
       if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
         why = 'nobody serves it';
       } else {
-        const judgement = judge(answer.message);
+        const judgement = judge(answer.message, lost);
         if (judgement.done) return judgement.value;
         why = judgement.why;
       }

@@ -20,7 +20,7 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
 import { entityAfter, type Entity } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
-import { findCommand, type RecentCommand } from '../core/recent.ts';
+import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { PublishResult } from '../nats/jetstream-errors.ts';
@@ -50,6 +50,8 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
+  /** Whether `serverNow` may be wrong. Default: it is not. */
+  isTimeDoubtful?: () => boolean;
   /** Asks the server for its time anew; rejects when it does not answer. */
   measureServerTime: () => Promise<void>;
   cache: CacheLimits;
@@ -117,6 +119,17 @@ export class EntityStore {
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
+      if (command.notAfter !== undefined && this.#options.isTimeDoubtful?.() === true) {
+        const isKnown = await this.#options.measureServerTime().then(
+          () => true,
+          () => false,
+        );
+        if (!isKnown) {
+          if (isHopeless()) return unreachable(command, 'the server does not tell its time');
+          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+          continue;
+        }
+      }
       if (seen === undefined) {
         const look = await this.#look(entityId, mustAskLeader);
         if (look.kind === 'unavailable') {
@@ -157,7 +170,7 @@ export class EntityStore {
             if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
             if (asOf <= cameIn) continue;
           }
-          if (!isRefused || !entity.recent.isComplete) {
+          if (!isRefused || !isComplete(entity.recent)) {
             // It may have been committed before the time that the entity remembers: to refuse it would be untrue (I2).
             const known = await probe(requester, agent.name, command.commandId);
             if (known.kind === 'taken') return this.#recall(command, known.sequence);

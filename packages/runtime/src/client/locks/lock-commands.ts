@@ -6,6 +6,8 @@ import type { HeldLock } from './types.ts';
 
 /** How often a command that waits is sent again, in milliseconds: the replica that had it may have died. */
 const REPEAT_MS = 3_000;
+/** So long after the wait, in milliseconds, no copy of the command is decided any more: one could still be on its way. */
+const LATE_MS = 1_000;
 /** How long giving back is tried, in milliseconds: whatever is not given back comes free by itself. */
 const GIVE_BACK_MS = 2_000;
 const GIVE_BACK_TRY_MS = 500;
@@ -54,7 +56,7 @@ export class LockCommands {
       entityId: resource,
       data,
       timeoutMs: waitMs + this.timeoutMs,
-      ...(waitMs > 0 && { tryTimeoutMs: REPEAT_MS }),
+      ...(waitMs > 0 && { tryTimeoutMs: REPEAT_MS, notAfterMs: waitMs + LATE_MS }),
     });
     if ('kind' in reply) return reply;
     const { state, version } = reply;
