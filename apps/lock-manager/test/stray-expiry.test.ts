@@ -32,10 +32,10 @@ async function writeStrayExpiry(nats: Connection, resource: string, stored: Comm
   for (const name of headers.keys()) {
     if (/^Nats-(Schedule|Expected-|Msg-Id|Rollup)/.test(name)) headers.delete(name);
   }
-  headers.set('Nats-Scheduler', entitySubject(LOCKS, resource, 'acquired'));
+  headers.set('Nats-Scheduler', entitySubject(LOCKS, resource, stored.version, 'acquired'));
   headers.set('Nats-Schedule-Next', 'purge');
   const body = encode({ entity_id: resource, entity_version: stored.version, state: stored.state });
-  const acknowledgement = await nats.request(entitySubject(LOCKS, resource, 'expired'), body, {
+  const acknowledgement = await nats.request(entitySubject(LOCKS, resource, 'x', 'expired'), body, {
     headers,
     timeout: 30_000,
   });
