@@ -300,8 +300,8 @@ export class Waiting implements Companion {
     if (isUndecided || (outcome.kind === 'denied' && outcome.code === WAITS) || waiter.answered.signal.aborted) return;
     this.#forget(waiter);
     const taken = this.#host.answer(waiter.command, outcome);
-    // What refuses a command although it has its place, such as its own lease that is over, leaves the place to be cleared.
-    if (outcome.kind === 'rejected') this.#do(() => this.#leave(waiter));
+    // It may have a place all the same, for its own lease is over, or it was granted long ago.
+    if (outcome.kind === 'rejected' || outcome.kind === 'decided_before') this.#do(() => this.#leave(waiter));
     // Not waited for: an inbox that somebody listens to says nothing.
     if (outcome.kind === 'committed') void this.#withdrawUnless(taken, waiter, outcome.payload);
   }
