@@ -88,8 +88,9 @@ export function grant(
   const { owner_id: owner, command, otherwise } = data;
   const place = readWaitList(context.notes).find((each) => each.owner === ownerKey(owner) && each.command === command);
   if (place !== undefined && place.status !== 'ended') {
-    const result = acquire(lock, data, context);
-    return result !== null && 'code' in result ? reject(WAITS, 'it is not its turn') : result;
+    // Once its time is over the place is taken away, and not before: another clock may not have come so far.
+    const result = place.until > context.now ? acquire(lock, data, context) : undefined;
+    return result instanceof Object && !('code' in result) ? result : reject(WAITS, 'it is not its turn');
   }
   const code = place === undefined ? otherwise : 'cancelled';
   const left = leftOf(lock, waitersIn(listOf(context)), context.now);
