@@ -24,9 +24,10 @@ export interface Place {
 
 export type WaitList = readonly Place[];
 
-/** 48 bits tell 512 owners apart, 36 bits the commands of one owner; more would not fit into the notes. */
+/** 48 bits tell 512 owners apart, 36 more the commands of one owner. Longer digests would not fit into the notes. */
 export const ownerKey = (ownerId: string): string => digestOf(ownerId).slice(0, 8);
 export const commandKey = (commandId: string): string => digestOf(commandId).slice(0, 6);
+export const keyOf = ({ owner, command }: Pick<Place, 'owner' | 'command'>): string => `${owner}.${command}`;
 
 /** Places that have ended are kept as long as there are no more of them. */
 const MAX_ENDED = 16;
