@@ -8,7 +8,7 @@ import type { HeldLock } from './types.ts';
 
 /** How long a grant that was waited for lasts until it is taken up, in milliseconds: its owner may be gone by then. */
 const TAKE_UP_MS = 750;
-/** Longest pause before the lock of another is asked for again, in milliseconds, if the answer was not held back. */
+/** Longest pause before the lock of another is asked for again, in milliseconds, if it was answered at once. */
 const MAX_PAUSE_MS = 250;
 const MIN_PAUSE_MS = 10;
 /** A lease with less time left, in milliseconds, is refreshed before it is handed out. */
