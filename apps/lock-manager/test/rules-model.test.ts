@@ -13,7 +13,7 @@ const START = Date.parse('2000-01-01T12:00:00.000Z');
 interface Model {
   version: number;
   /** The highest token yet. */
-  token: number;
+  lastToken: number;
   holder: { owner: string; token: number; since: number; end: number } | undefined;
 }
 
@@ -47,17 +47,21 @@ type Outcome = { kind: 'committed'; after: Model; event: string } | { kind: 'den
 
 /** What the protocol says, in as few words as possible. */
 function predict(model: Model, command: Command, now: number): Outcome {
-  const { holder, token, version } = model;
+  const { holder, lastToken, version } = model;
   const denied = (code: string): Outcome => ({ kind: 'denied', code });
   const next = version + 1;
   if (command.kind === 'acquire' && holder === undefined) {
     const granted = {
       owner: command.owner,
-      token: Math.max(token + 1, now * 1_000),
+      token: Math.max(lastToken + 1, now * 1_000),
       since: now,
       end: now + command.ttl,
     };
-    return { kind: 'committed', event: 'acquired', after: { version: next, token: granted.token, holder: granted } };
+    return {
+      kind: 'committed',
+      event: 'acquired',
+      after: { version: next, lastToken: granted.token, holder: granted },
+    };
   }
   if (holder === undefined) return denied('not_held');
   if (holder.owner !== command.owner) return denied(command.kind === 'acquire' ? 'held' : 'not_holder');
@@ -65,10 +69,10 @@ function predict(model: Model, command: Command, now: number): Outcome {
     return denied('not_holder');
   }
   if (command.kind === 'release') {
-    return { kind: 'committed', event: 'released', after: { version: next, token, holder: undefined } };
+    return { kind: 'committed', event: 'released', after: { version: next, lastToken, holder: undefined } };
   }
   const extended = { ...holder, end: now + command.ttl };
-  return { kind: 'committed', event: 'acquired', after: { version: next, token, holder: extended } };
+  return { kind: 'committed', event: 'acquired', after: { version: next, lastToken, holder: extended } };
 }
 
 function stateOf({ owner: owner_id, token: fencing_token, since, end }: NonNullable<Model['holder']>): LockState {
@@ -81,7 +85,7 @@ test('tokens of grants strictly grow, no two grants are unexpired, strangers cha
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const lock = scenario(lockManager).at(START);
-      let model: Model = { version: 0, token: 0, holder: undefined };
+      let model: Model = { version: 0, lastToken: 0, holder: undefined };
       let now = START;
       let lastToken = 0;
       for (const each of steps) {

@@ -2,7 +2,7 @@
  * Hunts a history of commands, waits, cancels and pauses after which the rules of waiting and a plain model part ways: somebody
  * granted out of turn, a command granted that was cancelled or had given way, a place lost.
  */
-import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
+import { LOCK_LIMITS } from '@meshforge/protocol';
 import { scenario } from '@meshforge/runtime/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -143,7 +143,7 @@ test('who waits is granted the lock in turn, once, and never after the wait has 
         }
         if (model.waiting()[0] !== place) seen.add(`${answer} past others`);
         const expiresAt = model.take(name, id, answer);
-        lock.thenCommits({ event: 'acquired', state: lock.state as LockState, expiresAt });
+        lock.thenCommits({ event: 'acquired', state: lock.state, expiresAt });
         expect(lock.state?.owner_id).toBe(name);
         over.set(id, 'granted');
         seen.add(`grant ${answer}`);
@@ -176,7 +176,7 @@ test('who waits is granted the lock in turn, once, and never after the wait has 
             if (answer === 'held') lock.thenRefuses('held', { waiters: model.waiting().length || undefined });
             else {
               const expiresAt = model.take(each.owner, id, answer);
-              lock.thenCommits({ event: 'acquired', state: lock.state as LockState, expiresAt });
+              lock.thenCommits({ event: 'acquired', state: lock.state, expiresAt });
             }
             break;
           }

@@ -162,7 +162,7 @@ function readChange(event: Change, body: object): Pick<LockEvent, 'payload' | 'd
   if (schema === undefined) expect(data).toBeUndefined();
   return {
     payload: LeasePayload.parse(payload),
-    data: schema === undefined || !hasData ? undefined : (schema.strict().parse(data) as LockEvent['data']),
+    data: schema === undefined || !hasData ? undefined : schema.strict().parse(data),
   };
 }
 

@@ -295,12 +295,7 @@ export class Mesh {
   }
 
   /** Undefined: to whichever replica takes it. */
-  #firstTry(
-    agent: string,
-    action: string,
-    entityId: string,
-    tryTimeoutMs: number | undefined,
-  ): PatientRequest['first'] {
+  #firstTry(agent: string, action: string, entityId: string, tryTimeoutMs?: number): PatientRequest['first'] {
     const replica = this.#replicas.choose(agent, entityId);
     if (replica === undefined) return undefined;
     const subject = replicaCommandSubject(agent, action, replica);

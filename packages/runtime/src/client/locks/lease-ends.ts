@@ -13,9 +13,9 @@ import type { HeldLock, LeaseLoss } from './types.ts';
 /** What events tell the holder of a lease. */
 export interface LeaseWatcher {
   /** The lease was taken away. */
-  onTaken(loss: LeaseLoss): void;
+  onTaken: (loss: LeaseLoss) => void;
   /** The server has ended it. @param version of the lock; a later refresh makes the event void */
-  onExpired(version: number): void;
+  onExpired: (version: number) => void;
 }
 
 type Watcher = HeldLock & LeaseWatcher;
