@@ -1,7 +1,7 @@
 // Hunts for what an agent needs and production.conf forbids, and for what it allows beyond that.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { createInbox, headers, type NatsConnection } from '@nats-io/transport-node';
+import { createInbox, type NatsConnection } from '@nats-io/transport-node';
 import { describe, expect, test } from 'vitest';
 import { meshForThisFile } from './mesh.ts';
 import { arrivalsDuring, refusalsDuring } from './refusals.ts';
