@@ -34,18 +34,16 @@ const HOPELESS = new Set(['invalid_command', 'unknown_action']);
 
 export interface DurableCommandsOptions extends Pick<
   WorkerOptions,
-  
-    | 'connection'
-    | 'requester'
-    | 'clock'
-    | 'inboxPrefix'
-    | 'serverNow'
-    | 'retry'
-    | 'onRetry'
-    | 'onDead'
-    | 'onAbsent'
-    | 'onFault'
-
+  | 'connection'
+  | 'requester'
+  | 'clock'
+  | 'inboxPrefix'
+  | 'serverNow'
+  | 'retry'
+  | 'onRetry'
+  | 'onDead'
+  | 'onAbsent'
+  | 'onFault'
 > {
   agent: string;
   intake: Pick<CommandIntake, 'decideQueued' | 'concludeQueued'>;
@@ -122,7 +120,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
   }
 
   async function verdictOn(outcome: StoreOutcome, message: QueuedMessage, conclude: () => void): Promise<Verdict> {
-    if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'abandoned' };
+    if (outcome.kind === 'abandoned' || outcome.kind === 'deferred') return { kind: 'abandoned' };
     if (!('code' in outcome)) return { kind: 'done', conclude };
     if (outcome.kind === 'decided_before') {
       if (outcome.isCommitted) return { kind: 'done', conclude };

@@ -8,9 +8,7 @@ import {
   delayedCommandWildcard,
   entityStream,
   entityWildcard,
-  heldStream,
   LIMITS,
-  heldWildcard,
   queuedCommandWildcard,
   REPUBLISH,
   SIGNALS_STREAM,
@@ -60,32 +58,12 @@ export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamS
   };
 }
 
-/** Commands whose answers an agent holds back; each leaves by its own time to live. */
-export function heldStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
-  return {
-    name: heldStream(agent.name),
-    description: `MeshForge: commands whose answers the agent ${agent.name} holds back`,
-    subjects: [heldWildcard(agent.name)],
-    retention: 'limits',
-    storage: 'file',
-    num_replicas: replicas,
-    max_msgs_per_subject: -1,
-    allow_msg_ttl: true,
-    discard: 'old',
-    allow_direct: true,
-  };
-}
-
 /** Durable commands to an agent, until they are executed; and those that wait for their time. */
 export function commandStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
   return {
     name: commandStream(agent.name),
     description: `MeshForge: durable commands to the agent ${agent.name}`,
-    subjects: [
-      queuedCommandWildcard(agent.name),
-      delayedCommandWildcard(agent.name),
-      decidedWildcard(agent.name),
-    ],
+    subjects: [queuedCommandWildcard(agent.name), delayedCommandWildcard(agent.name), decidedWildcard(agent.name)],
     retention: 'workqueue',
     storage: 'file',
     num_replicas: replicas,
@@ -141,7 +119,6 @@ export function agentStreams(agent: AnyAgent, replicas: number): StreamSettings[
     commandStreamSettings(agent, replicas),
     signalsStreamSettings(replicas),
     deadLetterStreamSettings(replicas),
-    ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
   ];
 }
 
