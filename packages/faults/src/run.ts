@@ -64,12 +64,12 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const listening = await mesh.connectDirectly('faults events');
     closing.push(() => listening.close());
     const manager = await jetstreamManager(watching, { checkAPI: false, timeout: 2_000 });
-    const witness = Witness.start({
+    const witness = await Witness.start({
       connection: watching,
       manager,
       onLogged: (logged) => recorder.add(logged),
       onReadAgain: (logged) => recorder.addAgain(logged),
-      onForeign: (breach) => recorder.addBreach(breach),
+      onBreach: (breach) => recorder.addBreach(breach),
     });
     closing.push(async () => Promise.resolve(witness.stop()));
     const now = (): number => recorder.now();
@@ -133,10 +133,9 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     await sleep(lastLeasesMs);
     for (const breach of await whatIsStillHeld(manager, lockContract.name)) recorder.addBreach(breach);
     desk.close();
-    const seen = await witness.finish();
-    for (const breach of seen.breaches) recorder.addBreach(breach);
+    const { problems, reports } = await witness.finish();
     await orFail(Promise.resolve());
-    const breaches = await recorder.finish();
+    const breaches = await recorder.finish(problems.length === 0);
     return toReport({
       command: options.command,
       seed,
@@ -149,7 +148,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       availability,
       breaches,
       turns: work.turns,
-      witness: seen.reports,
+      problems,
+      witness: reports,
       failedStarts: deaths.failedStarts,
       knownLimits: recorder.knownLimits,
     });

@@ -78,9 +78,12 @@ export class Checker {
     }
   }
 
-  /** Tells that the history is complete: what has not come by now never came. */
-  finish(): readonly Breach[] {
-    if (!this.#finished) for (const watcher of this.#watchers) watcher.finish?.();
+  /**
+   * The history has ended. Where it is complete, what has not come by now never came; else nothing is said of that, for one hole
+   * would look like thousands of breaches.
+   */
+  finish(isComplete = true): readonly Breach[] {
+    if (!this.#finished && isComplete) for (const watcher of this.#watchers) watcher.finish?.();
     this.#finished = true;
     return this.#breaches;
   }

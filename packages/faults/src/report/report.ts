@@ -25,6 +25,8 @@ export interface Report {
   readonly failedStarts: number;
   /** What may happen by design, though nobody wishes for it. */
   readonly knownLimits: Readonly<Record<string, number>>;
+  /** What kept the harness from judging all of the history. */
+  readonly problems: readonly string[];
   readonly breaches: readonly Breach[];
 }
 
@@ -67,6 +69,7 @@ type Carried =
   | 'witness'
   | 'failedStarts'
   | 'knownLimits'
+  | 'problems'
   | 'breaches';
 
 export interface Findings extends Pick<Report, Carried> {
@@ -116,6 +119,7 @@ export function toReport(findings: Findings): Report {
     witness: findings.witness,
     failedStarts: findings.failedStarts,
     knownLimits: findings.knownLimits,
+    problems: findings.problems,
     breaches: findings.breaches,
   };
 }
