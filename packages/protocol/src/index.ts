@@ -66,10 +66,12 @@ export {
   letterSubject,
   parseHeldSubject,
   parseSubject,
+  probeSubject,
   QUERY_KINDS,
   querySubject,
   queryWildcard,
   queuedCommandSubject,
+  recordSubject,
   refusedSubject,
   refusedWildcard,
   queuedCommandWildcard,
@@ -79,6 +81,7 @@ export {
   SIGNALS_SUBJECTS,
   type LetterVerb,
   type ParsedSubject,
+  type Slot,
   type QueryKind,
 } from './subjects.ts';
 export { decodeToken, encodeToken } from './token.ts';

@@ -24,7 +24,7 @@ export const SIGNALS_STREAM = 'SIGNALS';
 export const SIGNALS_SUBJECTS: readonly string[] = SIGNAL_EVENTS.map((event) => `evt.*.${event}`);
 
 /** Makes the server emit `evt.<agent>.<event>` for each commit. */
-export const REPUBLISH = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' } as const;
+export const REPUBLISH = { src: 'ent.*.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(4)}}' } as const;
 
 /** Whether a text may name an agent, an action or an event: `^[a-z][a-z0-9_]{0,63}$`. */
 export function isName(text: string): boolean {
@@ -86,26 +86,47 @@ export function eventWildcard(agent: string): string {
   return `evt.${agentToken(agent)}.*`;
 }
 
-/** `ent.<agent>.<entity>.<event>`: where a commit is stored. Only the agent's own process may publish to it. */
-export function entitySubject(agent: string, entityId: string, event: string): string {
+/**
+ * Where in its entity's log an event is stored: a commit that sets a lease has its version, every other commit 0, the expiry
+ * of a lease `x`. The server purges the subject of a lease whose time is over: so it never finds another commit there.
+ */
+export type Slot = number | 'x';
+
+/** `ent.<agent>.<entity>.<slot>.<event>`: where a commit is stored. Only the agent's own process may publish to it. */
+export function entitySubject(agent: string, entityId: string, slot: Slot, event: string): string {
   assertName('event', event);
-  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${event}`;
+  if (slot !== 'x' && !(Number.isSafeInteger(slot) && slot >= 0)) {
+    throw new RangeError(`${quoted(slot)} is no slot: expected x, 0 or a version`);
+  }
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${slot}.${event}`;
 }
 
-/** `ent.<agent>.<entity>.*`: all commits of one entity; every compare-and-set on it names these very bytes. */
+/** `ent.<agent>.<entity>.refused`: a durable command was refused. No event: neither republished nor delivered as one. */
+export function recordSubject(agent: string, entityId: string): string {
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${RECORD}`;
+}
+
+const RECORD = 'refused';
+
+/** `ent.<agent>.<entity>.>`: the whole log of one entity; every compare-and-set on it names these very bytes. */
 export function entityFilter(agent: string, entityId: string): string {
-  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.*`;
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.>`;
 }
 
-/** `ent.<agent>.*.<event>`: one kind of commit of all entities, for durable subscribers; `*` for all kinds. */
+/** `ent.<agent>.*.*.<event>`: one kind of commit of all entities, for durable subscribers; `*` for all kinds. */
 export function entityEventFilter(agent: string, event: string): string {
   if (event !== '*') assertName('event', event);
-  return `ent.${agentToken(agent)}.*.${event}`;
+  return `ent.${agentToken(agent)}.*.*.${event}`;
 }
 
-/** `ent.<agent>.*.*`: all that an agent's stream captures. */
+/** `ent.<agent>.>`: all that an agent's stream captures. */
 export function entityWildcard(agent: string): string {
-  return `ent.${agentToken(agent)}.*.*`;
+  return `ent.${agentToken(agent)}.>`;
+}
+
+/** `ent.<agent>.probe`: asks the stream whether it knows a command's id; nothing is ever stored there. */
+export function probeSubject(agent: string): string {
+  return `ent.${agentToken(agent)}.probe`;
 }
 
 /** `ENTITIES_<agent>` */
@@ -238,25 +259,35 @@ export type ParsedSubject =
   | { kind: 'command'; agent: string; action: string }
   | { kind: 'query'; agent: string; query: string }
   | { kind: 'event'; agent: string; event: string }
-  | { kind: 'entity'; agent: string; entityId: string; event: string };
+  | { kind: 'entity'; agent: string; entityId: string; slot: Slot; event: string }
+  /** A durable command was refused. */
+  | { kind: 'record'; agent: string; entityId: string };
 
 /**
  * Undefined for any subject that the functions above do not build. An action or query that no agent has is still one:
  * whoever asks for it gets an answer.
  */
 export function parseSubject(subject: string): ParsedSubject | undefined {
-  const [prefix, agent = '', third = '', fourth, ...rest] = subject.split('.');
+  const [prefix, agent = '', third = '', fourth, fifth, ...rest] = subject.split('.');
   if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
   if (prefix === 'ent') {
     const entityId = decodeToken(third);
-    if (entityId === undefined || fourth === undefined || !isName(fourth)) return undefined;
-    return { kind: 'entity', agent, entityId, event: fourth };
+    if (entityId === undefined || fourth === undefined) return undefined;
+    if (fifth === undefined) return fourth === RECORD ? { kind: 'record', agent, entityId } : undefined;
+    const slot = parseSlot(fourth);
+    return slot === undefined || !isName(fifth) ? undefined : { kind: 'entity', agent, entityId, slot, event: fifth };
   }
   if (fourth !== undefined || !isName(third)) return undefined;
   if (prefix === 'cmd') return { kind: 'command', agent, action: third };
   if (prefix === 'qry') return { kind: 'query', agent, query: third };
   if (prefix === 'evt') return { kind: 'event', agent, event: third };
   return undefined;
+}
+
+function parseSlot(token: string): Slot | undefined {
+  if (token === 'x') return token;
+  const slot = /^(?:0|[1-9]\d{0,15})$/.test(token) ? Number(token) : NaN;
+  return Number.isSafeInteger(slot) ? slot : undefined;
 }
 
 function quoted(text: unknown): string {

@@ -79,7 +79,18 @@ function companionHost(options: CompanionHostOptions): AgentHost {
       const checked = valid.value as JsonObject;
       const digest = digestOf(commandId);
       const expectedVersion = undefined;
-      return store.execute({ entityId, action, expectedVersion, lease, data: checked, commandId, digest, headers });
+      return store.execute({
+        entityId,
+        action,
+        expectedVersion,
+        lease,
+        data: checked,
+        commandId,
+        digest,
+        // It may be the agent's own step of a command that it has taken in.
+        bodyDigest: '',
+        headers,
+      });
     },
     look: async (entityId): Promise<SeenEntity | undefined> => {
       const read = await reader.entity(entityId, true);

@@ -5,7 +5,6 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { systemClock, within, type Clock } from './clock.ts';
 import { startCompanion } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
-import { LEASE_LOST_MS } from './core/entity.ts';
 import type { Companion } from './core/companion.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
@@ -124,14 +123,7 @@ async function serve(
   const { logger } = options;
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
-  let leader: string | undefined;
-  const serverClock: ServerClock = new ServerClock(clock, async () => {
-    const { cluster, ts = '' } = await manager.streams.info(stream);
-    if (cluster?.leader !== leader) serverClock.unsettle();
-    leader = cluster?.leader;
-    return ts;
-  });
-  const lostBefore = (): number => serverClock.doneBefore(LEASE_LOST_MS);
+  const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
   await untilAnswered(clock, () => serverClock.start());
 
   const onFault = (err: unknown): void => {
@@ -139,7 +131,12 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
-  const reader = new EntityReader(agent, requester, options.streamReplicas, () => serverClock.now());
+  const reader = new EntityReader({
+    agent,
+    requester,
+    isReplicated: () => options.streamReplicas > 1,
+    serverNow: () => serverClock.now(),
+  });
   const metrics = new AgentMetrics(agent.name);
   const store = new EntityStore({
     agent,
@@ -147,7 +144,6 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
-    lostBefore,
     measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,
@@ -165,7 +161,6 @@ async function serve(
     serverNow: () => serverClock.now(),
   });
   const connected = watchConnection(connection, logger, async () => {
-    serverClock.unsettle();
     await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
   });
   const companion = await startCompanion({
@@ -203,7 +198,6 @@ async function serve(
     store,
     subjects,
     serverNow: () => serverClock.now(),
-    lostBefore,
     onFault,
   });
   if (agent.lease !== undefined) void sweep.run();

@@ -18,7 +18,7 @@ import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
-import { digestOf } from '../nats/digest.ts';
+import { bodyDigest, digestOf } from '../nats/digest.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
@@ -90,21 +90,14 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param isMine whether it is still this process that has to decide it
-   * @param isRepeated whether it may have been tried before
+   * @param queued its sequence in the queue
    */
-  async decideQueued(
-    action: string,
-    bytes: Uint8Array,
-    read: ReadHeaders,
-    isMine: () => boolean,
-    isRepeated: boolean,
-  ): Promise<StoreOutcome> {
+  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: number): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
     const decide = async (): Promise<StoreOutcome> => {
-      const outcome = await this.#decide(action, bytes, headers, { isMine, isRepeated });
+      const outcome = await this.#decide(action, bytes, headers, { queued });
       span?.end(outcome);
       return outcome;
     };
@@ -166,13 +159,13 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean; isRepeated?: boolean },
+    origin: 'own' | { reply?: string | undefined; queued?: number },
   ): StoreOutcome | Promise<StoreOutcome> {
     const { agent, holdsBack, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    const isQueued = origin !== 'own' && origin.isMine !== undefined;
+    const queued = origin === 'own' ? undefined : origin.queued;
     const isHidden =
-      (origin !== 'own' && definition?.internal === true) || (isQueued && definition?.requestOnly === true);
+      (origin !== 'own' && definition?.internal === true) || (queued !== undefined && definition?.requestOnly === true);
     if (definition === undefined || isHidden) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
@@ -200,13 +193,14 @@ export class CommandIntake {
       data: data.value as JsonObject,
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),
+      bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
-      mayBeUnderWay: origin !== 'own' && origin.isRepeated,
+      queued,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
-    const { isMine, reply = '' } = origin === 'own' ? {} : origin;
-    if (holdsBack === undefined || reply === '') return store.execute(command, undefined, isMine);
+    const { reply = '' } = origin === 'own' ? {} : origin;
+    if (holdsBack === undefined || reply === '') return store.execute(command);
     const refused = { ...command, reply, since };
     const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
     return decided.then((outcome) =>
@@ -219,7 +213,8 @@ export class CommandIntake {
     const { stats, voice } = this.#options;
     span?.end(outcome);
     stats.count(action, outcome.kind, performance.now() - started);
-    if (isTold(outcome) && 'code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
+    if (isTold(outcome) && 'code' in outcome && outcome.kind !== 'decided_before')
+      voice.signal(outcome.event, outcome.payload, lines);
   }
 
   #conclude(

@@ -55,7 +55,9 @@ export class Voice {
       return { body, lines: outcome.kind === 'replayed' ? [...headers, [HEADERS.replayed, 'true']] : headers };
     }
     const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
-    return { body, lines: withError(headers, { status, reason: outcome.reason }) };
+    const isReplayed = outcome.kind === 'decided_before' || outcome.isReplayed === true;
+    const lines: HeaderLines = isReplayed ? [...headers, [HEADERS.replayed, 'true']] : headers;
+    return { body, lines: withError(lines, { status, reason: outcome.reason }) };
   }
 
   /** Answers whoever asked. @param body JSON text */

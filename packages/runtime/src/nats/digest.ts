@@ -7,3 +7,11 @@ const CHARACTERS = 12;
 export function digestOf(commandId: string): string {
   return hash('sha256', commandId, 'base64url').slice(0, CHARACTERS);
 }
+
+/** 36 bits: it only has to tell one misuse of an id from a retry. */
+const BODY_CHARACTERS = 6;
+
+/** A short form of what a command says, so that an id which was another command's is noticed. */
+export function bodyDigest(said: unknown): string {
+  return hash('sha256', JSON.stringify(said), 'base64url').slice(0, BODY_CHARACTERS);
+}

@@ -15,13 +15,18 @@ export type Answer =
   /** The request never left: it is certain that nothing happened. */
   | { kind: 'unsent'; why: string };
 
+/** Several messages that answer one request together. */
+export type BatchAnswer = { kind: 'answer'; messages: Msg[] } | Exclude<Answer, { kind: 'answer' }>;
+
 interface Pending {
-  resolve: (answer: Answer) => void;
+  /** Takes a message; true when it was the last one. */
+  take: (message: Msg) => boolean;
+  fail: (answer: Exclude<Answer, { kind: 'answer' }>) => void;
   deadline: number;
 }
 
 /** All that readers and publishers need of it. */
-export type RequestPort = Pick<Requester, 'request'>;
+export type RequestPort = Pick<Requester, 'request' | 'requestBatch'>;
 
 const SWEEP_MS = 100;
 const CLOSED = 'this side was closed';
@@ -46,7 +51,7 @@ export class Requester {
     this.#inbox = `${createInbox(inboxPrefix)}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
-        if (error === null) this.#settle(message.subject.slice(this.#inbox.length), { kind: 'answer', message });
+        if (error === null) this.#take(message.subject.slice(this.#inbox.length), message);
       },
     });
     void this.#watchConnection();
@@ -54,18 +59,40 @@ export class Requester {
 
   /** @param timeoutMs default: that of the requester; kept to within 100 ms */
   request(subject: string, payload: Uint8Array, headers?: MsgHdrs, timeoutMs = this.timeoutMs): Promise<Answer> {
-    if (this.#closed) return Promise.resolve({ kind: 'unsent', why: CLOSED });
     return new Promise((resolve) => {
-      const token = (this.#next++).toString(36);
-      this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + timeoutMs });
-      if (!this.#isSweeping) void this.#sweep();
-      try {
-        const reply = this.#inbox + token;
-        this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
-      } catch (error) {
-        this.#settle(token, { kind: 'unsent', why: (error as Error).message });
-      }
+      const take = (message: Msg): boolean => {
+        resolve({ kind: 'answer', message });
+        return true;
+      };
+      this.#send(subject, payload, headers, { take, fail: resolve, deadline: this.#clock.monotonic() + timeoutMs });
     });
+  }
+
+  /** A request whose answer is a series of messages, up to one with a status, which is not part of it unless it is alone. */
+  requestBatch(subject: string, payload: Uint8Array, timeoutMs = this.timeoutMs): Promise<BatchAnswer> {
+    return new Promise((resolve) => {
+      const messages: Msg[] = [];
+      const take = (message: Msg): boolean => {
+        const isLast = (message.headers?.code ?? 0) !== 0;
+        if (!isLast || messages.length === 0) messages.push(message);
+        if (isLast) resolve({ kind: 'answer', messages });
+        return isLast;
+      };
+      this.#send(subject, payload, undefined, { take, fail: resolve, deadline: this.#clock.monotonic() + timeoutMs });
+    });
+  }
+
+  #send(subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, pending: Pending): void {
+    if (this.#closed) return pending.fail({ kind: 'unsent', why: CLOSED });
+    const token = (this.#next++).toString(36);
+    this.#pending.set(token, pending);
+    if (!this.#isSweeping) void this.#sweep();
+    try {
+      const reply = this.#inbox + token;
+      this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
+    } catch (error) {
+      this.#fail(token, { kind: 'unsent', why: (error as Error).message });
+    }
   }
 
   get isClosed(): boolean {
@@ -79,11 +106,15 @@ export class Requester {
     if (!this.#connection.isClosed()) this.#subscription.unsubscribe();
   }
 
-  #settle(token: string, answer: Answer): void {
+  #take(token: string, message: Msg): void {
+    if (this.#pending.get(token)?.take(message) === true) this.#pending.delete(token);
+  }
+
+  #fail(token: string, answer: Exclude<Answer, { kind: 'answer' }>): void {
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
     this.#pending.delete(token);
-    pending.resolve(answer);
+    pending.fail(answer);
   }
 
   /** Runs while a request waits for its answer. */
@@ -93,7 +124,7 @@ export class Requester {
       await this.#clock.sleep(SWEEP_MS, this.#closing.signal);
       const now = this.#clock.monotonic();
       for (const [token, { deadline }] of this.#pending) {
-        if (deadline <= now) this.#settle(token, { kind: 'lost', why: 'no answer in time' });
+        if (deadline <= now) this.#fail(token, { kind: 'lost', why: 'no answer in time' });
       }
     }
     this.#isSweeping = false;
@@ -111,6 +142,6 @@ export class Requester {
   }
 
   #loseAll(why: string): void {
-    for (const token of this.#pending.keys()) this.#settle(token, { kind: 'lost', why });
+    for (const token of this.#pending.keys()) this.#fail(token, { kind: 'lost', why });
   }
 }

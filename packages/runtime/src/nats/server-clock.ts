@@ -15,35 +15,17 @@ export class ServerClock {
   /** Asks the server for its time, RFC 3339. */
   readonly #ask: () => Promise<string>;
   #offset: number;
-  /** Monotonic time since when nothing is known to have kept the server from its work. */
-  #settledSince: number;
   readonly #stopping = new AbortController();
 
   constructor(clock: Clock, ask: () => Promise<string>) {
     this.#clock = clock;
     this.#ask = ask;
     this.#offset = clock.wall() - clock.monotonic();
-    this.#settledSince = clock.monotonic();
   }
 
   /** Milliseconds since the epoch, an integer. */
   now(): number {
     return Math.floor(this.#clock.monotonic() + this.#offset);
-  }
-
-  /** The connection has come back, or the stream has a new leader: what is due may not have been done yet. */
-  unsettle(): void {
-    this.#settledSince = this.#clock.monotonic();
-  }
-
-  /**
-   * What was due before this moment, the server has had the time to do.
-   * @param graceMs how long it may take, also after it has come back
-   * @returns milliseconds since the epoch; `-Infinity` while it has not been there for so long
-   */
-  doneBefore(graceMs: number): number {
-    const isSettled = this.#clock.monotonic() - this.#settledSince >= graceMs;
-    return isSettled ? this.now() - graceMs : Number.NEGATIVE_INFINITY;
   }
 
   /** Measures now, and again every 30 s. */

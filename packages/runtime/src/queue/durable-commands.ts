@@ -76,7 +76,7 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
       none = written.none;
     }
     notRefused.set(message, none);
-    const outcome = await intake.decideQueued(action, data, headers, () => tenure.isCurrent(), isRepeated);
+    const outcome = await intake.decideQueued(action, data, headers, sequence);
     if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'not_mine' };
     if (!('code' in outcome)) return { kind: 'done', conclude: conclude(outcome) };
     const fault = faultIn(outcome);
@@ -95,7 +95,7 @@ export function durableCommands({ agent, intake, ...options }: DurableCommandsOp
 function faultIn(outcome: StoreOutcome): Pick<Fault, 'nature'> | undefined {
   if (outcome.kind === 'rejected') return HOPELESS.has(outcome.code) ? { nature: 'hopeless' } : undefined;
   if (outcome.kind !== 'unavailable') return undefined;
-  return outcome.defect === true ? {} : { nature: 'outage' };
+  return outcome.isDefect === true ? {} : { nature: 'outage' };
 }
 
 /** Each delivery of a command must have the same id, also one whose sender gave it none. */

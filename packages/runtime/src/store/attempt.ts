@@ -1,81 +1,136 @@
-/** A commit on its way: what is published, and what the entity will be once it is stored. */
+/** A message on its way into an entity's log, and what the entity will be once it is stored. */
 import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
-import { inlineOutcome, type Entity } from '../core/entity.ts';
-import { RECENT_BYTES, RECENT_COMMANDS, remember, trim } from '../core/recent.ts';
+import { entityAfter, type Entity, type LogEntry, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
+import { RECENT_BYTES, RECENT_COMMANDS, trim } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';
-import { refusal, type StoreOutcome } from '../core/outcome.ts';
+import { refusal, success, type RefusedOutcome, type StoreOutcome } from '../core/outcome.ts';
 
 export interface Attempt {
   message: CommitMessage;
-  /** The event's payload as JSON text. */
-  payload: string;
-  /** What the event adds to the state. */
-  data: JsonObject | undefined;
+  /** What the command is answered once the message is stored. */
+  outcome: StoreOutcome;
   entityAt: (sequence: number) => Entity;
 }
 
 /** The server allows this many bytes of headers; the body gets the rest of its largest message. */
 const HEADER_BYTES = 65_536;
+/** Of a recorded refusal, as JSON. One that is longer loses its details. */
+const REFUSAL_BYTES = 8_192;
 
 /** Turns a plan into the message that carries it out, or into the refusal of one that the stream cannot hold. */
-export function prepareAttempt(
+export function prepareCommit(
   agent: AnyAgent,
   entity: Entity,
   command: Command,
   plan: CommitPlan,
   maxPayload: number,
-): Attempt | StoreOutcome {
-  const { entityId, commandId, digest, headers } = command;
-  const { event, version, state, data, expiresAt, aside, notes, fences } = plan;
+): Attempt | RefusedOutcome {
+  const { entityId } = command;
+  const { event, version, state, data, expiresAt, isUnchanged, notes, fences } = plan;
   const payload = JSON.stringify({ entity_id: entityId, entity_version: version, state, data });
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
   if (tooLarge !== undefined) return refusal('rejected', rejected(command, 'too_large', tooLarge).payload);
-  const expiryEvent = agent.lease?.expiryEvent;
-  const lease = expiresAt === undefined || expiryEvent === undefined ? undefined : { endsAt: expiresAt, expiryEvent };
-  // The headers of one message have a bound together.
-  const recent = trim(entity.recent, RECENT_COMMANDS, RECENT_BYTES - notes.length).text;
-  return {
-    payload,
+  const own = expiresAt === undefined ? undefined : { endsAt: expiresAt, event, version };
+  // The agent's own command that changes nothing does no harm when it is decided again.
+  const isRemembered = !isUnchanged || agent.actions[command.action]?.internal !== true;
+  const entry: Omit<LogEntry, 'bytes' | 'earlier'> = {
+    kind: isUnchanged ? 'unchanged' : 'commit',
+    event,
+    version,
+    state,
     data,
+    command: isRemembered ? digestsOf(command) : undefined,
+    lease: isUnchanged ? entity.lease : own,
+    notes,
+    fences,
+    mark: markAfter(entity, command),
+  };
+  return attemptOf(agent, entity, command, { entry, body, outcome: success('committed', event, payload) });
+}
+
+/** The record of a durable command's refusal: from now on it is decided, whoever sees it again. */
+export function prepareRecord(agent: AnyAgent, entity: Entity, command: Command, outcome: RefusedOutcome): Attempt {
+  const kind = outcome.kind as RecordedRefusal['kind'];
+  const full = JSON.parse(outcome.payload) as RecordedRefusal['payload'];
+  const { code, reason } = outcome;
+  const payload =
+    outcome.payload.length > REFUSAL_BYTES
+      ? { entity_id: command.entityId, action: command.action, code, reason }
+      : full;
+  const entry = { ...standing(entity), refusal: { kind, payload }, command: digestsOf(command) };
+  return attemptOf(agent, entity, command, {
+    entry: { ...entry, mark: markAfter(entity, command) },
+    body: recordBody(command.entityId, entity, entry.refusal),
+    outcome,
+  });
+}
+
+/** A record without a command: it moves the mark, so that what is in the queue up to there is never decided again. */
+export function prepareMark(entityId: string, entity: Entity, mark: number): CommitMessage {
+  const bytes = entity.bytes;
+  return {
+    entityId,
+    entry: { ...standing(entity), command: undefined, mark, earlier: earlierOf(entity), bytes },
+    body: recordBody(entityId, entity, undefined),
+    expectedSequence: entity.sequence,
+    messageId: `mark.${mark}`,
+    headers: [],
+    standing: entity.lease,
+  };
+}
+
+type RecordEntry = Omit<LogEntry, 'bytes' | 'earlier' | 'command' | 'mark'>;
+
+/** A record that leaves everything as it stands. */
+function standing({ fences, lease, notes, state, version }: Entity): RecordEntry {
+  return { kind: 'record', event: '', version, state, lease, notes, fences };
+}
+
+function recordBody(entityId: string, { state, version }: Entity, told: RecordedRefusal | undefined): Uint8Array {
+  return utf8(JSON.stringify({ entity_id: entityId, entity_version: version, state, refusal: told }));
+}
+
+function attemptOf(
+  agent: AnyAgent,
+  entity: Entity,
+  { commandId, entityId, headers }: Command,
+  made: { entry: Omit<LogEntry, 'bytes' | 'earlier'>; body: Uint8Array; outcome: StoreOutcome },
+): Attempt {
+  const { body, outcome } = made;
+  const earlier = earlierOf(entity, made.entry.notes);
+  const bytes = body.length + earlier.text.length + made.entry.notes.length + made.entry.fences.length;
+  const entry: LogEntry = { ...made.entry, earlier, bytes };
+  const before: StandingLease | undefined = entity.lease;
+  return {
     message: {
       entityId,
-      event,
-      expectedSequence: entity.sequence,
+      entry,
       body,
-      commandId,
-      recent,
-      fences,
+      expectedSequence: entity.sequence,
+      messageId: commandId,
       headers,
-      lease,
-      standing: entity.lease,
-      aside,
-      notes,
+      standing: before,
     },
-    entityAt: (sequence) => {
-      const inline = lease === undefined ? undefined : inlineOutcome(event, { state, data });
-      return {
-        sequence,
-        version,
-        state,
-        notes,
-        fences,
-        bytes: body.length + recent.length + notes.length + fences.length,
-        recent:
-          aside === 'forgotten'
-            ? entity.recent
-            : remember(entity.recent, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
-        ...(lease !== undefined
-          ? { lease: { endsAt: lease.endsAt, event, version } }
-          : aside !== undefined && entity.lease !== undefined
-            ? { lease: entity.lease }
-            : {}),
-      };
-    },
+    outcome,
+    entityAt: (sequence) => entityAfter(agent, entry, sequence),
   };
+}
+
+/** The headers of one message have a bound together. */
+function earlierOf(entity: Entity, notes = entity.notes): Entity['recent'] {
+  return trim(entity.recent, RECENT_COMMANDS, RECENT_BYTES - notes.length);
+}
+
+function digestsOf({ bodyDigest, digest }: Command): { digest: string; body: string } {
+  return { digest, body: bodyDigest };
+}
+
+function markAfter({ mark }: Entity, { queued = 0 }: Command): number {
+  return Math.max(mark, queued);
 }
 
 function reasonTooLarge(state: JsonObject | null, bodyBytes: number, room: number): string | undefined {
