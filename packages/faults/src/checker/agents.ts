@@ -29,6 +29,7 @@ export interface CheckedAgent {
 
 /** An entity before a commit. */
 export interface Before {
+  readonly state: JsonObject | null;
   readonly notes: string;
   /** Of its last message, in milliseconds since the epoch. */
   readonly timeMs: number;
@@ -48,12 +49,12 @@ const checkedLocks: CheckedAgent = {
   token: agentToken(lockManager.name),
   leaseEvents: new Set(['acquired']),
   decidedAt(committed, { ttl_ms: ttlMs }, before) {
-    const { agent, aside, event, state, version } = committed;
+    const { agent, event, kind, state } = committed;
     const lock = lockOf(agent, state);
     if (lock === undefined) return undefined;
-    if (aside !== undefined) return queueChangedAt(committed, before.notes, before.timeMs);
+    if (kind === 'unchanged') return queueChangedAt(committed, before.notes, before.timeMs);
     if (event === 'released') return Date.parse(lock.expires_at);
-    if (lock.fencing_token === version) return Date.parse(lock.acquired_at);
+    if (lock.fencing_token !== lockOf(agent, before.state)?.fencing_token) return Date.parse(lock.acquired_at);
     return Date.parse(lock.expires_at) - Number(ttlMs);
   },
   turningPoints(state, notes) {

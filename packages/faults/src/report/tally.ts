@@ -58,7 +58,7 @@ export class Tally implements Listener {
       }
       case 'logged': {
         this.logged++;
-        if (entry.byServer) this.expired++;
+        if (entry.kind === 'expiry') this.expired++;
         break;
       }
       case 'heard': {
@@ -66,6 +66,7 @@ export class Tally implements Listener {
         break;
       }
       case 'disturbed':
+      case 'taken':
         break;
     }
   }

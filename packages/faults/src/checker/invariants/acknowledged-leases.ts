@@ -5,8 +5,9 @@
 import type { LockState } from '@meshforge/protocol';
 import type { Told } from '../../history.ts';
 import { lockOf } from '../agents.ts';
+import { isGrant } from '../grants.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf, repeatsVersion, type Entity, type Message } from '../records.ts';
+import { nameOf, type Entity, type Message } from '../records.ts';
 
 interface Course {
   /** What holders were told, by version. */
@@ -43,9 +44,8 @@ export const acknowledgedLeases: Invariant = {
 
     return {
       onLogged(message) {
-        const { entity, entry } = message;
-        const { agent, state, version } = entry;
-        if (repeatsVersion(entry) || lockOf(agent, state)?.fencing_token !== version) return;
+        const { entity, version } = message;
+        if (!isGrant(message)) return;
         const course = courseOf(entity);
         course.grants.set(version, message);
         judge(course, version, version);

@@ -5,13 +5,12 @@
  * Clients' times and the server's do not compare. What bounds the moment is the log: it is not before the highest version
  * that anybody had been told of when the command was sent, and before the first commit that was sent after the answer.
  */
-import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
+import { REJECTION_CODES } from '@meshforge/protocol';
 import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
 import { afterWaiting, waitMsOf } from '../queue.ts';
-import { NOTHING, ruling, type Ruling } from '../ruling.ts';
-import { sameJson } from '../same-json.ts';
+import { isSaid, NOTHING, ruling } from '../ruling.ts';
 
 /** By how much an agent may err about the server's clock. */
 const CLOCK_ERROR_MS = 2_000;
@@ -29,6 +28,7 @@ interface Open {
 const NOT_OF_THE_ENTITY: ReadonlySet<unknown> = new Set([
   ...REJECTION_CODES.filter((code) => code !== 'not_found' && code !== 'already_exists'),
   'cancelled',
+  'decided_before',
 ]);
 
 export const explicableRefusals: Invariant = {
@@ -99,7 +99,9 @@ function watcher({ breach, step }: Desk): Watcher {
     },
 
     finish() {
-      for (const [entity, refusals] of open) for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
+      for (const [entity, refusals] of open) {
+        if (!entity.isOver) for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
+      }
     },
   };
 }
@@ -139,20 +141,7 @@ function withoutPlace(sent: Sent): Sent {
   return { ...sent, action: 'grant', data: { ...data, until: 0 } };
 }
 
-function isSaid(payload: JsonObject, ruled: Ruling): boolean {
-  if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
-  if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
-  return Object.entries(ruled.details ?? {}).every(
-    ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
-  );
-}
-
 /** Whoever would wait and finds no place is refused by the rule that gives them out. */
 function queueing(sent: Sent, now: number): Sent {
   return { ...sent, action: 'queue', data: { owner_id: sent.data['owner_id'], since: now, until: now + 1 } };
-}
-
-/** How long one has to wait is different at every moment. */
-function dependsOnMoment(key: keyof JsonObject): boolean {
-  return key === 'retry_after_ms';
 }

@@ -3,9 +3,10 @@
  * time of the grant, as the grant itself tells it, holds up nobody; one whose end was never seen counts no longer either.
  */
 import { lockOf } from '../agents.ts';
+import { isGrant } from '../grants.ts';
 import type { Invariant } from '../invariant.ts';
 import { keyOfOwner, placesIn } from '../queue.ts';
-import { nameOf, repeatsVersion, type Entity, type Message } from '../records.ts';
+import { nameOf, type Entity, type Message } from '../records.ts';
 
 export const firstComeFirstServed: Invariant = {
   name: 'first-come-first-served',
@@ -22,9 +23,9 @@ export const firstComeFirstServed: Invariant = {
           queued.set(entity, own.set(keyOfOwner(String(entry.data?.['owner_id'])), message));
           return;
         }
-        const { acquired_at: at, fencing_token: token, owner_id: owner } = lock;
+        const { acquired_at: at, owner_id: owner } = lock;
         // What the log has lost may have changed the queue.
-        if (repeatsVersion(entry) || token !== entry.version || owner === null || missing > 0) return;
+        if (!isGrant(message) || owner === null || missing > 0) return;
         const first = placesIn(before?.notes ?? '').find(({ until }) => until > Date.parse(at));
         if (first === undefined || first.key === keyOfOwner(owner)) return;
         const place = queued.get(entity)?.get(first.key)?.entry;

@@ -1,6 +1,6 @@
 /**
- * I1: an entity's versions are 1, 2, 3, … in log order. An expiry repeats the version of the lease that it ends, and
- * what changes nothing but the notes repeats the version that stands.
+ * I1: an entity's versions are 1, 2, 3, … in log order; all but commits repeat the version that stands. An expiry with another
+ * one is void.
  *
  * Lease commits do not last: the next one on the entity, or whatever ends the lease, takes the message out. A witness that
  * comes late finds versions missing, but only directly before such a message, for everything else stays.
@@ -12,16 +12,14 @@ import { messageAbove, nameOf } from '../records.ts';
 export const gaplessVersions: Invariant = {
   name: 'I1',
   create: ({ breach, ledger, limit, step }) => ({
-    onLogged({ before, entity, entry, missing, wiped }) {
-      const { aside, event, version, byServer } = entry;
+    onLogged({ before, entity, entry, isVoid, missing }) {
+      const { event, kind, version } = entry;
       const highest = before?.version ?? 0;
       if (missing > 0 && entity.agent.leaseEvents.size === 0) {
         breach(`${nameOf(entity)} has version ${version} directly after version ${highest}`, [before?.entry, entry]);
-      } else if (byServer) {
-        const isRepeated = before?.entry.byServer === true && version === highest;
-        if (wiped === undefined && (version < highest || isRepeated))
-          limit('the expiry of a lease that was over already');
-      } else if (version < highest || (version === highest && aside === undefined)) {
+      } else if (kind === 'expiry') {
+        if (isVoid || before?.ended === version) limit('the expiry of a lease that was over already');
+      } else if (version < highest || (version === highest && kind === 'commit')) {
         const twin = messageAbove(entity, version);
         const what = `${nameOf(entity)} has ${event} of version ${version} after version ${highest}`;
         breach(what, twin === before ? [before?.entry, entry] : [twin?.entry, before?.entry, entry]);

@@ -75,7 +75,7 @@ export const waiters: Invariant = {
 
       onLogged(message) {
         const { entity, entry } = message;
-        if (entry.event === 'queued' && entry.aside !== undefined) places.push(message);
+        if (entry.event === 'queued') places.push(message);
         if (entry.event === 'cancelled') push(cancels, keyOf(nameOf(entity), entry.data?.['owner_id']), message);
       },
 
@@ -85,11 +85,12 @@ export const waiters: Invariant = {
 
       finish() {
         const placeOf = new Map(places.map((place) => [place.entry.causedBy, place]));
-        for (const place of places) judgePlace(place);
+        for (const place of places) if (!place.entity.isOver) judgePlace(place);
         const answers = new Map<Command, Told>();
         for (const { told, command } of tellings) {
           step();
-          const { sent } = command;
+          const { entity, sent } = command;
+          if (entity.isOver) continue;
           if (told.answer?.payload['code'] === 'cancelled' && !isCancelled(told, command)) {
             breach(`${sent.commandId} was told that its wait was cancelled, and nobody did`, [sent, told]);
           }
