@@ -23,7 +23,7 @@ export const durableMutations: readonly Mutation[] = [
       const { commandId } = sent;
       const entries = view.entries.filter(
         (entry) =>
-          entry.type === 'disturbed' ||
+          !('commandId' in entry) ||
           entry.commandId !== commandId ||
           entry.type === 'sent' ||
           entry.type === 'queued' ||
@@ -94,7 +94,7 @@ export const durableMutations: readonly Mutation[] = [
         (entry) =>
           entry.type === 'logged' ||
           entry.type === 'heard' ||
-          entry.type === 'disturbed' ||
+          !('commandId' in entry) ||
           entry.commandId !== commandId,
       );
       const place = rest.indexOf(second.stored) + 1;

@@ -16,16 +16,6 @@ export const leaseMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'a token is not the version of its grant',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const entry = pick(grants(view));
-      if (entry === undefined) return undefined;
-      const odd: Logged = { ...entry, state: { ...entry.state, fencing_token: entry.version + 3 } };
-      return { entries: view.replace(entry, odd), culprits: [odd] };
-    },
-  },
-  {
     name: 'two hold a lock, since the first never expired',
     invariant: 'I7',
     spoil: (view, pick) => withoutTheEnd(view, pick, 'expired'),
@@ -39,7 +29,7 @@ export const leaseMutations: readonly Mutation[] = [
     name: 'a lease expires early',
     invariant: 'I7',
     spoil(view, pick) {
-      const entry = pick(view.logged.filter(({ byServer }) => byServer));
+      const entry = pick(view.logged.filter(({ kind }) => kind === 'expiry'));
       if (entry === undefined) return undefined;
       const early: Logged = { ...entry, time: new Date(Date.parse(endOf(entry)) - 1).toISOString() };
       return { entries: view.replace(entry, early), culprits: [early] };
@@ -65,55 +55,13 @@ export const leaseMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'the expiry of an earlier lease takes the one that stands',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const expiry = pick(view.logged.filter(({ byServer }) => byServer));
-      const last = view.logged.findLast(({ agent }) => agent === 'lock');
-      const latest = expiry && view.messagesOf(expiry).at(-1);
-      if (expiry === undefined || last === undefined || latest?.event !== 'acquired') return undefined;
-      const late: Logged = { ...expiry, sequence: last.sequence + 1, time: latest.time };
-      return { entries: [...view.entries, late], culprits: [latest, late] };
-    },
-  },
-  {
-    name: 'a refresh that was acknowledged is taken out by the expiry of the lease before it',
-    invariant: 'I2',
-    spoil(view, pick) {
-      const refresh = pick(
-        view.commits('lock').filter((entry) => {
-          const isRefresh = entry.event === 'acquired' && Number(tokenOf(entry)) < entry.version;
-          const { answer } = view.toldOf(entry.commandId) ?? {};
-          return isRefresh && (answer?.kind === 'committed' || answer?.kind === 'replayed');
-        }),
-      );
-      if (refresh === undefined) return undefined;
-      // The history ends when it is both logged and told.
-      const told = view.toldOf(refresh.commandId) as Told;
-      const entries = view.entries.slice(0, Math.max(view.at(refresh), view.at(told)) + 1);
-      const cut = new View(entries);
-      const last = cut.logged.findLast(({ agent }) => agent === 'lock') as Logged;
-      if (cut.messagesOf(refresh).at(-1) !== refresh) return undefined;
-      const late: Logged = {
-        ...refresh,
-        event: 'expired',
-        version: refresh.version - 1,
-        commandId: 'the-lease-before',
-        sequence: last.sequence + 1,
-        time: String(refresh.state?.['expires_at']),
-        byServer: true,
-      };
-      return { entries: [...entries, late], culprits: [refresh, late] };
-    },
-  },
-  {
     name: 'an expiry repeats another lease than the one it ends',
     invariant: 'I1',
     spoil(view, pick) {
       const expiry = pick(
         view.logged.filter((entry) => {
           const before = view.messagesOf(entry)[view.messagesOf(entry).indexOf(entry) - 1];
-          return entry.byServer && before?.version === entry.version;
+          return entry.kind === 'expiry' && before?.version === entry.version;
         }),
       );
       if (expiry === undefined) return undefined;
@@ -123,13 +71,13 @@ export const leaseMutations: readonly Mutation[] = [
   },
   {
     name: 'a lease that is over is refreshed',
-    invariant: 'I7',
+    invariant: 'I1',
     spoil(view, pick) {
       const entry = pick(
         grants(view).filter((one) => {
           const messages = view.messagesOf(one);
           const before = messages[messages.indexOf(one) - 1];
-          return before?.byServer === true && before.version === one.version - 1;
+          return before?.kind === 'expiry' && before.version === one.version - 1;
         }),
       );
       if (entry === undefined) return undefined;

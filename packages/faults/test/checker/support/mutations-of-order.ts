@@ -11,7 +11,7 @@ export const orderMutations: readonly Mutation[] = [
       const found = pick(
         view.answered.flatMap((told) => {
           const after = told.answer.kind === 'committed' ? view.commitOf(told.commandId) : undefined;
-          const before = after && view.messagesOf(after).find((one) => one.version < after.version && !one.byServer);
+          const before = after && view.messagesOf(after).find((one) => one.version < after.version && one.kind !== 'expiry');
           return before !== undefined && view.isAskedOnce(before.commandId) ? [{ told, before }] : [];
         }),
       );
@@ -88,7 +88,7 @@ function held(view: View): Answered[] {
     const highest = Math.max(...messages.map(({ version }) => version));
     return (
       answer.payload['code'] === 'held' &&
-      messages.filter(({ aside, byServer }) => !byServer && aside === undefined).length === highest
+      messages.filter(({ kind }) => kind === 'commit').length === highest
     );
   });
 }

@@ -46,16 +46,6 @@ export const waitingMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'an agent ends a lease in the place of the server, too soon',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const expiries = view.logged.filter(
-        ({ byServer, state, time }) => byServer && isBefore(time, state?.['expires_at'], 7_000),
-      );
-      return changed(view, pick(expiries), (entry) => ({ ...entry, overdue: true, commandId: '' }));
-    },
-  },
-  {
     name: 'a lock is granted to somebody who does not wait first',
     invariant: 'first-come-first-served',
     spoil(view, pick) {
@@ -207,7 +197,7 @@ export const waitingMutations: readonly Mutation[] = [
 ];
 
 function asides(view: View): Logged[] {
-  return view.logged.filter(({ aside }) => aside !== undefined);
+  return view.logged.filter(({ kind }) => kind === 'unchanged');
 }
 
 function before(view: View, entry: Logged): Logged | undefined {
@@ -219,7 +209,7 @@ function before(view: View, entry: Logged): Logged | undefined {
 function notesBefore(view: View, entry: Logged): string {
   const messages = view.messagesOf(entry);
   const earlier = messages.slice(0, messages.indexOf(entry)).filter(({ version }) => version === entry.version - 1);
-  return (earlier.findLast(({ byServer }) => !byServer) ?? earlier.at(-1))?.notes ?? '';
+  return (earlier.findLast(({ kind }) => kind !== 'expiry') ?? earlier.at(-1))?.notes ?? '';
 }
 
 /** Whether the log has what came directly before it. */

@@ -25,15 +25,13 @@ export class View {
   }
 
   commits(agent: string): Logged[] {
-    return this.logged.filter((entry) => entry.agent === agent && !entry.byServer && entry.aside === undefined);
+    return this.logged.filter((entry) => entry.agent === agent && entry.kind === 'commit');
   }
 
   /** Commits that clients asked for. */
   get asked(): Logged[] {
     const ids = new Set(this.sent.map(({ commandId }) => commandId));
-    return this.logged.filter(
-      ({ aside, byServer, commandId }) => !byServer && aside === undefined && ids.has(commandId),
-    );
+    return this.logged.filter(({ commandId, kind }) => kind === 'commit' && ids.has(commandId));
   }
 
   /** Messages of the same entity, in log order. */
@@ -46,7 +44,7 @@ export class View {
   }
 
   commitOf(commandId: string): Logged | undefined {
-    return this.logged.find((entry) => entry.commandId === commandId && !entry.byServer);
+    return this.logged.find(({ commandId: id, kind }) => id === commandId && (kind === 'commit' || kind === 'unchanged'));
   }
 
   toldOf(commandId: string): Told | undefined {
@@ -76,7 +74,7 @@ export class View {
     return this.entries.filter(
       (entry) =>
         entry.type === 'logged' ||
-        entry.type === 'disturbed' ||
+        !('commandId' in entry) ||
         entry.commandId !== commandId ||
         (entry.type === 'heard' && entry.sequence !== undefined),
     );

@@ -60,9 +60,8 @@ export class SimulatedWaitingRoom {
   serve(now: number, isDue: () => boolean): void {
     for (const waiter of this.#held) {
       const { sent, until } = waiter;
-      const { lease, notes, state } = this.#log.entity(sent.entityId);
-      // The lease's last moments are the server's.
-      if ((lease !== undefined && now >= lease.endsAtMs - 250) || !isDue()) continue;
+      const { notes, state } = this.#log.entity(sent.entityId);
+      if (!isDue()) continue;
       const owner = sent.data['owner_id'] as string;
       const first = placesIn(notes).find((place) => place.until > now);
       const isFree = state?.['owner_id'] === null && first?.key === keyOfOwner(owner);
@@ -94,8 +93,6 @@ export class SimulatedWaitingRoom {
   #execute(sent: Sent, action: string, data: JsonObject, now: number): string {
     const commandId = `agent.${++this.#own}`;
     const own: Sent = { ...sent, action, data, commandId };
-    const { lease } = this.#log.entity(sent.entityId);
-    if (lease !== undefined && now >= lease.endsAtMs - 250) return 'too_late';
     const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), own, now);
     if (ruled.kind === 'malformed') throw new Error(ruled.reason);
     if (ruled.kind === 'refusal') return ruled.code;
