@@ -3,6 +3,10 @@ export const HEADERS = {
   commandId: 'Mesh-Command-Id',
   correlationId: 'Mesh-Correlation-Id',
   causationId: 'Mesh-Causation-Id',
+  /** On a command, RFC 3339: it is not decided later than this, by the server's clock. */
+  notAfter: 'Mesh-Not-After',
+  /** On a reply, RFC 3339: the server's time when it was sent. */
+  serverTime: 'Mesh-Server-Time',
   /** `true` on the reply to a command that had been decided before. */
   replayed: 'Mesh-Replayed',
   /** The commits that came before, as the agent needs them to recognise a retry; private to the agent. */

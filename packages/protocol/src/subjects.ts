@@ -57,6 +57,29 @@ export function commandSubject(agent: string, action: string): string {
   return `cmd.${agentToken(agent)}.${action}`;
 }
 
+/** `cmd.<agent>.<action>.<replica>`: the same command for one replica of the agent, known by the id of its micro service. */
+export function replicaCommandSubject(agent: string, action: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandSubject(agent, action)}.${replica}`;
+}
+
+/** `cmd.<agent>.*.<replica>`: all commands to one replica of an agent. */
+export function replicaCommandWildcard(agent: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandWildcard(agent)}.${replica}`;
+}
+
+const REPLICA = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Whether a text may name a replica in a subject. */
+export function isReplica(text: unknown): text is string {
+  return typeof text === 'string' && REPLICA.test(text);
+}
+
+function assertReplica(text: string): void {
+  if (!isReplica(text)) throw new RangeError(`${quoted(text)} is no id of a replica: expected ${REPLICA.source}`);
+}
+
 /** `cmd.<agent>.*`: all commands to an agent, also those it does not know. */
 export function commandWildcard(agent: string): string {
   return `cmd.${agentToken(agent)}.*`;

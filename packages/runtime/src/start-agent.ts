@@ -144,6 +144,7 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
+    isTimeDoubtful: () => serverClock.isDoubtful,
     measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,

@@ -5,6 +5,7 @@ import {
   HistoryResult,
   ListResult,
   querySubject,
+  replicaCommandSubject,
   type AgentContract,
   type JsonObject,
   type QueryKind,
@@ -25,9 +26,11 @@ import { Letters } from './letters.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
 import { Inboxes } from './outcome-inbox.ts';
-import { requestPatiently, type Asking } from './patient-requester.ts';
+import { requestPatiently, type Asking, type PatientRequest } from './patient-requester.ts';
 import { query } from './query.ts';
+import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
+import { ServerTime } from './server-time.ts';
 import { Sending, type SendOptions, type Sent } from './send.ts';
 import type {
   ActionOf,
@@ -43,6 +46,8 @@ import type {
 import { Updates, type UpdateOptions, type Updater } from './update.ts';
 import { watchEvents, type Watch } from './watch.ts';
 
+/** How long the first try waits for the replica that it was sent to, in milliseconds: it may stand still. */
+const FIRST_TRY_MS = 1_000;
 /** How long closing waits for a server that does not answer, in milliseconds. */
 const DRAIN_MS = 2_000;
 
@@ -60,6 +65,8 @@ export class Mesh {
   readonly #asking: Asking;
   readonly #inboxPrefix: string;
   readonly #updates: Updates;
+  readonly #replicas: Replicas;
+  readonly #serverTime: ServerTime;
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
@@ -69,12 +76,14 @@ export class Mesh {
   constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#updates = new Updates(this, clock);
+    this.#serverTime = new ServerTime(clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
     this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
     this.#connection = connection;
     this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
     this.#timeoutMs = timeoutMs;
+    this.#replicas = new Replicas(connection, inboxPrefix, clock);
     this.#asking = { requester: this.#requester, clock: this.#clock, timeoutMs };
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
     const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
@@ -95,7 +104,9 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const lines = commandHeaders(commandId, options);
+    const lines = [...commandHeaders(commandId, options), ...this.#serverTime.deadline(options.notAfterMs)];
+    // An answer that may be held back is worth waiting for at one place.
+    const first = tryTimeoutMs === undefined ? this.#firstTry(contract.name, action, options.entityId) : undefined;
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
     const { correlationId, entityId } = options;
@@ -104,10 +115,15 @@ export class Mesh {
       requestPatiently(
         this.#requester,
         this.#clock,
-        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, what, doubt },
-        (message) => {
+        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, first, what, doubt },
+        (message, wasLost) => {
+          this.#serverTime.see(message);
           const read = outcomeOf(message);
-          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+          // An earlier copy of it may have been decided in time.
+          const isUnsure = wasLost && read.kind === 'rejected' && read.payload.code === 'expired';
+          return read.kind === 'unavailable' || isUnsure
+            ? { done: false, why: read.payload.reason }
+            : { done: true, value: read };
         },
       ),
     );
@@ -277,6 +293,14 @@ export class Mesh {
     const draining = this.#connection.drain().catch(() => {});
     await within(this.#clock, DRAIN_MS, draining);
     await this.#connection.close();
+  }
+
+  /** Undefined: to whichever replica takes it. */
+  #firstTry(agent: string, action: string, entityId: string): PatientRequest['first'] {
+    const replica = this.#replicas.choose(agent, entityId);
+    if (replica === undefined) return undefined;
+    const subject = replicaCommandSubject(agent, action, replica);
+    return { subject, timeoutMs: FIRST_TRY_MS, onFailure: () => this.#replicas.suspect(agent, replica) };
   }
 
   #query<T>(

@@ -26,6 +26,8 @@ export interface PatientRequest {
   timeoutMs: number;
   /** For one try, in milliseconds; default that of the requester. */
   tryTimeoutMs?: number | undefined;
+  /** Where the first try goes instead, and for how long, in milliseconds; told when it brought no outcome. */
+  first?: { subject: string; timeoutMs: number; onFailure: () => void } | undefined;
   /** `query qry.inventory.get` */
   what: string;
   /** What may be so, and what to do, when it had no definite answer. */
@@ -36,14 +38,15 @@ export interface PatientRequest {
  * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time: a command carries its
  * id, so it commits at most once however often it is sent.
  *
- * @param judge reads an answer; `done: false` means "not now", and nothing has changed.
+ * @param judge reads an answer; `done: false` means "not now", and nothing has changed. `wasLost`: an earlier try had no
+ *   answer, so it may have been carried out.
  * @throws MeshError `timeout` when some try may have been carried out, `unavailable` when certainly none was
  */
 export async function requestPatiently<T>(
   requester: Requester,
   clock: Clock,
   request: PatientRequest,
-  judge: (message: Msg) => Judgement<T>,
+  judge: (message: Msg, wasLost: boolean) => Judgement<T>,
 ): Promise<T> {
   const deadline = clock.monotonic() + request.timeoutMs;
   let lost = false;
@@ -51,13 +54,16 @@ export async function requestPatiently<T>(
   for (let tries = 1; ; tries++) {
     const left = deadline - clock.monotonic();
     if (left <= 0 || (tries > 1 && left < LAST_TRY_MS)) break;
-    const { subject, body, headers, tryTimeoutMs = requester.timeoutMs } = request;
-    const answer = await requester.request(subject, body, headers, Math.min(left, tryTimeoutMs));
+    const { body, headers, tryTimeoutMs = requester.timeoutMs } = request;
+    const first = tries === 1 ? request.first : undefined;
+    const subject = first?.subject ?? request.subject;
+    const patienceMs = Math.min(left, tryTimeoutMs, first?.timeoutMs ?? Infinity);
+    const answer = await requester.request(subject, body, headers, patienceMs);
     if (answer.kind === 'answer') {
       if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
         why = 'nobody serves it';
       } else {
-        const judgement = judge(answer.message);
+        const judgement = judge(answer.message, lost);
         if (judgement.done) return judgement.value;
         why = judgement.why;
       }
@@ -65,8 +71,10 @@ export async function requestPatiently<T>(
       lost ||= answer.kind === 'lost';
       why = answer.why;
     }
+    first?.onFailure();
     // What the client cannot send, such as a body above the server's limit, it cannot send later either.
     if (answer.kind === 'unsent' || requester.isClosed) break;
+    if (first !== undefined) continue;
     const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
     await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
   }

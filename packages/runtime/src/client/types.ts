@@ -43,6 +43,12 @@ export interface RequestOptions<Data> {
   trace?: { traceparent?: string; tracestate?: string; baggage?: string };
   /** For all tries together, in milliseconds; default 10,000. */
   timeoutMs?: number;
+  /**
+   * The agent does not decide the command later than so many milliseconds from now, by the server's clock: it is `rejected`
+   * with the code `expired`. A client knows the server's time from the first reply that it got; before that, nothing is
+   * bounded. It bounds the decision: what was decided in time may be stored a moment later.
+   */
+  notAfterMs?: number;
   /** For one try, in milliseconds; default that of the client. For commands whose answer may be held back. */
   tryTimeoutMs?: number;
 }

@@ -8,6 +8,7 @@ import {
   commandsOf,
   decodeJson,
   EntityId,
+  HEADERS,
   LIMITS,
   printable,
   type Issue,
@@ -116,7 +117,7 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, headers.lines, outcome, started);
     if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, headers.lines);
+    const answer = voice.answerTo(outcome, this.#withTime(headers.lines));
     voice.answer(inbox, answer.body, answer.lines);
   }
 
@@ -195,6 +196,7 @@ export class CommandIntake {
       digest: digestOf(headers.commandId),
       bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
+      notAfter: headers.notAfter,
       queued,
     };
     const since = serverNow();
@@ -206,6 +208,11 @@ export class CommandIntake {
     return decided.then((outcome) =>
       outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
     );
+  }
+
+  /** Clients learn the server's time from replies. */
+  #withTime(lines: CommandHeaders): CommandHeaders {
+    return [...lines, [HEADERS.serverTime, new Date(this.#options.serverNow()).toISOString()]];
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
@@ -228,7 +235,7 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, lines);
+    const answer = voice.answerTo(outcome, this.#withTime(lines));
     voice.answer(message.reply as string, answer.body, answer.lines);
   }
 }

@@ -50,6 +50,8 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
+  /** Whether `serverNow` may be wrong. Default: it is not. */
+  isTimeDoubtful?: () => boolean;
   /** Asks the server for its time anew; rejects when it does not answer. */
   measureServerTime: () => Promise<void>;
   cache: CacheLimits;
@@ -117,6 +119,17 @@ export class EntityStore {
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
+      if (command.notAfter !== undefined && this.#options.isTimeDoubtful?.() === true) {
+        const isKnown = await this.#options.measureServerTime().then(
+          () => true,
+          () => false,
+        );
+        if (!isKnown) {
+          if (isHopeless()) return unreachable(command, 'the server does not tell its time');
+          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+          continue;
+        }
+      }
       if (seen === undefined) {
         const look = await this.#look(entityId, mustAskLeader);
         if (look.kind === 'unavailable') {
