@@ -71,7 +71,15 @@ export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: 
       ? (result as ReturnType<typeof commit<JsonObject>>)
       : { state: result as JsonObject | null, data: undefined, notes: undefined };
   const { data: added, notes: left = notes } = made;
-  return { kind: 'commit', event, version: version + 1, state: made.state, data: added, notes: left, isUnchanged: false };
+  return {
+    kind: 'commit',
+    event,
+    version: version + 1,
+    state: made.state,
+    data: added,
+    notes: left,
+    isUnchanged: false,
+  };
 }
 
 /** When the agent decided on a commit, as far as its result names a time; in milliseconds since the epoch. */

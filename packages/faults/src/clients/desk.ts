@@ -21,6 +21,8 @@ export class Desk {
   /** The highest version of each entity that any client was told of. */
   readonly #versions = new Map<string, number>();
   #isClosed = false;
+  /** How often what clients have seen was gone. */
+  forgotten = 0;
 
   constructor(recorder: Recorder, random: Random) {
     this.#recorder = recorder;
@@ -83,6 +85,13 @@ export class Desk {
     const askedAtMs = this.#recorder.now();
     const isCancelled = await client.cancel(command);
     this.#queued(command, isCancelled === undefined ? 'unsure' : isCancelled ? 'cancelled' : 'kept', askedAtMs);
+  }
+
+  /** What clients have seen may be gone. */
+  forget(): void {
+    this.forgotten++;
+    this.#versions.clear();
+    this.#ledger.clear();
   }
 
   /** From now on nothing is recorded that is told late. */

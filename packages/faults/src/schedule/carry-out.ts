@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LANES, type Lane } from '../faults/fault.ts';
+import { LANES, type Lane, type Watch } from '../faults/fault.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Random } from '../random.ts';
 import type { Planned } from './draw-schedule.ts';
@@ -15,6 +15,7 @@ export interface Happened {
 }
 
 export interface CarryOutOptions {
+  readonly watch: Watch;
   /** Milliseconds since the load began. */
   readonly now: () => number;
   /** Ends the faults that are there, and makes no more. */
@@ -57,7 +58,7 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
   const beganAtMs = now();
   let injected;
   try {
-    injected = await fault.apply(mesh, new Random(seed));
+    injected = await fault.apply(mesh, new Random(seed), options.watch);
   } catch (error) {
     onSkipped(planned, (error as Error).message);
     return;

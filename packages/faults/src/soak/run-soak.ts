@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Desk } from '../clients/desk.ts';
 import { cutConnections } from '../faults/cut-connections.ts';
+import { NOBODY } from '../faults/fault.ts';
 import { startWork, type Work } from '../loads/work.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Interrupted } from '../problems.ts';
@@ -95,7 +96,7 @@ async function cutUntil(
   for (let cuts = 0; ; cuts++) {
     await sleep(random.int(...cutEveryMs), undefined, { signal }).catch(() => {});
     if (now() >= endMs || signal.aborted) return cuts;
-    await cutConnections.apply(mesh, random);
+    await cutConnections.apply(mesh, random, NOBODY);
   }
 }
 

@@ -51,6 +51,11 @@ export class OrderedLog {
     if (oldest !== undefined) this.#copies.delete(oldest);
   }
 
+  /** Resolves when all that was read so far is told. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+
   /** The log has `lastSequence`, and nothing more is to be read: what is not known by now is missing. */
   async end(lastSequence: number): Promise<void> {
     await this.#work;

@@ -34,8 +34,8 @@ export interface WitnessOptions {
 interface Watched {
   readonly agent: AgentToken;
   readonly stream: string;
-  readonly log: OrderedLog;
-  readonly reader: LogReader;
+  log: OrderedLog;
+  reader: LogReader;
   /** The highest sequence that any event told of. */
   heardTo: number;
   messages: number;
@@ -82,6 +82,18 @@ export class Witness {
     return { reports, problems };
   }
 
+  /** Reads no more of an agent's log, until what it answers is called: then from a sequence on, as if nothing had come behind it. */
+  async pause(agent: string): Promise<(next: number) => void> {
+    const watched = this.#watched.find((each) => each.agent === agent);
+    if (watched === undefined) throw new RangeError(`nobody reads the log of ${agent}`);
+    watched.reader.stop();
+    await watched.log.settled();
+    return (next) => {
+      watched.heardTo = 0;
+      Object.assign(watched, readFrom(next, watched, this.#options));
+    };
+  }
+
   stop(): void {
     for (const { reader } of this.#watched) reader.stop();
   }
@@ -120,16 +132,24 @@ export class Witness {
   }
 }
 
-async function watch(agent: AgentToken, { connection, manager, onBreach, onLogged }: WitnessOptions): Promise<Watched> {
+async function watch(agent: AgentToken, options: WitnessOptions): Promise<Watched> {
   const stream = entityStream(CONTRACTS[agent].name);
-  const { state } = await persist(`the beginning of ${stream}`, () => manager.streams.info(stream), askWithinMs);
-  const log = new OrderedLog({ first: state.first_seq, forgets: forgets(agent), onLogged });
+  const look = (): ReturnType<JetStreamManager['streams']['info']> => options.manager.streams.info(stream);
+  const { state } = await persist(`the beginning of ${stream}`, look, askWithinMs);
+  return { agent, stream, ...readFrom(state.first_seq, { agent, stream }, options), heardTo: 0, messages: 0 };
+}
+
+function readFrom(
+  first: number,
+  { agent, stream }: Pick<Watched, 'agent' | 'stream'>,
+  { connection, onBreach, onLogged }: WitnessOptions,
+): Pick<Watched, 'log' | 'reader'> {
+  const log = new OrderedLog({ first, forgets: forgets(agent), onLogged });
   const onMessage = (message: LogMessage): void => {
     const logged = readOrUndefined(message, onBreach);
     if (logged !== undefined) log.add(logged);
   };
-  const reader = LogReader.start({ connection, stream, onMessage }, state.first_seq);
-  return { agent, stream, log, reader, heardTo: 0, messages: 0 };
+  return { log, reader: LogReader.start({ connection, stream, onMessage }, first) };
 }
 
 /** False where it stands still before it has read so far. */

@@ -11,7 +11,8 @@ export const acknowledgedCommits: Invariant = {
     onSettled(told, { entity, entry }, { sent }) {
       const { kind } = told.answer ?? {};
       // A replay that differs is a breach of I5.
-      if (told.answer === undefined || (kind !== 'committed' && !(kind === 'replayed' && entry.kind === 'record'))) return;
+      if (told.answer === undefined || (kind !== 'committed' && !(kind === 'replayed' && entry.kind === 'record')))
+        return;
       const wrong = differenceBetween(told.answer, entry);
       if (wrong !== undefined) {
         breach(`${sent.commandId} on ${nameOf(entity)} was told another ${wrong} than the log has`, [

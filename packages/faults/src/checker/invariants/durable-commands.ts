@@ -29,7 +29,10 @@ export const durableCommands: Invariant = {
         if (message !== undefined) {
           if (cancelled === undefined) continue;
           const entries = [sent, cancelled, message.entry];
-          breach(`${what} was cancelled for certain, but is ${message.entry.event} at version ${message.version}`, entries);
+          breach(
+            `${what} was cancelled for certain, but is ${message.entry.event} at version ${message.version}`,
+            entries,
+          );
           continue;
         }
         const stored = queued.find(({ as }) => as === 'stored');

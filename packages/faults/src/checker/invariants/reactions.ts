@@ -63,7 +63,8 @@ export const reactions: Invariant = {
           breach(`${is}, expected ${expected}: it is none of its source, or was followed before`, [next?.entry, entry]);
           return;
         }
-        if (source !== next && !doubtful.has(source)) breach(`${is}, expected ${next?.entry.commandId}`, [next?.entry, source.entry, entry]);
+        if (source !== next && !doubtful.has(source))
+          breach(`${is}, expected ${next?.entry.commandId}`, [next?.entry, source.entry, entry]);
         waiting.delete(source.entry.commandId);
         follow(message, source);
       },

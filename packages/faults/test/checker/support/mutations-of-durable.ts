@@ -92,10 +92,7 @@ export const durableMutations: readonly Mutation[] = [
       const { commandId } = late;
       const rest = view.entries.filter(
         (entry) =>
-          entry.type === 'logged' ||
-          entry.type === 'heard' ||
-          !('commandId' in entry) ||
-          entry.commandId !== commandId,
+          entry.type === 'logged' || entry.type === 'heard' || !('commandId' in entry) || entry.commandId !== commandId,
       );
       const place = rest.indexOf(second.stored) + 1;
       return { entries: rest.toSpliced(place, 0, late, { ...first.stored, atMs }), culprits: [second.stored, late] };

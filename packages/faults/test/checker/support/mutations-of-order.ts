@@ -11,7 +11,8 @@ export const orderMutations: readonly Mutation[] = [
       const found = pick(
         view.answered.flatMap((told) => {
           const after = told.answer.kind === 'committed' ? view.commitOf(told.commandId) : undefined;
-          const before = after && view.messagesOf(after).find((one) => one.version < after.version && one.kind !== 'expiry');
+          const before =
+            after && view.messagesOf(after).find((one) => one.version < after.version && one.kind !== 'expiry');
           return before !== undefined && view.isAskedOnce(before.commandId) ? [{ told, before }] : [];
         }),
       );
@@ -86,10 +87,7 @@ function held(view: View): Answered[] {
   return view.answered.filter(({ answer, commandId }) => {
     const messages = view.messagesOf(view.sentOf(commandId));
     const highest = Math.max(...messages.map(({ version }) => version));
-    return (
-      answer.payload['code'] === 'held' &&
-      messages.filter(({ kind }) => kind === 'commit').length === highest
-    );
+    return answer.payload['code'] === 'held' && messages.filter(({ kind }) => kind === 'commit').length === highest;
   });
 }
 

@@ -114,9 +114,7 @@ export class SimulatedLog {
     };
     if (entry.kind === 'commit' || entry.kind === 'expiry') {
       const isTaken = ({ entityId, event, version }: Logged): boolean =>
-        entityId === what.entityId &&
-        leaseEvents.has(event) &&
-        (entry.kind === 'commit' || version === entry.version);
+        entityId === what.entityId && leaseEvents.has(event) && (entry.kind === 'commit' || version === entry.version);
       this.#kept = this.#kept.filter((kept) => !isTaken(kept));
     }
     this.#kept.push(entry);

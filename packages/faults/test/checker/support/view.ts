@@ -44,7 +44,9 @@ export class View {
   }
 
   commitOf(commandId: string): Logged | undefined {
-    return this.logged.find(({ commandId: id, kind }) => id === commandId && (kind === 'commit' || kind === 'unchanged'));
+    return this.logged.find(
+      ({ commandId: id, kind }) => id === commandId && (kind === 'commit' || kind === 'unchanged'),
+    );
   }
 
   toldOf(commandId: string): Told | undefined {
