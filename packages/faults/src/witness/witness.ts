@@ -42,7 +42,7 @@ interface Watched {
 }
 
 const askWithinMs = 60_000;
-const catchUpMs = 60_000;
+const catchUpMs = 30_000;
 const pollMs = 50;
 
 /** Reads the logs of the agents while they are written, straight at the servers, and once more in the end. */
@@ -136,7 +136,9 @@ async function watch(agent: AgentToken, options: WitnessOptions): Promise<Watche
   const stream = entityStream(CONTRACTS[agent].name);
   const look = (): ReturnType<JetStreamManager['streams']['info']> => options.manager.streams.info(stream);
   const { state } = await persist(`the beginning of ${stream}`, look, askWithinMs);
-  return { agent, stream, ...readFrom(state.first_seq, { agent, stream }, options), heardTo: 0, messages: 0 };
+  // An empty stream may begin at 0, which is no sequence.
+  const first = Math.max(1, state.first_seq);
+  return { agent, stream, ...readFrom(first, { agent, stream }, options), heardTo: 0, messages: 0 };
 }
 
 function readFrom(
