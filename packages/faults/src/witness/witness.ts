@@ -42,7 +42,8 @@ interface Watched {
 }
 
 const askWithinMs = 60_000;
-const catchUpMs = 30_000;
+/** Without a further message for so long the reading has stopped. */
+const stopMs = 30_000;
 const pollMs = 50;
 
 /** Reads the logs of the agents while they are written, straight at the servers, and once more in the end. */
@@ -72,10 +73,10 @@ export class Witness {
 
   /**
    * Reads on to the end of the logs as they are now, and then all of them again: what was once read must still be so.
-   * @returns problems: which logs were not read to their end; nothing can be said of what they lack
+   * @param withinMs a further message is expected @returns problems: which logs were not read to their end; nothing can be said of what they lack
    */
-  async finish(): Promise<{ reports: WitnessReport[]; problems: string[] }> {
-    const problems = (await Promise.all(this.#watched.map((each) => this.#finishOne(each)))).flat();
+  async finish(withinMs = stopMs): Promise<{ reports: WitnessReport[]; problems: string[] }> {
+    const problems = (await Promise.all(this.#watched.map((each) => this.#finishOne(each, withinMs)))).flat();
     const reports = this.#watched.map(({ agent, log: { copied, missed }, messages, reader }) => {
       return { agent, messages, copied, missed, quietMs: Math.round(reader.longestQuietMs) };
     });
@@ -98,7 +99,7 @@ export class Witness {
     for (const { reader } of this.#watched) reader.stop();
   }
 
-  async #finishOne(watched: Watched): Promise<string[]> {
+  async #finishOne(watched: Watched, withinMs: number): Promise<string[]> {
     const { agent, heardTo, log, reader, stream } = watched;
     const { connection, manager, onBreach, onReadAgain } = this.#options;
     const lookForEnd = async (): Promise<{ first: number; last: number; lastStored: number }> => {
@@ -109,7 +110,7 @@ export class Witness {
       return { first: state.first_seq, last: state.last_seq, lastStored: Math.max(newest?.seq ?? 0, heard) };
     };
     const { first, last, lastStored } = await persist(`the end of ${stream}`, lookForEnd, askWithinMs);
-    const isRead = await caughtUp(reader, lastStored);
+    const isRead = await caughtUp(reader, lastStored, withinMs);
     reader.stop();
     if (!isRead) return [`the log of ${agent} was read to ${reader.next - 1} of ${lastStored} only`];
     await log.end(last);
@@ -120,7 +121,7 @@ export class Witness {
       if (logged !== undefined) onReadAgain(logged);
     };
     const again = LogReader.start({ connection, stream, onMessage }, first);
-    const isReadAgain = await caughtUp(again, lastStored);
+    const isReadAgain = await caughtUp(again, lastStored, withinMs);
     again.stop();
     if (!isReadAgain) return [`the log of ${agent} was read again to ${again.next - 1} of ${lastStored} only`];
     const expected = lastStored - first + 1;
@@ -155,11 +156,11 @@ function readFrom(
 }
 
 /** False where it stands still before it has read so far. */
-async function caughtUp(reader: LogReader, last: number): Promise<boolean> {
+async function caughtUp(reader: LogReader, last: number, withinMs: number): Promise<boolean> {
   let seen = { next: reader.next, at: performance.now() };
   while (reader.next <= last) {
     if (reader.next > seen.next) seen = { next: reader.next, at: performance.now() };
-    if (performance.now() - seen.at > catchUpMs) return false;
+    if (performance.now() - seen.at > withinMs) return false;
     await sleep(pollMs);
   }
   return true;
