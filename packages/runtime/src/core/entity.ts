@@ -94,19 +94,19 @@ export interface LogEntry {
 /** The entity after a message at this sequence of the stream. */
 export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, sequence: number): Entity {
   const { bytes, command, data, earlier, event, fences, kind, lease, mark, notes, state, version } = entry;
-  const setsLease = lease?.version === version && kind === 'commit';
-  const inline = setsLease || kind === 'expiry' ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
-  const recent =
-    command === undefined
-      ? earlier
-      : remember(
-          earlier,
-          { ...command, version, sequence, isRefused: kind === 'record', inline },
-          RECENT_BYTES - notes.length,
-        );
-  const entity = { sequence, version, state, notes, recent, fences, mark, bytes };
+  let recent = earlier;
+  if (command !== undefined) {
+    const { body, digest } = command;
+    const isRefused = kind === 'record';
+    const leavesWithLease = kind === 'expiry' || (kind === 'commit' && lease !== undefined);
+    const inline = leavesWithLease ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
+    const remembered = { digest, body, version, sequence, isRefused, inline };
+    recent = remember(earlier, remembered, RECENT_BYTES - notes.length);
+  }
+  const entity: Entity = { sequence, version, state, notes, recent, fences, mark, bytes };
   if (kind === 'expiry') return endLease(agent, entity);
-  return lease === undefined ? entity : { ...entity, lease };
+  if (lease !== undefined) entity.lease = lease;
+  return entity;
 }
 
 /** An entity whose lease has ended. */

@@ -8,8 +8,8 @@ export function digestOf(commandId: string): string {
   return hash('sha256', commandId, 'base64url').slice(0, CHARACTERS);
 }
 
-/** 36 bits: it only has to tell one misuse of an id from a retry. */
-const BODY_CHARACTERS = 6;
+/** 24 bits: it only has to tell one misuse of an id from a retry. */
+const BODY_CHARACTERS = 4;
 
 /** A short form of what a command says, so that an id which was another command's is noticed. */
 export function bodyDigest(said: unknown): string {

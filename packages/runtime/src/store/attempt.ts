@@ -2,8 +2,8 @@
 import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
-import { entityAfter, type Entity, type LogEntry, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
-import { RECENT_BYTES, RECENT_COMMANDS, trim } from '../core/recent.ts';
+import { entityAfter, type Entity, type LogEntry, type RecordedRefusal } from '../core/entity.ts';
+import { RECENT_BYTES, RECENT_COMMANDS, trim, type RecentCommands } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';
 import { refusal, success, type RefusedOutcome, type StoreOutcome } from '../core/outcome.ts';
@@ -34,22 +34,24 @@ export function prepareCommit(
   const body = utf8(payload);
   const tooLarge = reasonTooLarge(state, body.length, maxPayload - HEADER_BYTES);
   if (tooLarge !== undefined) return refusal('rejected', rejected(command, 'too_large', tooLarge).payload);
-  const own = expiresAt === undefined ? undefined : { endsAt: expiresAt, event, version };
   // The agent's own command that changes nothing does no harm when it is decided again.
   const isRemembered = !isUnchanged || agent.actions[command.action]?.internal !== true;
-  const entry: Omit<LogEntry, 'bytes' | 'earlier'> = {
+  const earlier = earlierOf(entity, notes);
+  const entry: LogEntry = {
     kind: isUnchanged ? 'unchanged' : 'commit',
     event,
     version,
     state,
     data,
+    earlier,
     command: isRemembered ? digestsOf(command) : undefined,
-    lease: isUnchanged ? entity.lease : own,
+    lease: isUnchanged ? entity.lease : expiresAt === undefined ? undefined : { endsAt: expiresAt, event, version },
     notes,
     fences,
     mark: markAfter(entity, command),
+    bytes: bytesOf(body, earlier, notes, fences),
   };
-  return attemptOf(agent, entity, command, { entry, body, outcome: success('committed', event, payload) });
+  return attemptOf(agent, entity, command, entry, body, success('committed', event, payload));
 }
 
 /** The record of a durable command's refusal: from now on it is decided, whoever sees it again. */
@@ -61,21 +63,19 @@ export function prepareRecord(agent: AnyAgent, entity: Entity, command: Command,
     outcome.payload.length > REFUSAL_BYTES
       ? { entity_id: command.entityId, action: command.action, code, reason }
       : full;
-  const entry = { ...standing(entity), refusal: { kind, payload }, command: digestsOf(command) };
-  return attemptOf(agent, entity, command, {
-    entry: { ...entry, mark: markAfter(entity, command) },
-    body: recordBody(command.entityId, entity, entry.refusal),
-    outcome,
-  });
+  const told = { kind, payload };
+  const body = recordBody(command.entityId, entity, told);
+  const entry = recordEntry(entity, body, { command: digestsOf(command), mark: markAfter(entity, command) });
+  return attemptOf(agent, entity, command, { ...entry, refusal: told }, body, outcome);
 }
 
 /** A record without a command: it moves the mark, so that what is in the queue up to there is never decided again. */
 export function prepareMark(entityId: string, entity: Entity, mark: number): CommitMessage {
-  const bytes = entity.bytes;
+  const body = recordBody(entityId, entity, undefined);
   return {
     entityId,
-    entry: { ...standing(entity), command: undefined, mark, earlier: earlierOf(entity), bytes },
-    body: recordBody(entityId, entity, undefined),
+    entry: recordEntry(entity, body, { command: undefined, mark }),
+    body,
     expectedSequence: entity.sequence,
     messageId: `mark.${mark}`,
     headers: [],
@@ -83,11 +83,16 @@ export function prepareMark(entityId: string, entity: Entity, mark: number): Com
   };
 }
 
-type RecordEntry = Omit<LogEntry, 'bytes' | 'earlier' | 'command' | 'mark'>;
-
 /** A record that leaves everything as it stands. */
-function standing({ fences, lease, notes, state, version }: Entity): RecordEntry {
-  return { kind: 'record', event: '', version, state, lease, notes, fences };
+function recordEntry(
+  entity: Entity,
+  body: Uint8Array,
+  { command, mark }: Pick<LogEntry, 'command' | 'mark'>,
+): LogEntry {
+  const { fences, lease, notes, state, version } = entity;
+  const earlier = earlierOf(entity, notes);
+  const bytes = bytesOf(body, earlier, notes, fences);
+  return { kind: 'record', event: '', version, state, earlier, command, lease, notes, fences, mark, bytes };
 }
 
 function recordBody(entityId: string, { state, version }: Entity, told: RecordedRefusal | undefined): Uint8Array {
@@ -96,33 +101,26 @@ function recordBody(entityId: string, { state, version }: Entity, told: Recorded
 
 function attemptOf(
   agent: AnyAgent,
-  entity: Entity,
+  { lease, sequence: expectedSequence }: Entity,
   { commandId, entityId, headers }: Command,
-  made: { entry: Omit<LogEntry, 'bytes' | 'earlier'>; body: Uint8Array; outcome: StoreOutcome },
+  entry: LogEntry,
+  body: Uint8Array,
+  outcome: StoreOutcome,
 ): Attempt {
-  const { body, outcome } = made;
-  const earlier = earlierOf(entity, made.entry.notes);
-  const bytes = body.length + earlier.text.length + made.entry.notes.length + made.entry.fences.length;
-  const entry: LogEntry = { ...made.entry, earlier, bytes };
-  const before: StandingLease | undefined = entity.lease;
   return {
-    message: {
-      entityId,
-      entry,
-      body,
-      expectedSequence: entity.sequence,
-      messageId: commandId,
-      headers,
-      standing: before,
-    },
+    message: { entityId, entry, body, expectedSequence, messageId: commandId, headers, standing: lease },
     outcome,
     entityAt: (sequence) => entityAfter(agent, entry, sequence),
   };
 }
 
+function bytesOf(body: Uint8Array, earlier: RecentCommands, notes: string, fences: string): number {
+  return body.length + earlier.bytes + notes.length + fences.length;
+}
+
 /** The headers of one message have a bound together. */
-function earlierOf(entity: Entity, notes = entity.notes): Entity['recent'] {
-  return trim(entity.recent, RECENT_COMMANDS, RECENT_BYTES - notes.length);
+function earlierOf({ recent }: Entity, notes: string): RecentCommands {
+  return trim(recent, RECENT_COMMANDS, RECENT_BYTES - notes.length);
 }
 
 function digestsOf({ bodyDigest, digest }: Command): { digest: string; body: string } {

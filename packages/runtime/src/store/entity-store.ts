@@ -20,7 +20,7 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
 import { entityAfter, type Entity } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
-import { findCommand, type RecentCommand } from '../core/recent.ts';
+import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { PublishResult } from '../nats/jetstream-errors.ts';
@@ -170,7 +170,7 @@ export class EntityStore {
             if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
             if (asOf <= cameIn) continue;
           }
-          if (!isRefused || !entity.recent.isComplete) {
+          if (!isRefused || !isComplete(entity.recent)) {
             // It may have been committed before the time that the entity remembers: to refuse it would be untrue (I2).
             const known = await probe(requester, agent.name, command.commandId);
             if (known.kind === 'taken') return this.#recall(command, known.sequence);
