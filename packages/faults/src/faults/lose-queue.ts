@@ -13,7 +13,8 @@ export const loseQueue: Fault = {
   drawDurationMs: shortOrLong([0, 1_000], [1_000, 4_000]),
   async apply({ manager }, _random, watch) {
     const { config, state } = await manager.streams.info(stream);
-    await manager.streams.delete(stream);
+    // Without an answer it is deleted or not: it counts as lost.
+    await manager.streams.delete(stream).catch(() => {});
     const create = async (): Promise<void> => {
       // An agent that was started meanwhile has created it.
       if ((await manager.streams.names().next()).includes(stream)) return;
