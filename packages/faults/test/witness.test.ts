@@ -19,7 +19,7 @@ let mesh: Awaited<ReturnType<typeof startWatched>>;
 
 async function startWatched() {
   const server = await startNatsServer({ onProgress: () => {} });
-  onTestFinished(async () => void (await server.stop()));
+  onTestFinished(() => server.stop());
   const connection = await connect({ servers: server.url, reconnectTimeWait: 50, maxReconnectAttempts: -1 });
   onTestFinished(async () => await connection.close());
   const manager = await jetstreamManager(connection);

@@ -98,10 +98,6 @@ export function keepsWhatEnded({ keeps = '' }: Logged, ended: number): boolean {
   return ended > 0 && keeps.split(' ')[1] === String(ended);
 }
 
-export function isCommit({ entry }: Message): boolean {
-  return entry.kind !== 'record';
-}
-
 /** Index of the first item, in a list sorted so that `holds` turns from false to true once; its length if none. */
 export function firstIndex<T>(items: readonly T[], holds: (item: T) => boolean): number {
   let from = 0;

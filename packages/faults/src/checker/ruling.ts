@@ -39,7 +39,7 @@ export const NOTHING: Ruled = { state: null, version: 0, notes: '' };
 type Rule = (state: JsonObject | null, data: JsonObject, context: object) => unknown;
 
 /** The data of a command with the defaults of its schema; undefined if it is malformed. */
-export function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | undefined {
+function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | undefined {
   const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
   if (definition === undefined) return undefined;
   const checked = check(definition.data, data, 'data');

@@ -37,10 +37,12 @@ export class OrderedLog {
   /** As it was read, in order. */
   add(logged: Logged): void {
     const knownAt = performance.now();
-    this.#work = this.#work.then(async () => {
+    const tell = async (before: Promise<void>): Promise<void> => {
+      await before;
       await this.#fillUpTo(logged.sequence, knownAt);
       this.#emit(logged);
-    });
+    };
+    this.#work = tell(this.#work);
   }
 
   /** As its event has it. */

@@ -6,7 +6,7 @@
  * copy while another commits; only where the refused version had passed for good is that a breach. A durable command is
  * stored once, however often it is sent.
  */
-import type { Answer, Entry, Heard, Told } from '../../history.ts';
+import type { Answer, Entry, Heard } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
 import { nameOf, type Command } from '../records.ts';
 import { sameJson } from '../same-json.ts';

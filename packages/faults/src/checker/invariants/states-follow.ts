@@ -50,16 +50,17 @@ export const statesFollow: Invariant = {
 
     const judgeRecord = ({ before, entity, entry, timeMs }: Message, sent: Sent): void => {
       const { kind, payload } = entry.refusal ?? { kind: 'rejected', payload: {} };
+      const { code = kind } = payload;
       const at = before ?? NOTHING;
       const current = at.state === null ? 0 : at.version;
       const { expectedVersion: expected = current } = sent;
       const isTrue =
         kind === 'conflict'
           ? expected !== current && payload['current_version'] === current && payload['expected_version'] === expected
-          : payload['code'] === 'stale_token' || isSaid(payload, ruling(entity.agent.agent, at, sent, timeMs));
+          : code === 'stale_token' || isSaid(payload, ruling(entity.agent.agent, at, sent, timeMs));
       if (isTrue) return;
       const what = `${sent.commandId} was refused at version ${current} of ${nameOf(entity)}`;
-      breach(`${what}, which does not make it ${String(payload['code'] ?? kind)}`, [before?.entry, sent, entry]);
+      breach(`${what}, which does not make it ${JSON.stringify(code)}`, [before?.entry, sent, entry]);
     };
 
     return {

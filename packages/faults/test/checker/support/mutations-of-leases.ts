@@ -1,7 +1,7 @@
 /** I7: what can be wrong with leases. */
-import type { Logged, Told } from '../../../src/history.ts';
+import type { Logged } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import { View, type Answered } from './view.ts';
+import type { View, Answered } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {

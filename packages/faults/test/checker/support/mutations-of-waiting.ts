@@ -217,10 +217,6 @@ function isNext(view: View, entry: Logged): boolean {
   return before(view, entry)?.version === entry.version;
 }
 
-function isBefore(time: string, end: unknown, byMs: number): boolean {
-  return Date.parse(time) < Date.parse(String(end)) + byMs;
-}
-
 function changed(view: View, entry: Logged | undefined, change: (entry: Logged) => Logged): Spoiled | undefined {
   if (entry === undefined) return undefined;
   const wrong = change(entry);

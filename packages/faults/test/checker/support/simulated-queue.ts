@@ -161,7 +161,7 @@ class SimulatedQueue {
 
   #commit(stored: Stored): void {
     const { causedBy, sent } = stored;
-    const { action, commandId, entityId, expectedVersion } = sent;
+    const { action, entityId, expectedVersion } = sent;
     const entity = this.#log.entity(entityId);
     if (expectedVersion !== undefined && expectedVersion !== entity.version) {
       const versions = { expected_version: expectedVersion, current_version: entity.version };
