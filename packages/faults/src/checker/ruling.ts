@@ -86,7 +86,7 @@ export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: 
 export function decisionTime({ before, entity, entry, timeMs }: Message, sent: Sent): number {
   const { agent } = entity;
   const data = dataOf(agent.agent, sent);
-  return (data && agent.decidedAt(entry, data, before ?? { ...NOTHING, timeMs })) ?? timeMs;
+  return (data && agent.decidedAt(entry, data, before?.state ?? null)) ?? timeMs;
 }
 
 /** What of a commit is not as the rules have it. */

@@ -5,11 +5,11 @@
  * Clients' times and the server's do not compare. What bounds the moment is the log: it is not before the highest version
  * that anybody had been told of when the command was sent, and before the first commit that was sent after the answer.
  */
-import { REJECTION_CODES } from '@meshforge/protocol';
+import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
 import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
-import { afterWaiting, waitMsOf } from '../queue.ts';
+import { keyOfCommand, waitMsOf } from '../queue.ts';
 import { isSaid, NOTHING, ruling } from '../ruling.ts';
 
 /** By how much an agent may err about the server's clock. */
@@ -129,19 +129,14 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   // An agent's clock that is behind has not come so far.
   const before = points.filter((ms) => ms <= from && ms > from - CLOCK_ERROR_MS).map((ms) => ms - 1);
   return [from, ...before, ...points].some((now) => {
-    const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
-    if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
-    return waitMsOf(sent) > 0 && isSaid(payload, afterWaiting(ruling(agent.agent, entityAt, withoutPlace(sent), now)));
+    if (isSaid(payload, ruling(agent.agent, entityAt, sent, now))) return true;
+    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, decidedAgain(sent, payload), now));
   });
 }
 
-/** Of one that has waited it is asked whether its place still stands. */
-function withoutPlace(sent: Sent): Sent {
+/** A command that has waited is told what becomes of it without a place. */
+function decidedAgain(sent: Sent, { code }: JsonObject): Sent {
   const { wait_ms: _waitMs, ...data } = sent.data;
-  return { ...sent, action: 'grant', data: { ...data, until: 0 } };
-}
-
-/** Whoever would wait and finds no place is refused by the rule that gives them out. */
-function queueing(sent: Sent, now: number): Sent {
-  return { ...sent, action: 'queue', data: { owner_id: sent.data['owner_id'], since: now, until: now + 1 } };
+  const otherwise = code === 'queue_full' ? code : 'held';
+  return { ...sent, action: 'grant', data: { ...data, command: keyOfCommand(sent.commandId), otherwise } };
 }

@@ -1,7 +1,8 @@
 /**
- * A free lock goes to whoever waits first, by the queue that the log shows, and to nobody else. A place that has ended by the
- * time of the grant, as the grant itself tells it, holds up nobody; one whose end was never seen counts no longer either.
+ * A free lock goes to whoever waits first, by the places that the log shows, and to nobody else, unless it has been free for two
+ * seconds: then nobody serves that one. A place that is over by the time of the grant, as the grant itself tells it, holds up nobody.
  */
+import { LOCK_LIMITS } from '@meshforge/protocol';
 import { lockOf } from '../agents.ts';
 import { isGrant } from '../grants.ts';
 import type { Invariant } from '../invariant.ts';
@@ -26,9 +27,12 @@ export const firstComeFirstServed: Invariant = {
         const { acquired_at: at, owner_id: owner } = lock;
         // What the log has lost may have changed the queue.
         if (!isGrant(message) || owner === null || missing > 0) return;
-        const first = placesIn(before?.notes ?? '').find(({ until }) => until > Date.parse(at));
-        if (first === undefined || first.key === keyOfOwner(owner)) return;
-        const place = queued.get(entity)?.get(first.key)?.entry;
+        const grantedAt = Date.parse(at);
+        const first = placesIn(before?.notes ?? '').find(({ hasEnded, until }) => !hasEnded && until > grantedAt);
+        const freeAt = Date.parse(lockOf(entry.agent, before?.state)?.expires_at ?? at);
+        const isLongFree = grantedAt - freeAt >= LOCK_LIMITS.passOverMs;
+        if (first === undefined || first.owner === keyOfOwner(owner) || isLongFree) return;
+        const place = queued.get(entity)?.get(first.owner)?.entry;
         const what = `${nameOf(entity)} was granted to ${owner} at ${at}, while ${String(place?.data?.['owner_id'])} waited first`;
         breach(what, [place, entry]);
       },

@@ -92,10 +92,10 @@ function leaseJustEnded({ before, entity }: Message): Ruled | undefined {
   return lockOf(entity.agent.token, entry.state) && { state: entry.state, version, notes: notes ?? '' };
 }
 
-/** When a change of the queue may have been decided, of which nothing tells more than that it came after the one before. */
+/** When a change of the places may have been decided, of which nothing tells more than that it came after the one before. */
 function turningPointsBefore({ before, entity, entry, timeMs }: Message): number[] {
   if (entry.kind === 'commit' || before === undefined) return [];
-  const points = entity.agent.turningPoints(before.state, before.notes);
+  const points = entity.agent.turningPoints(before.state, before.notes).flatMap((ms) => [ms - 1, ms]);
   return points.filter((ms) => ms >= before.timeMs - CLOCK_ERROR_MS && ms <= timeMs + CLOCK_ERROR_MS);
 }
 

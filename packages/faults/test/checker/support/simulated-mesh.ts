@@ -189,7 +189,6 @@ class SimulatedMesh {
     }
     const entry = log.commit({ entityId, commandId: sent.commandId, timeMs: this.#serverNow, lease }, ruled);
     this.#events.announce(entry);
-    if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
     // An expiry that was on its way when its lease was released, or refreshed.
     if (entity.lease !== undefined && !ruled.isUnchanged && this.#random.chance(0.1)) {
       this.#sleepUntil(entity.lease.endsAtMs - SERVER_START_MS);
