@@ -1,7 +1,7 @@
 // Hunts a lease that lives on after its end, because of what was on its way when it ended.
 import { expect, test } from 'vitest';
 import { Checker } from '../../src/checker/checker.ts';
-import { keyOfOwner } from '../../src/checker/queue.ts';
+import { keyOfCommand, keyOfOwner } from '../../src/checker/queue.ts';
 import type { Logged, Sent } from '../../src/history.ts';
 
 const START = Date.parse('2026-01-31T12:00:00.000Z');
@@ -13,11 +13,11 @@ function acquire(client: string, wait: object = {}): Sent {
 }
 
 function waits(owner: string): string {
-  return `${keyOfOwner(owner)}.${(START + 900).toString(36)}.${(5_000).toString(36)}`;
+  return `${keyOfOwner(owner)}.${keyOfCommand(owner)}.${(START + 900).toString(36)}.${(5_000).toString(36)}`;
 }
 
 function logged(sequence: number, ms: number, event: string, more: Partial<Logged>): Logged {
-  const state = { owner_id: 'ann', fencing_token: 1, acquired_at: at(0), expires_at: at(1_000) };
+  const state = { owner_id: 'ann', fencing_token: START * 1_000, acquired_at: at(0), expires_at: at(1_000) };
   const place = { type: 'logged', agent: 'lock', sequence, time: at(ms), entityId: 'l', version: 1 } as const;
   return { ...place, kind: 'commit', event, state, commandId: 'ann', ...more };
 }

@@ -1,14 +1,14 @@
 /** I7: what can be wrong with leases. */
 import type { Logged } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import type { View, Answered } from './view.ts';
+import { tokenOf, type Answered, type View } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {
     name: 'a token goes back',
     invariant: 'I7',
     spoil(view, pick) {
-      const entry = pick(grants(view).filter((one) => tokensBefore(view, one).length > 0));
+      const entry = pick(view.grants.filter((one) => tokensBefore(view, one).length > 0));
       const [earlier] = entry === undefined ? [] : tokensBefore(view, entry).toReversed();
       if (entry === undefined || earlier === undefined) return undefined;
       const stale: Logged = { ...entry, state: { ...entry.state, fencing_token: Number(tokenOf(earlier)) - 1 } };
@@ -39,7 +39,7 @@ export const leaseMutations: readonly Mutation[] = [
     name: 'another is granted a lock before the time that its holder was told',
     invariant: 'I7',
     spoil(view, pick) {
-      const pairs = grants(view).flatMap((grant) => {
+      const pairs = view.grants.flatMap((grant) => {
         const lease = view
           .messagesOf(grant)
           .find((one) => one.version === grant.version - 1 && one.event === 'acquired');
@@ -74,7 +74,7 @@ export const leaseMutations: readonly Mutation[] = [
     invariant: 'I1',
     spoil(view, pick) {
       const entry = pick(
-        grants(view).filter((one) => {
+        view.grants.filter((one) => {
           const messages = view.messagesOf(one);
           const before = messages[messages.indexOf(one) - 1];
           return before?.kind === 'expiry' && before.version === one.version - 1;
@@ -118,14 +118,6 @@ function rolledUp(view: View): Answered[] {
   return view.answered.filter(({ answer, commandId }) => answer.kind === 'committed' && !view.commitOf(commandId));
 }
 
-function grants(view: View): Logged[] {
-  return view.commits('lock').filter((entry) => tokenOf(entry) === entry.version);
-}
-
-function tokenOf({ state }: Logged): unknown {
-  return state?.['fencing_token'];
-}
-
 function endOf({ state }: Logged): string {
   return String(state?.['expires_at']);
 }
@@ -145,7 +137,7 @@ function withoutTheEnd(
   event: string,
 ): ReturnType<Mutation['spoil']> {
   const found = pick(
-    grants(view).flatMap((grant) => {
+    view.grants.flatMap((grant) => {
       const messages = view.messagesOf(grant);
       const [lease, end] = messages.slice(Math.max(0, messages.indexOf(grant) - 2), messages.indexOf(grant));
       return lease?.event === 'acquired' && end?.event === event ? [{ lease, end, grant }] : [];

@@ -49,10 +49,11 @@ export const waitingMutations: readonly Mutation[] = [
     name: 'a lock is granted to somebody who does not wait first',
     invariant: 'first-come-first-served',
     spoil(view, pick) {
-      const grants = view.commits('lock').filter((one) => {
+      const grants = view.grants.filter((one) => {
         const at = Date.parse(String(one.state?.['acquired_at']));
-        const queue = placesIn(notesBefore(view, one));
-        return one.state?.['fencing_token'] === one.version && queue.some(({ until }) => until > at);
+        const isLongFree = at - Date.parse(String(before(view, one)?.state?.['expires_at'])) >= 2_000;
+        const waiting = placesIn(notesBefore(view, one)).filter(({ hasEnded, until }) => !hasEnded && until > at);
+        return waiting.length > 0 && !isLongFree;
       });
       return changed(view, pick(grants), (entry) => ({ ...entry, state: { ...entry.state, owner_id: 'an outsider' } }));
     },

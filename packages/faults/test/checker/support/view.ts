@@ -34,6 +34,16 @@ export class View {
     return this.logged.filter(({ commandId, kind }) => kind === 'commit' && ids.has(commandId));
   }
 
+  /** Grants of locks, as far as the log shows what came before them. */
+  get grants(): Logged[] {
+    return this.commits('lock').filter((entry) => {
+      const messages = this.messagesOf(entry);
+      const before = messages[messages.indexOf(entry) - 1];
+      const isNext = (before?.version ?? 0) === entry.version - 1;
+      return isNext && entry.event === 'acquired' && tokenOf(entry) !== (before && tokenOf(before));
+    });
+  }
+
   /** Messages of the same entity, in log order. */
   messagesOf({ agent, entityId }: { agent: string; entityId: string }): Logged[] {
     return this.logged.filter((entry) => entry.agent === agent && entry.entityId === entityId);
@@ -85,6 +95,10 @@ export class View {
   insertAfter(place: Entry, ...added: readonly Entry[]): Entry[] {
     return this.entries.toSpliced(this.at(place) + 1, 0, ...added);
   }
+}
+
+export function tokenOf({ state }: Logged): unknown {
+  return state?.['fencing_token'];
 }
 
 function placeOf({ agent, sequence }: Logged): string {
