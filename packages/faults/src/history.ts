@@ -125,6 +125,8 @@ export interface Disturbed {
   readonly lane: string;
   /** Clients whose own ways to the servers were hit. */
   readonly clients?: readonly string[];
+  /** Agents of which a replica ended, with all that it had in its memory. */
+  readonly ended?: readonly string[];
 }
 
 /** An operator took away what an agent had stored. */

@@ -107,14 +107,9 @@ export async function runFaults(options: RunOptions): Promise<Report> {
         progress.healed(each.name);
         happened.push(each);
       },
-      onOver: (lane, fromMs, hit) => {
-        recorder.add({
-          type: 'disturbed',
-          fromMs,
-          untilMs: now(),
-          lane,
-          ...(hit && { clients: hit.map(nameOfClient) }),
-        });
+      onOver: (lane, fromMs, { clients: hit, ended }) => {
+        const what = { ...(hit && { clients: hit.map(nameOfClient) }), ...(ended && { ended }) };
+        recorder.add({ type: 'disturbed', fromMs, untilMs: now(), lane, ...what });
       },
       onSkipped: ({ fault }, why) => skipped.push(`${fault.name}: ${why}`),
     });

@@ -11,15 +11,22 @@ export class Disturbances {
   readonly #agents = new Intervals();
   readonly #servers = new Intervals();
   readonly #clients = new Map<string, Intervals>();
+  readonly #ended = new Map<string, Intervals>();
 
-  add({ clients, fromMs, lane, untilMs }: Disturbed): void {
+  add({ clients, ended, fromMs, lane, untilMs }: Disturbed): void {
     if (lane === 'servers') this.#servers.add(fromMs, untilMs + SERVERS_RECOVER_MS);
     else if (lane !== 'clients') this.#agents.add(fromMs, untilMs);
-    for (const client of clients ?? []) {
-      const own = this.#clients.get(client) ?? new Intervals();
-      this.#clients.set(client, own);
-      own.add(fromMs, untilMs + LINKS_RECOVER_MS);
-    }
+    const add = (all: Map<string, Intervals>, name: string, recoverMs: number): void => {
+      const own = all.get(name) ?? new Intervals();
+      all.set(name, own.add(fromMs, untilMs + recoverMs));
+    };
+    for (const client of clients ?? []) add(this.#clients, client, LINKS_RECOVER_MS);
+    for (const agent of ended ?? []) add(this.#ended, agent, 0);
+  }
+
+  /** Whether a replica of an agent ended between two moments, with what it had in its memory. */
+  mayForget(agent: string, fromMs: number, untilMs: number): boolean {
+    return (this.#ended.get(agent)?.covered(fromMs, untilMs) ?? 0) > 0;
   }
 
   /** Whether a message between the client and whoever serves it may have been lost between two moments. */

@@ -6,9 +6,10 @@ export class Intervals {
   /** Apart from each other, oldest first; with the time that those before cover. */
   #merged: { from: number; until: number; before: number }[] | undefined;
 
-  add(from: number, until: number): void {
+  add(from: number, until: number): this {
     this.#added.push({ from, until });
     this.#merged = undefined;
+    return this;
   }
 
   /** How much of the time between two moments they cover. */

@@ -34,10 +34,11 @@ export class Desk {
     return this.#versions.get(entityId);
   }
 
-  /** Tried again until it is answered. */
-  async send(client: Client, command: Command): Promise<Answer | undefined> {
+  /** Tried again until it is answered. @param waitMs its answer may be held back for so long */
+  async send(client: Client, command: Command, waitMs?: number): Promise<Answer | undefined> {
     this.#sent(client, command);
-    return this.#toldFirst(command, false, await client.sendPatiently(command));
+    const outcome = await client.sendPatiently(command, waitMs === undefined ? undefined : waitMs + patientMs);
+    return this.#toldFirst(command, false, outcome);
   }
 
   /** Exactly one copy: its refusal says that it is not in the log, and never will be. */

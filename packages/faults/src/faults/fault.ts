@@ -40,6 +40,8 @@ export interface Injected {
   readonly target: string;
   /** Clients whose own ways to the servers it is about; numbers from 0. */
   readonly clients?: readonly number[];
+  /** Agents of which a replica ends. */
+  readonly ended?: readonly string[];
   /** Missing where nothing has to be healed. */
   readonly heal?: () => Promise<void>;
 }

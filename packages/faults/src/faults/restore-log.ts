@@ -35,6 +35,7 @@ export const restoreLog: Fault = {
       await Promise.all(replicas.map((replica) => replica.revive()));
     };
     const how = replicas.length === 0 ? 'under running replicas' : 'with its replicas stopped';
-    return { target: `${stream} to sequence ${backup.lastSequence}, ${how}`, heal };
+    const target = `${stream} to sequence ${backup.lastSequence}, ${how}`;
+    return { target, ended: replicas.map((replica) => replica.agent), heal };
   },
 };

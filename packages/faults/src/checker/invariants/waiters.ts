@@ -3,7 +3,8 @@
  * it. A wait that is cancelled was cancelled by somebody, and a place in the queue is that of a command that waits.
  *
  * Answers are at most once, so nothing is said of a client whose own ways were disturbed, nor of a time in which servers
- * were; time in which agents were disturbed does not count. Agents that die or freeze excuse nothing else.
+ * were; time in which agents were disturbed does not count. Who sends one copy gets no answer from a replica that ends; who sends
+ * more does, from another one.
  */
 import type { Told } from '../../history.ts';
 import { Disturbances } from '../disturbances.ts';
@@ -57,6 +58,7 @@ export const waiters: Invariant = {
         breach(`${name} was told "held" ${Math.round(endMs - told.atMs)} ms too early`, [sent, place.entry, told]);
       }
       if (disturbances.mayLose(sent.client, sent.atMs, told.atMs)) return;
+      if (told.single && disturbances.mayForget(sent.agent, sent.atMs, told.atMs)) return;
       const quietMs = disturbances.quietMs(endMs, told.atMs);
       if (quietMs <= ANSWERED_WITHIN_MS) return;
       const answer = told.answer === undefined ? 'no answer' : 'its answer only';
@@ -94,11 +96,11 @@ export const waiters: Invariant = {
           if (told.answer?.payload['code'] === 'cancelled' && !isCancelled(told, command)) {
             breach(`${sent.commandId} was told that its wait was cancelled, and nobody did`, [sent, told]);
           }
-          if (!told.single || told.gone === true) continue;
+          if (told.gone === true) continue;
           const place = placeOf.get(sent.commandId);
           const first = answers.get(command);
           if (first === undefined && place !== undefined) judgeTimes(told, command, place);
-          if (told.answer === undefined) continue;
+          if (told.answer === undefined || !told.single) continue;
           answers.set(command, told);
           const isQuiet = first !== undefined && disturbances.quietMs(sent.atMs, told.atMs) === told.atMs - sent.atMs;
           if (!isQuiet || disturbances.mayLose(sent.client, sent.atMs, told.atMs)) continue;
