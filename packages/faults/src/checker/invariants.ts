@@ -1,7 +1,5 @@
 import type { Invariant } from './invariant.ts';
 import { acknowledgedCommits } from './invariants/acknowledged-commits.ts';
-import { acknowledgedLeases } from './invariants/acknowledged-leases.ts';
-import { brokenLeases } from './invariants/broken-leases.ts';
 import { commitsOfCommands } from './invariants/commits-of-commands.ts';
 import { durableCommands } from './invariants/durable-commands.ts';
 import { durableOrder } from './invariants/durable-order.ts';
@@ -19,7 +17,7 @@ import { onceEach } from './invariants/once-each.ts';
 import { reactions } from './invariants/reactions.ts';
 import { realTimeOrder } from './invariants/real-time-order.ts';
 import { refusedCommands } from './invariants/refused-commands.ts';
-import { signalsOfCommands } from './invariants/signals-of-commands.ts';
+import { signals } from './invariants/signals.ts';
 import { standingState } from './invariants/standing-state.ts';
 import { statesFollow } from './invariants/states-follow.ts';
 import { waiters } from './invariants/waiters.ts';
@@ -36,11 +34,9 @@ export const INVARIANTS: readonly Invariant[] = [
   guardedCommits,
   onceEach,
   eventsOfCommits,
-  signalsOfCommands,
+  signals,
   fencingTokens,
   oneHolder,
-  brokenLeases,
-  acknowledgedLeases,
   firstComeFirstServed,
   waiters,
   guardedWrites,

@@ -44,12 +44,11 @@ export function reportText(report: Report): string {
     ]),
     '',
     ...table([
-      ['faults', 'injected', 'recovery p50 ms', 'p99', 'max', 'longest pause p50 ms', 'max', 'never'],
-      ...report.faults.map(({ name, injected, afterHealMs, pauseMs, never }) => [
+      ['faults', 'injected', 'recovery p50 ms', 'p99', 'max', 'never'],
+      ...report.faults.map(({ name, injected, afterHealMs, never }) => [
         name,
         String(injected),
         ...numbers(afterHealMs, ['p50', 'p99', 'max']),
-        ...numbers(pauseMs, ['p50', 'max']),
         String(never),
       ]),
     ]),

@@ -4,11 +4,11 @@
  */
 import { lockOf } from '../agents.ts';
 import type { Invariant } from '../invariant.ts';
-import { gapAt, nameOf, type Message } from '../records.ts';
+import { nameOf, type Message } from '../records.ts';
 
 export const fencingTokens: Invariant = {
   name: 'I7',
-  create: ({ breach, ledger, step }) => {
+  create: ({ breach }) => {
     /** By name: the message that granted the highest token so far, or the first that told of it. */
     const newest = new Map<string, { token: number; message: Message }>();
     return {
@@ -24,22 +24,6 @@ export const fencingTokens: Invariant = {
           return;
         }
         newest.set(nameOf(entity), { token, message });
-      },
-
-      /** Lease commits that the log no longer has are of the lease that took them out. */
-      finish() {
-        for (const { entity, messages, sent, told } of ledger.commands) {
-          step();
-          const answered = told.find(({ answer }) => answer?.kind === 'committed');
-          if (answered?.answer === undefined || messages.length > 0) continue;
-          const { payload } = answered.answer;
-          const token = lockOf(sent.agent, payload['state'])?.fencing_token;
-          const next = token === undefined ? undefined : gapAt(entity, Number(payload['entity_version']))?.entry;
-          const expected = lockOf(sent.agent, next?.state)?.fencing_token;
-          if (next === undefined || token === expected) continue;
-          const what = `${sent.commandId} was told token ${token} of ${nameOf(entity)}`;
-          breach(`${what}, which the log has with token ${expected}`, [sent, answered, next]);
-        }
       },
     };
   },

@@ -4,7 +4,6 @@
  */
 import { LOCK_LIMITS } from '@meshforge/protocol';
 import { lockOf } from '../agents.ts';
-import { isGrant } from '../grants.ts';
 import type { Invariant } from '../invariant.ts';
 import { keyOfOwner, placesIn } from '../queue.ts';
 import { nameOf, type Entity, type Message } from '../records.ts';
@@ -18,6 +17,7 @@ export const firstComeFirstServed: Invariant = {
       onLogged(message) {
         const { before, entity, entry, missing } = message;
         const lock = lockOf(entry.agent, entry.state);
+        const former = lockOf(entry.agent, before?.state);
         if (lock === undefined) return;
         if (entry.event === 'queued') {
           const own = queued.get(entity) ?? new Map<string, Message>();
@@ -25,11 +25,12 @@ export const firstComeFirstServed: Invariant = {
           return;
         }
         const { acquired_at: at, owner_id: owner } = lock;
-        // What the log has lost may have changed the queue.
-        if (!isGrant(message) || owner === null || missing > 0) return;
+        const isGrant = entry.kind === 'commit' && owner !== null && lock.fencing_token !== former?.fencing_token;
+        // What the log has lost may have changed the places.
+        if (!isGrant || missing > 0) return;
         const grantedAt = Date.parse(at);
         const first = placesIn(before?.notes ?? '').find(({ hasEnded, until }) => !hasEnded && until > grantedAt);
-        const freeAt = Date.parse(lockOf(entry.agent, before?.state)?.expires_at ?? at);
+        const freeAt = Date.parse(former?.expires_at ?? at);
         const isLongFree = grantedAt - freeAt >= LOCK_LIMITS.passOverMs;
         if (first === undefined || first.owner === keyOfOwner(owner) || isLongFree) return;
         const place = queued.get(entity)?.get(first.owner)?.entry;

@@ -1,7 +1,7 @@
 /** I7: what can be wrong with leases. */
 import type { Logged } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import { tokenOf, type Answered, type View } from './view.ts';
+import { tokenOf, type View } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {
@@ -33,25 +33,6 @@ export const leaseMutations: readonly Mutation[] = [
       if (entry === undefined) return undefined;
       const early: Logged = { ...entry, time: new Date(Date.parse(endOf(entry)) - 1).toISOString() };
       return { entries: view.replace(entry, early), culprits: [early] };
-    },
-  },
-  {
-    name: 'another is granted a lock before the time that its holder was told',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const pairs = view.grants.flatMap((grant) => {
-        const lease = view
-          .messagesOf(grant)
-          .find((one) => one.version === grant.version - 1 && one.event === 'acquired');
-        const told = view.answered.find(
-          ({ answer, commandId }) => commandId === lease?.commandId && answer.kind === 'committed',
-        );
-        return lease === undefined || told === undefined ? [] : [{ grant, lease, told }];
-      });
-      const found = pick(pairs);
-      if (found === undefined) return undefined;
-      const soon: Logged = { ...found.grant, time: new Date(Date.parse(endOf(found.lease)) - 1).toISOString() };
-      return { entries: view.replace(found.grant, soon), culprits: [found.told, soon] };
     },
   },
   {
@@ -87,36 +68,7 @@ export const leaseMutations: readonly Mutation[] = [
       return { entries: view.replace(entry, revived), culprits: [before as Logged, revived] };
     },
   },
-  {
-    name: 'a lease that the log no longer has was told with another token',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const told = pick(rolledUp(view));
-      if (told === undefined) return undefined;
-      const { answer } = told;
-      const state = { ...(answer.payload['state'] as object), fencing_token: 1_000 };
-      const lie = { ...told, answer: { ...answer, payload: { ...answer.payload, state } } };
-      return { entries: view.replace(told, lie), culprits: [lie] };
-    },
-  },
-  {
-    name: 'two commands were told the same version of a lease that the log no longer has',
-    invariant: 'I1',
-    spoil(view, pick) {
-      const told = pick(rolledUp(view));
-      const last = view.entries.findLast((entry) => 'atMs' in entry);
-      if (told === undefined || last === undefined) return undefined;
-      const other = { ...view.sentOf(told.commandId), atMs: last.atMs + 1, commandId: 'other' };
-      const same = { ...told, atMs: last.atMs + 2, commandId: 'other' };
-      return { entries: [...view.entries, other, same], culprits: [told, same] };
-    },
-  },
 ];
-
-/** Answers about lease commits that came and went before the witness could see them. */
-function rolledUp(view: View): Answered[] {
-  return view.answered.filter(({ answer, commandId }) => answer.kind === 'committed' && !view.commitOf(commandId));
-}
 
 function endOf({ state }: Logged): string {
   return String(state?.['expires_at']);

@@ -59,32 +59,6 @@ export const waitingMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'a broken lease is refreshed',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const broken = pick(
-        view.commits('lock').filter((one) => {
-          const taken = view.messagesOf(one).filter(({ data }) => data?.['cause'] !== undefined);
-          return one.data?.['cause'] === 'broken' && taken.at(-1) === one;
-        }),
-      );
-      const last = view.logged.findLast(({ agent }) => agent === 'lock');
-      if (broken === undefined || last === undefined) return undefined;
-      const version = (view.messagesOf(broken).at(-1)?.version ?? 0) + 1;
-      const { data: _data, ...rest } = broken;
-      const state = { ...broken.state, owner_id: String(broken.data?.['owner_id']) };
-      const revived: Logged = {
-        ...rest,
-        event: 'acquired',
-        sequence: last.sequence + 1,
-        version,
-        state,
-        commandId: 'ghost',
-      };
-      return { entries: [...view.entries, revived], culprits: [broken, revived] };
-    },
-  },
-  {
     name: 'a waiter is told that the wait was cancelled, and was granted the lock',
     invariant: 'I2',
     spoil(view, pick) {
