@@ -24,10 +24,9 @@ interface Open {
   next: number;
 }
 
-/** About the command, the moment or its lease, and not about the entity. That a wait was cancelled is told of the queue. */
+/** About the command, the moment or its lease, and not about the entity. */
 const NOT_OF_THE_ENTITY: ReadonlySet<unknown> = new Set([
   ...REJECTION_CODES.filter((code) => code !== 'not_found' && code !== 'already_exists'),
-  'cancelled',
   'decided_before',
 ]);
 

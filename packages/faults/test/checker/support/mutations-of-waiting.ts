@@ -70,7 +70,7 @@ export const waitingMutations: readonly Mutation[] = [
   },
   {
     name: 'a wait is cancelled by nobody',
-    invariant: 'waiters',
+    invariant: 'explicable-refusals',
     spoil(view, pick) {
       const told = pick(waitersTold(view).filter(({ answer }) => answer.payload['code'] === 'held'));
       if (told === undefined) return undefined;
