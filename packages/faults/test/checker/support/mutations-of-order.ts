@@ -82,13 +82,8 @@ export const orderMutations: readonly Mutation[] = [
   },
 ];
 
-/** Of locks of which the log has every version: what it no longer has could explain anything. */
 function held(view: View): Answered[] {
-  return view.answered.filter(({ answer, commandId }) => {
-    const messages = view.messagesOf(view.sentOf(commandId));
-    const highest = Math.max(...messages.map(({ version }) => version));
-    return answer.payload['code'] === 'held' && messages.filter(({ kind }) => kind === 'commit').length === highest;
-  });
+  return view.answered.filter((told) => told.answer.payload['code'] === 'held' && view.hasAll(told));
 }
 
 function conflicts(view: View): Answered[] {

@@ -72,7 +72,8 @@ export const waitingMutations: readonly Mutation[] = [
     name: 'a wait is cancelled by nobody',
     invariant: 'explicable-refusals',
     spoil(view, pick) {
-      const told = pick(waitersTold(view).filter(({ answer }) => answer.payload['code'] === 'held'));
+      const refused = waitersTold(view).filter(({ answer }) => answer.payload['code'] === 'held');
+      const told = pick(refused.filter((each) => view.hasAll(each)));
       if (told === undefined) return undefined;
       const sent = view.sentOf(told.commandId);
       const alone: Sent = { ...sent, data: { ...sent.data, owner_id: 'somebody else' } };

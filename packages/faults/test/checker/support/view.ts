@@ -49,6 +49,13 @@ export class View {
     return this.logged.filter((entry) => entry.agent === agent && entry.entityId === entityId);
   }
 
+  /** Whether the log has every version of the entity of a command: what it no longer has could explain anything. */
+  hasAll({ commandId }: Told): boolean {
+    const messages = this.messagesOf(this.sentOf(commandId));
+    const highest = Math.max(...messages.map(({ version }) => version));
+    return messages.filter(({ kind }) => kind === 'commit').length === highest;
+  }
+
   sentOf(commandId: string): Sent {
     return this.sent.find((sent) => sent.commandId === commandId) as Sent;
   }
