@@ -51,6 +51,7 @@ async function carryOut(fault: Fault, random: Chosen, meanwhile = async (): Prom
 
 /** Requests, durable commands and what the reaction makes of them go on. */
 async function expectWhole(): Promise<void> {
+  expect(await awaitEmptyQueues(tested.mesh.manager, agents)).toEqual([]);
   const before = await storedIn(tested, 'inventory');
   await vi.waitFor(
     async () => expect(await tested.client.sendPatiently(adjust('bolt'))).toMatchObject({ kind: 'answered' }),
