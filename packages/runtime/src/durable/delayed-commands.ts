@@ -20,8 +20,7 @@ export function scheduleOf(
   const subject = headerOf(message, 'Nats-Scheduler');
   if (subject === '') return { kind: 'none' };
   const delayed = parseSubject(subject);
-  const isOwn =
-    delayed?.kind === 'delayed' && delayed.agent === queued.agent && delayed.entityId === queued.entityId;
+  const isOwn = delayed?.kind === 'delayed' && delayed.agent === queued.agent && delayed.entityId === queued.entityId;
   return isOwn ? { kind: 'delayed', key: delayed.key } : { kind: 'foreign', subject };
 }
 

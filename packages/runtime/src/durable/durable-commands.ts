@@ -34,18 +34,16 @@ const HOPELESS = new Set(['invalid_command', 'unknown_action']);
 
 export interface DurableCommandsOptions extends Pick<
   WorkerOptions,
-  
-    | 'connection'
-    | 'requester'
-    | 'clock'
-    | 'inboxPrefix'
-    | 'serverNow'
-    | 'retry'
-    | 'onRetry'
-    | 'onDead'
-    | 'onAbsent'
-    | 'onFault'
-
+  | 'connection'
+  | 'requester'
+  | 'clock'
+  | 'inboxPrefix'
+  | 'serverNow'
+  | 'retry'
+  | 'onRetry'
+  | 'onDead'
+  | 'onAbsent'
+  | 'onFault'
 > {
   agent: string;
   intake: Pick<CommandIntake, 'decideQueued' | 'concludeQueued'>;

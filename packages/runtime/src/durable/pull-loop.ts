@@ -169,7 +169,8 @@ export class PullLoop {
     const batch = Math.min(MAX_BATCH, room() - this.#wanted);
     if (batch >= MIN_BATCH) this.#send(batch, { expires: nanos(PULL_MS) });
     // No message is so small: it only says that the worker lives.
-    else if (isPinned && now - this.#lastPullAt >= KEEP_ALIVE_MS) this.#send(0, { max_bytes: 1, expires: nanos(TICK_MS) });
+    else if (isPinned && now - this.#lastPullAt >= KEEP_ALIVE_MS)
+      this.#send(0, { max_bytes: 1, expires: nanos(TICK_MS) });
   }
 
   #send(batch: number, how: object): void {

@@ -27,7 +27,8 @@ export async function isCountedExpiry(requester: RequestPort, expiry: Expiry, ap
   if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
   const found = answer.messages.filter(({ headers }) => (headers?.code ?? 0) === 0).map(placeOf);
   // A server that lags may not have what was before the expiry either.
-  if (!found.some((place) => place.sequence >= sequence)) throw new NoAnswerError(stream, 'the server that answers lags');
+  if (!found.some((place) => place.sequence >= sequence))
+    throw new NoAnswerError(stream, 'the server that answers lags');
   const isLater = (other: { version: number; sequence: number }): boolean =>
     other.version > version && other.sequence < sequence;
   if (found.some((place) => !place.isExpiry && isLater(place))) return false;

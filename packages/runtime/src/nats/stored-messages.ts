@@ -85,7 +85,11 @@ export async function consumerState(
   consumer: string,
   api = '$JS.API',
 ): Promise<ConsumerState | undefined> {
-  const { config, delivered, num_ack_pending: unacknowledged } = await ask<{
+  const {
+    config,
+    delivered,
+    num_ack_pending: unacknowledged,
+  } = await ask<{
     config: { filter_subject?: string; filter_subjects?: string[] };
     delivered: { stream_seq: number };
     num_ack_pending: number;

@@ -37,7 +37,8 @@ export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOpti
   let health: HealthEndpoint | undefined;
   try {
     const { HEALTH_PORT: port } = environment;
-    if (port !== undefined) health = await serveHealth(port, () =>
+    if (port !== undefined)
+      health = await serveHealth(port, () =>
         running === undefined ? ['the agent starts'] : [...running.problems(), ...(reacting?.problems() ?? [])],
       );
   } catch (error) {

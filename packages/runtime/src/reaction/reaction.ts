@@ -5,13 +5,7 @@
  * once more changes nothing. Events of one entity are handled in order, those of others meanwhile.
  */
 import { createHash } from 'node:crypto';
-import {
-  entityStream,
-  isName,
-  parseSubject,
-  TRACE_HEADERS,
-  type AgentContract,
-} from '@meshforge/protocol';
+import { entityStream, isName, parseSubject, TRACE_HEADERS, type AgentContract } from '@meshforge/protocol';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import type { MsgHdrs, NatsConnection } from '@nats-io/nats-core';
 import { changeEvent } from '../client/event-of.ts';

@@ -2,7 +2,15 @@
 import { LIMITS, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
-import { entityAfter, markAfter, NO_PLACE, type Entity, type LogEntry, type QueuePlace, type RecordedRefusal } from '../core/entity.ts';
+import {
+  entityAfter,
+  markAfter,
+  NO_PLACE,
+  type Entity,
+  type LogEntry,
+  type QueuePlace,
+  type RecordedRefusal,
+} from '../core/entity.ts';
 import { RECENT_BYTES, RECENT_COMMANDS, trim, type RecentCommands } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
 import { utf8 } from '../nats/utf8.ts';

@@ -233,7 +233,9 @@ test('a stream that was deleted: the process is not ready and says which, logs i
   const config = await deleteStream(client, 'COMMANDS_inventory');
   await until('it is not ready', async () => (await healthOf(agent)).readyz === 503);
   expect((await healthOf(agent)).livez).toBe(200);
-  expect(await readinessOf(agent)).toMatch(/^not ready\n(?:.*\n)*stream COMMANDS_inventory is gone: it was deleted\. .*\n$/);
+  expect(await readinessOf(agent)).toMatch(
+    /^not ready\n(?:.*\n)*stream COMMANDS_inventory is gone: it was deleted\. .*\n$/,
+  );
   expect(agent.log.split('\n').filter((line) => line.includes('stream COMMANDS_inventory is gone'))).toHaveLength(1);
   await addStream(client, config);
   await until('it is ready', async () => (await healthOf(agent)).readyz === 200);

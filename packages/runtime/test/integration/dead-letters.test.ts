@@ -81,7 +81,12 @@ test('a poison command is tried three times, and dies; its neighbours go on at o
   expect(tries.get('poison')).toBe(3);
   const [letter, ...others] = await letters();
   expect(others).toEqual([]);
-  expect(letter).toMatchObject({ subject: 'queue.cmd.fragile.sick.note', code: 'unavailable', tries: 3, entity_id: 'sick' });
+  expect(letter).toMatchObject({
+    subject: 'queue.cmd.fragile.sick.note',
+    code: 'unavailable',
+    tries: 3,
+    entity_id: 'sick',
+  });
   expect(letter?.reason).toContain('defective');
   expect(Date.parse(letter?.died_at ?? '')).toBeGreaterThan(Date.parse(letter?.stored_at ?? ''));
   expect(agent.stats().queue).toMatchObject({ inFlight: 0, retrying: 0, dead: 1 });

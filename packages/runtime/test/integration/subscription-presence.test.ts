@@ -6,7 +6,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { beforeEach, expect, test } from 'vitest';
 import {
   connectMesh,
-  MeshError,
+  type MeshError,
   startAgent,
   type ChangeEvent,
   type Mesh,
@@ -64,7 +64,8 @@ async function add(times = 1): Promise<void> {
 const open = (): Promise<unknown> => agent.execute('open', { entityId: 'e' });
 const saw = (follower: Follower, version: number): Promise<unknown> =>
   until(
-    () => `version ${version} came: ${follower.versions.join()}; ${follower.errors.map(({ message }) => message).join('; ')}`,
+    () =>
+      `version ${version} came: ${follower.versions.join()}; ${follower.errors.map(({ message }) => message).join('; ')}`,
     () => follower.versions.includes(version),
   );
 
@@ -174,14 +175,19 @@ test('a process that names fewer events takes none away, and leaves to others wh
   await open();
   await add();
   await agent.execute('close', { entityId: 'e' });
-  await until('the newer has what the older does not handle', () => newer.events.some(({ event }) => event === 'opened'));
+  await until('the newer has what the older does not handle', () =>
+    newer.events.some(({ event }) => event === 'opened'),
+  );
   await until('both have what they handle', () => newer.events.length + older.events.length === 2);
   for (let life = 0; life < 10; life++) {
     await open();
     await agent.execute('close', { entityId: 'e' });
   }
   const openings = () => newer.events.filter(({ event }) => event === 'opened').length;
-  await until(() => `all openings came: ${openings()}`, () => openings() === 11);
+  await until(
+    () => `all openings came: ${openings()}`,
+    () => openings() === 11,
+  );
   expect(older.events.filter(({ event }) => event !== 'added')).toEqual([]);
   expect(newer.errors).toEqual([]);
   // It may never have been given one; if it was, it says so once.
