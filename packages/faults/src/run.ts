@@ -27,6 +27,8 @@ export interface RunOptions extends MeshRunOptions {
   readonly only?: readonly string[] | undefined;
   readonly historyFile?: string | undefined;
   readonly checker: HistoryChecker;
+  /** The load goes on after its minutes until this holds. Default: it ends then. */
+  readonly isEnough?: ((turns: ReadonlyMap<string, number>, tally: Tally) => boolean) | undefined;
   /** How to type it again. */
   readonly command: string;
 }
@@ -35,6 +37,7 @@ export interface RunOptions extends MeshRunOptions {
 const lastLeasesMs = 4_500;
 /** What a run may take beyond its minutes, at most. */
 const slackMs = 20 * 60_000;
+const pollMs = 100;
 
 /** @throws CannotRun, Interrupted */
 export async function runFaults(options: RunOptions): Promise<Report> {
@@ -121,6 +124,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       await Promise.race([work.failed, recorder.failed, step]);
     };
     await orFail(Promise.all([time, healed]));
+    const isEnough = options.isEnough ?? (() => true);
+    while (!signal.aborted && !isEnough(work.turns, tally)) await orFail(sleep(pollMs));
     await orFail(awaitProgress(recorder, availability, tokens, signal));
     if (signal.aborted) throw new Interrupted();
     availability.end(now());

@@ -137,9 +137,9 @@ export class Worker {
   #isOpen = false;
   /** Messages for which there has to be room, so that the work can begin. */
   #missing = 0;
-  /** Counts how often everything was forgotten. */
-  #generation = 0;
   #bytes = 0;
+  /** How often everything was forgotten: what was asked before counts no more. */
+  #forgotten = 0;
   /** Messages in lanes that rest. */
   #resting = 0;
   #done = 0;
@@ -186,7 +186,7 @@ export class Worker {
    * is acknowledged, put back, removed or buried. What is being tried comes to its end.
    */
   forget(): void {
-    this.#generation++;
+    this.#forgotten++;
     this.#inHand.clear();
     this.#bytes = 0;
     this.#loop.endRun();
@@ -333,9 +333,9 @@ export class Worker {
     const first = lane.waiting[0];
     if (order.kind === 'delivered' || (lane.isChecked && first !== undefined)) return lane.waiting.shift();
     lane.isChecked = false;
-    const generation = this.#generation;
+    const forgotten = this.#forgotten;
     const oldest = await order.oldest(lane.entity);
-    if (this.#generation !== generation) return undefined;
+    if (this.#forgotten !== forgotten) return undefined;
     // Others may have come meanwhile, or all may have been put back. What the look has found is the oldest all the same.
     const head = lane.waiting[0];
     if (oldest !== undefined && head !== undefined && identityOf(oldest) === identityOf(head)) {

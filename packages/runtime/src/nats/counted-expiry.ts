@@ -33,7 +33,7 @@ export async function isCountedExpiry(requester: RequestPort, expiry: Expiry, ap
     other.version > version && other.sequence < sequence;
   if (found.some((place) => !place.isExpiry && isLater(place))) return false;
   const newest = found.reduce((one, other) => (one.sequence > other.sequence ? one : other));
-  return !listCommands(readRecent(newest.recent)).some(isLater);
+  return newest.recent === '' || !listCommands(readRecent(newest.recent)).some(isLater);
 }
 
 /** What a message of an entity's log says of itself. */

@@ -63,13 +63,14 @@ async function decide(entityId: string, outcome: StoreOutcome, meanwhile: (seque
       concludeQueued: (_action, _headers, found) => void told.push(found),
     },
     store: {
-      moveMark: (_entity, sequence) => {
+      moveMark: (_entity, { sequence }) => {
         marks.push(sequence);
         return Promise.resolve(undefined);
       },
     },
     onRetry: () => {},
     onDead: () => {},
+    onAbsent: () => {},
     onFault: () => {},
   });
   worker.start();

@@ -122,7 +122,7 @@ export class Queue {
       },
       onRetry: () => {},
       onDead: () => {},
-      onAbsent: () => Promise.resolve('the consumer is gone'),
+      onAbsent: () => {},
       onFault: (error) => this.faults.push(error),
       ...options,
     });

@@ -155,7 +155,7 @@ test('events are taken away only by who says so', async () => {
 
 test('an expiry is handled only if it counts', async () => {
   const name = 'expiries';
-  const { handled, reaction } = await react({ name });
+  const { handled, reaction, faults } = await react({ name });
   await open('leased');
   await add('leased');
   await add('leased');
@@ -168,7 +168,7 @@ test('an expiry is handled only if it counts', async () => {
   await expire(2);
   await expire(3);
   await open('behind');
-  await until('all are handled', () => handled.includes('behind 1') && reaction.stats().inFlight === 0);
+  await until(() => `all are handled: ${handled.join()} ${JSON.stringify(reaction.stats())} ${faults.join()}`, () => handled.includes('behind 1') && reaction.stats().inFlight === 0, 10_000);
   const of = handled.filter((event) => event.startsWith('leased'));
   expect(of).toEqual(['leased 1', 'leased 2', 'leased 3', 'leased 3']);
 });

@@ -38,7 +38,7 @@ async function fatalOf(agent: AgentProcess): Promise<{ exit: AgentExit; lines: {
   await expect(agent.restart()).rejects.toThrow(/ended before it was ready/);
   const exit = await agent.exited;
   const fatal = (): boolean => agent.log.includes('"level":60');
-  await until(() => `the fault is logged; it logged ${agent.log}`, fatal, 5_000);
+  await until(() => `the fault is logged; it logged ${agent.log}`, fatal);
   const lines = agent.log.split('\n').map((line) => JSON.parse(line) as { level: number; msg: string });
   return { exit, lines: lines.filter(({ level }) => level >= 40) };
 }

@@ -25,7 +25,7 @@ test('a slice keeps so many under way, counts what went through, and tells of wh
   expect(seen.size).toBe(4);
   expect(slice.failures).toBeGreaterThan(0);
   expect(slice.failure).toBe('refused');
-  expect(slice.latenciesUs.length).toBeGreaterThan(3);
+  expect(slice.latenciesUs.length).toBeGreaterThanOrEqual(3);
   expect(Math.min(...slice.latenciesUs)).toBeGreaterThan(4_000);
 });
 
@@ -34,16 +34,16 @@ test('of a contended load only what is done in time counts, with whose turns the
   const work = {
     async run(worker: number) {
       messages += 4;
-      await new Promise((resolve) => setTimeout(resolve, worker === 0 ? 10 : 150));
+      await new Promise((resolve) => setTimeout(resolve, worker === 0 ? 10 : 1_500));
     },
     messages: () => Promise.resolve(messages),
     close: () => Promise.resolve(),
   };
-  const slice = await runSlice(work, 3, 100, true);
-  expect(slice.elapsedMs).toBe(100);
+  const slice = await runSlice(work, 3, 500, true);
+  expect(slice.elapsedMs).toBe(500);
   const { operations, handovers, mostPerMean } = slice.turns ?? { operations: 0, handovers: 1, mostPerMean: 0 };
   expect({ handovers, mostPerMean }).toEqual({ handovers: 0, mostPerMean: 3 });
-  expect(operations).toBeLessThanOrEqual(10);
+  expect(operations).toBeLessThanOrEqual(50);
   expect(slice.latenciesUs.length).toBeGreaterThanOrEqual(operations + 2);
   expect(slice.messages).toBe(4 * slice.latenciesUs.length);
 });

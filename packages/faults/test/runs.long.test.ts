@@ -2,9 +2,10 @@
 import { expect, test } from 'vitest';
 import { Checker } from '../src/checker/checker.ts';
 import { LOADS } from '../src/loads/all.ts';
+import type { Tally } from '../src/report/tally.ts';
 import { runFaults, type RunOptions } from '../src/run.ts';
 
-const options: Omit<RunOptions, 'replicas' | 'only' | 'checker'> = {
+const options: Omit<RunOptions, 'replicas' | 'only' | 'checker' | 'isEnough'> = {
   seed: 4,
   minutes: 0.17,
   agents: 2,
@@ -12,6 +13,9 @@ const options: Omit<RunOptions, 'replicas' | 'only' | 'checker'> = {
   signal: new AbortController().signal,
   onLine: () => {},
 };
+
+/** Every outcome that is no fault's. */
+const KINDS = ['committed', 'replayed', 'conflict', 'rejected', 'denied'];
 
 /** Leaders that are cut off in the middle of a lease are left to longer runs, which say what came of it. */
 const only = [
@@ -24,27 +28,32 @@ const only = [
   'full-stream',
 ];
 
+/** So that a machine with little time to give does all of it as well, only later. */
+function isEnough(turns: ReadonlyMap<string, number>, { outcomes, queued, expired, committed }: Tally): boolean {
+  const kinds = new Set(Object.values(outcomes).flatMap((counts) => Object.keys(counts)));
+  return (
+    LOADS.every(({ name }) => (turns.get(name) ?? 0) >= 5) &&
+    KINDS.every((kind) => kinds.has(kind)) &&
+    queued.stored > 20 &&
+    queued.cancelled > 0 &&
+    expired > 0 &&
+    committed > 100
+  );
+}
+
 test.each([1, 3] as const)(
   'a short run against %i servers does all kinds of work under faults, and finds no breach',
   async (replicas) => {
     const checker = new Checker();
-    const report = await runFaults({ ...options, replicas, only, checker });
+    const report = await runFaults({ ...options, replicas, only, checker, isEnough });
     expect(report.breaches).toEqual([]);
-    const idle = LOADS.filter(({ name }) => (report.loads[name] ?? 0) < 5).map(({ name }) => name);
-    expect(idle).toEqual([]);
     const { commands, faults, witness } = report;
     expect(faults.map(({ name }) => name)).toEqual(expect.arrayContaining(['kill-server', 'kill-agent', 'drop-acks']));
     expect(faults.map(({ never }) => never)).toEqual(faults.map(() => 0));
-    // Both agents, every outcome, leases that ended, and a checker that was told of it all.
-    const kinds = Object.values(commands.outcomes).flatMap((counts) => Object.keys(counts));
-    expect(new Set(kinds)).toEqual(new Set(['committed', 'replayed', 'conflict', 'rejected', 'denied', 'unknown']));
-    expect(commands.queued.stored).toBeGreaterThan(20);
-    expect(commands.queued.cancelled).toBeGreaterThan(0);
-    expect(commands.expired).toBeGreaterThan(0);
-    expect(commands.committed).toBeGreaterThan(100);
+    // A checker that was told of it all.
     expect(commands.logged).toBeGreaterThanOrEqual(commands.committed);
     expect(witness.map(({ agent }) => agent)).toEqual(['inventory', 'lock']);
     expect(checker.steps).toBeGreaterThan(commands.sent + commands.answered + commands.logged);
   },
-  120_000,
+  600_000,
 );

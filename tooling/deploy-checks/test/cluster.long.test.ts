@@ -1,7 +1,7 @@
 // Hunts for a permission that a replicated stream needs and a single one does not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startProductionCluster, type ProductionServer } from '../src/production-server.ts';
 import { refusalsDuring } from './refusals.ts';
 import { takeCommand } from './executor.ts';
@@ -21,10 +21,18 @@ test('three servers replicate the agents’ streams, and every user may do on th
     2,
   );
 
-  const events = client.subscribe('evt.inventory.created', { max: 1 });
+  const heard: (string | undefined)[] = [];
+  client.subscribe('evt.inventory.created', {
+    callback: (_error, event) => void heard.push(event.headers?.get('Nats-Sequence')),
+  });
   await client.flush();
-  const { seq } = await commit(inventory, { subject: 'ent.inventory.sku-1.created', body: 'kept', expected: 0 });
-  for await (const event of events) expect(event.headers?.get('Nats-Sequence')).toBe(String(seq));
+  // Other members hear of a subscription a little later.
+  await vi.waitFor(async () => {
+    const subject = `ent.inventory.sku-${heard.length}-${performance.now().toFixed(0)}.created`;
+    const { seq } = await commit(inventory, { subject, body: 'kept', expected: 0 });
+    await sleep(200);
+    expect(heard).toContain(String(seq));
+  }, 60_000);
 
   const manager = await jetstreamManager(subscriber, { domain: 'MESHFORGE' });
   await manager.consumers.add('ENTITIES_inventory', {
@@ -33,21 +41,23 @@ test('three servers replicate the agents’ streams, and every user may do on th
     num_replicas: 3,
   });
   const consumer = await jetstream(subscriber, { domain: 'MESHFORGE' }).consumers.get('ENTITIES_inventory', 'orders');
-  const message = await consumer.next({ expires: 5_000 });
+  const message = await consumer.next({ expires: 20_000 });
   expect(message?.string()).toBe('kept');
   expect(await message?.ackAck()).toBe(true);
 
   const sender = await server.connect('sender');
-  const stored = await sender.request('queue.cmd.inventory.adjust', '{}', { timeout: 5_000 });
+  const stored = await sender.request('queue.cmd.inventory.adjust', '{}', { timeout: 20_000 });
   expect(stored.json()).toMatchObject({ stream: 'COMMANDS_inventory', seq: 1 });
-  const told = sender.subscribe('_INBOX_sender.outcome', { max: 1 });
+  const told: string[] = [];
+  sender.subscribe('_INBOX_sender.outcome', { callback: (_error, outcome) => void told.push(outcome.string()) });
   await sender.flush();
-  // Other members hear of the subscription a little later.
-  await sleep(200);
-  inventory.publish('_INBOX_sender.outcome', 'done');
-  for await (const outcome of told) expect(outcome.string()).toBe('done');
+  await vi.waitFor(async () => {
+    inventory.publish('_INBOX_sender.outcome', 'done');
+    await sleep(200);
+    expect(told).toContain('done');
+  }, 60_000);
   expect(await takeCommand(inventory, 3)).toBe('queue.cmd.inventory.adjust');
 
   const refused = await refusalsDuring(client, () => client.publish('ent.inventory.sku-1.created', '{}'));
   expect(refused).toEqual(['publish ent.inventory.sku-1.created']);
-});
+}, 180_000);
