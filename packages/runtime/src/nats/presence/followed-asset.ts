@@ -148,7 +148,7 @@ export class FollowedAsset implements Followed {
       const woken = new Promise<void>((resolve) => (this.#wake = resolve));
       if (this.#options.isConnected()) {
         const doubts = this.#doubts;
-        const look = await lookAt(requester, this.#api, this.#asset);
+        const look = await lookAt(requester, this.#api, this.#asset).catch(unreadable);
         if (signal.aborted) return;
         await this.#see(look);
         if (look.kind === 'found' && doubts === this.#doubts) this.#settle();
@@ -269,6 +269,10 @@ export class FollowedAsset implements Followed {
     const { consumer, onReport = this.#options.report, stream } = this.#asset;
     onReport({ kind, level, stream, text, ...(consumer === undefined ? {} : { consumer }) });
   }
+}
+
+function unreadable(error: Error): Look {
+  return { kind: 'unanswered', why: `the answer cannot be read: ${error.message}` };
 }
 
 type Condition = { kind: 'present' } | { kind: 'gone' | 'unsuitable' | 'silent'; why: string };
