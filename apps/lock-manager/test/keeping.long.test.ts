@@ -41,9 +41,12 @@ const lossOf = async (lease: Lease): Promise<unknown> => {
 function grantsOf(resource: string): number {
   let grants = 0;
   let holder: string | null = null;
+  let token = 0;
   for (const { event, payload } of announced.changes(resource)) {
     expect(event).not.toBe('expired');
-    if (event === 'acquired' && payload.state.fencing_token === payload.entity_version) {
+    if (event === 'acquired' && payload.state.fencing_token !== token) {
+      expect(payload.state.fencing_token).toBeGreaterThan(token);
+      token = payload.state.fencing_token;
       expect(holder).toBe(null);
       grants++;
     }

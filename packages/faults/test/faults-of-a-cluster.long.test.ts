@@ -4,6 +4,7 @@ import type { NatsServer } from '@meshforge/nats-server';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { NOBODY } from '../src/faults/fault.ts';
 import { killServer } from '../src/faults/kill-server.ts';
 import { partitionServer } from '../src/faults/partition-server.ts';
 import { Chosen } from './support/chosen.ts';
@@ -53,7 +54,7 @@ test.each(['cut off, and everyone notices', 'not heard by the others'])(
       return found;
     }, 20_000);
     const others = mesh.servers.nodes.filter((node) => node !== leader);
-    const { target, heal } = await partitionServer.apply(mesh, new Chosen('leader', how));
+    const { target, heal } = await partitionServer.apply(mesh, new Chosen('leader', how), NOBODY);
     expect(target).toBe(`${leader.name}, leader of inventory: ${how}`);
     await vi.waitFor(async () => expect(others.map(({ name }) => name)).toContain(await leaderFor(others)), 20_000);
     await heal?.();
@@ -67,7 +68,7 @@ test('a killed leader is followed by another one, and comes back', async () => {
   const { mesh } = tested;
   const leader = await mesh.leaderOf('inventory');
   const others = mesh.servers.nodes.filter((node) => node !== leader);
-  const { heal } = await killServer.apply(mesh, new Chosen('leader'));
+  const { heal } = await killServer.apply(mesh, new Chosen('leader'), NOBODY);
   expect(leader?.isAlive).toBe(false);
   await vi.waitFor(async () => expect(others.map(({ name }) => name)).toContain(await leaderFor(others)), 20_000);
   expect(await tested.client.sendPatiently(acquire('while one is down'))).toMatchObject({ kind: 'answered' });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { cutConnections } from '../src/faults/cut-connections.ts';
 import { delayLinks } from '../src/faults/delay-links.ts';
 import { dropAcks } from '../src/faults/drop-acks.ts';
-import type { Fault, Injected } from '../src/faults/fault.ts';
+import { NOBODY, type Fault, type Injected } from '../src/faults/fault.ts';
 import { freezeAgent } from '../src/faults/freeze-agent.ts';
 import { freezeServer } from '../src/faults/freeze-server.ts';
 import { fullStream } from '../src/faults/full-stream.ts';
@@ -23,7 +23,7 @@ afterAll(async () => await tested.stop());
 
 /** Heals with the test at the latest, so that a test that fails spoils no other. */
 async function inject(fault: Fault, random: Chosen): Promise<Injected> {
-  const injected = await fault.apply(tested.mesh, random);
+  const injected = await fault.apply(tested.mesh, random, NOBODY);
   const { heal } = injected;
   if (heal === undefined) return injected;
   let healed: Promise<void> | undefined;

@@ -157,50 +157,6 @@ export function entityStream(agent: string): string {
   return `ENTITIES_${agentToken(agent)}`;
 }
 
-/** `held.<agent>.<entity>.<key>`: a command whose answer is held back. Only the agent's own processes may publish to it. */
-export function heldSubject(agent: string, entityId: string, key: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
-}
-
-/** `held.<agent>.*.*`: all commands whose answer an agent holds back. */
-export function heldWildcard(agent: string): string {
-  return `held.${agentToken(agent)}.*.*`;
-}
-
-/** `held.<agent>.<entity>.<key>.answered`: the news that a held command has its answer. */
-export function answeredSubject(agent: string, entityId: string, key: string): string {
-  return `${heldSubject(agent, entityId, key)}.${ANSWERED}`;
-}
-
-/** `held.<agent>.>`: held commands, and the news of those that were answered. */
-export function heldInterest(agent: string): string {
-  return `held.${agentToken(agent)}.>`;
-}
-
-const ANSWERED = 'answered';
-
-/** Undefined for any subject that neither {@link heldSubject} nor {@link answeredSubject} builds. */
-export function parseHeldSubject(
-  subject: string,
-): { agent: string; entityId: string; key: string; isAnswered: boolean } | undefined {
-  const [prefix, agent = '', entity = '', keyToken = '', news, ...rest] = subject.split('.');
-  const entityId = decodeToken(entity);
-  const key = decodeToken(keyToken);
-  if (prefix !== 'held' || (news !== undefined && news !== ANSWERED) || rest.length > 0) return undefined;
-  if (!isName(agent) || agentToken(agent) !== agent || entityId === undefined || key === undefined) return undefined;
-  return { agent, entityId, key, isAnswered: news === ANSWERED };
-}
-
-/** `held.<agent>.<entity>.*`: all held commands of one entity. */
-export function heldFilter(agent: string, entityId: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.*`;
-}
-
-/** `HELD_<agent>` */
-export function heldStream(agent: string): string {
-  return `HELD_${agentToken(agent)}`;
-}
-
 /** `queue.cmd.<agent>.<entity>.<action>`: where a durable command is stored until it has been executed. */
 export function queuedCommandSubject(agent: string, entityId: string, action: string): string {
   assertName('action', action);

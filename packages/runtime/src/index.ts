@@ -11,7 +11,7 @@ export {
   type RuleContext,
   type RuleResult,
 } from './core/agent.ts';
-export type { AgentHost, Companion, HeldCommand, HeldCommands, RefusedCommand, SeenEntity } from './core/companion.ts';
+export type { AgentHost, Companion, RefusedCommand, SeenEntity } from './core/companion.ts';
 export type { StoreOutcome } from './core/outcome.ts';
 export { digestOf } from './nats/digest.ts';
 export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts';

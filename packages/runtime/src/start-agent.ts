@@ -4,7 +4,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { AgentPresence } from './agent-presence.ts';
 import { systemClock, within, type Clock } from './clock.ts';
-import { startCompanion } from './companion-host.ts';
+import { companionHost } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
 import { ensureExecutor } from './durable/consumer.ts';
@@ -18,7 +18,6 @@ import { Voice } from './intake/reply.ts';
 import { CommandStats, type ActionStats } from './intake/stats.ts';
 import { connectNats } from './nats/connect.ts';
 import { EntityReader } from './nats/entity-reader.ts';
-import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
@@ -162,37 +161,31 @@ async function serve(
   });
   const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
   const voice = new Voice(connection, agent.name);
-  const held = new StoredHeldCommands({
-    connection,
-    requester,
-    agent: agent.name,
-    clock,
-    serverNow: () => serverClock.now(),
-  });
   const connected = watchConnection(connection, logger, async () => {
-    await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
+    await serverClock.measure();
   });
-  const companion = await startCompanion({
-    agent,
-    connection,
-    store,
-    reader,
-    requester,
-    held,
-    voice,
-    stats,
-    clock,
-    serverNow: () => serverClock.now(),
-    inboxPrefix: options.replyPrefix,
-    onFault,
-  });
+  const companion = agent.companion?.(
+    companionHost({
+      agent,
+      connection,
+      store,
+      reader,
+      requester,
+      voice,
+      stats,
+      clock,
+      serverNow: () => serverClock.now(),
+      inboxPrefix: options.replyPrefix,
+      onFault,
+    }),
+  );
   const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
-  const holdsBack =
+  const defers =
     companion === undefined
       ? undefined
-      : (...[command, code, remembered]: Parameters<Companion['holdsBack']>) =>
-          companion.holdsBack(command, code, remembered);
-  const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
+      : (...[command, code, remembered]: Parameters<Companion['defers']>) =>
+          companion.defers(command, code, remembered);
+  const commands = new CommandIntake({ ...shared, store, stats, defers, serverNow: () => serverClock.now() });
   const view =
     companion === undefined
       ? undefined
@@ -240,7 +233,6 @@ async function serve(
     presence.stop();
     store.stop();
     sweep.stop();
-    held.stop();
     serverClock.stop();
     requester.close();
     await connection.close();

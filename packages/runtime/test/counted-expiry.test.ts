@@ -20,7 +20,8 @@ function messageOf({ recent, sequence, slot, version }: Logged): Msg {
   headers.append('Nats-Sequence', String(sequence));
   if (recent !== undefined) {
     let commands = NO_COMMANDS;
-    for (const [of, at] of recent) commands = remember(commands, { digest: `d${at}`.padEnd(12, '_'), body: '', version: of, sequence: at });
+    for (const [of, at] of recent)
+      commands = remember(commands, { digest: `d${at}`.padEnd(12, '_'), body: '', version: of, sequence: at });
     headers.append('Mesh-Recent', recentHeader(commands));
   }
   return { headers, data: Buffer.from(JSON.stringify({ entity_version: version, state: null })) } as unknown as Msg;
@@ -50,7 +51,16 @@ test('it is void when a higher version is before it: a lease, another commit, or
 });
 
 test('it is void when the lease before it has left the log since, as long as that is remembered', async () => {
-  const later: Logged = { slot: '5', version: 5, sequence: 12, recent: [[3, 8], [4, 9], [5, 11]] };
+  const later: Logged = {
+    slot: '5',
+    version: 5,
+    sequence: 12,
+    recent: [
+      [3, 8],
+      [4, 9],
+      [5, 11],
+    ],
+  };
   expect(await ask([expired, later])).toBe(false);
   expect(await ask([expired, { ...later, recent: [[5, 11]] }])).toBe(true);
 });

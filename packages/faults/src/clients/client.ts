@@ -43,13 +43,14 @@ export class Client {
     return new Client(name, servers, mesh, await connectBare(servers, `${name} bare`));
   }
 
-  /** As users send: tried again with the same id until there is an answer, for ten seconds. */
-  async sendPatiently(command: Command): Promise<Outcome> {
+  /** As users send: tried again with the same id until there is an answer, for ten seconds by default. */
+  async sendPatiently(command: Command, timeoutMs = patienceMs): Promise<Outcome> {
     const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
     const options = {
       commandId,
       entityId,
       data,
+      timeoutMs,
       ...(expectedVersion === undefined ? {} : { expectedVersion }),
       ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
     };

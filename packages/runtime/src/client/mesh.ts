@@ -16,7 +16,7 @@ import { systemClock, within, type Clock } from '../clock.ts';
 import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
 import { Presence } from '../nats/presence/presence.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
-import { Requester } from '../nats/requester.ts';
+import { Requester, type Answer } from '../nats/requester.ts';
 import { startReaction } from '../reaction/reaction.ts';
 import type { Reacting, ReactOptions, RunningReaction } from '../reaction/types.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
@@ -109,8 +109,7 @@ export class Mesh {
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
     const lines = [...commandHeaders(commandId, options), ...this.#serverTime.deadline(options.notAfterMs)];
-    // An answer that may be held back is worth waiting for at one place.
-    const first = tryTimeoutMs === undefined ? this.#firstTry(contract.name, action, options.entityId) : undefined;
+    const first = this.#firstTry(contract.name, action, options.entityId, tryTimeoutMs);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
     const { correlationId, entityId } = options;
@@ -329,11 +328,15 @@ export class Mesh {
   }
 
   /** Undefined: to whichever replica takes it. */
-  #firstTry(agent: string, action: string, entityId: string): PatientRequest['first'] {
+  #firstTry(agent: string, action: string, entityId: string, tryTimeoutMs?: number): PatientRequest['first'] {
     const replica = this.#replicas.choose(agent, entityId);
     if (replica === undefined) return undefined;
     const subject = replicaCommandSubject(agent, action, replica);
-    return { subject, timeoutMs: FIRST_TRY_MS, onFailure: () => this.#replicas.suspect(agent, replica) };
+    const onFailure = (why: Answer['kind']): void => {
+      // Who names a time may wait so long for a lock: no answer says nothing of the replica.
+      if (why !== 'lost' || tryTimeoutMs === undefined) this.#replicas.suspect(agent, replica);
+    };
+    return { subject, timeoutMs: tryTimeoutMs ?? FIRST_TRY_MS, onFailure };
   }
 
   #query<T>(

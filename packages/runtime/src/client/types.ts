@@ -49,7 +49,7 @@ export interface RequestOptions<Data> {
    * bounded. It bounds the decision: what was decided in time may be stored a moment later.
    */
   notAfterMs?: number;
-  /** For one try, in milliseconds; default that of the client. For commands whose answer may be held back. */
+  /** For one try, in milliseconds; default that of the client. For commands that may be answered later. */
   tryTimeoutMs?: number;
 }
 

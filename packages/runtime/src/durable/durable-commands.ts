@@ -120,7 +120,7 @@ export function durableCommands({ agent, intake, letters, store, ...options }: D
   }
 
   async function verdictOn(outcome: StoreOutcome, message: QueuedMessage, conclude: () => void): Promise<Verdict> {
-    if (outcome.kind === 'abandoned' || outcome.kind === 'held') return { kind: 'abandoned' };
+    if (outcome.kind === 'abandoned' || outcome.kind === 'deferred') return { kind: 'abandoned' };
     if (!('code' in outcome)) return { kind: 'done', conclude };
     if (outcome.kind === 'decided_before') {
       if (outcome.isCommitted) return { kind: 'done', conclude };

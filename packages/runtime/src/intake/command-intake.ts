@@ -36,8 +36,8 @@ export interface CommandIntakeOptions {
   /** Commands decided at once; more are answered `unavailable`. */
   maxInFlight: number;
   inboxPrefix: string;
-  /** Whether the answer to a command that was refused will be given later. */
-  holdsBack?: Companion['holdsBack'] | undefined;
+  /** Whether a command that was refused will be answered later. */
+  defers?: Companion['defers'] | undefined;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
   onFault: (error: unknown) => void;
@@ -167,7 +167,7 @@ export class CommandIntake {
     headers: ReadHeaders,
     origin: 'own' | { reply?: string | undefined; queued?: Queued },
   ): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, holdsBack, serverNow, store } = this.#options;
+    const { agent, defers, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
     const queued = origin === 'own' ? undefined : origin.queued;
     const isHidden =
@@ -212,11 +212,11 @@ export class CommandIntake {
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
     const { reply = '' } = origin === 'own' ? {} : origin;
-    if (holdsBack === undefined || reply === '') return store.execute(command);
+    if (defers === undefined || reply === '') return store.execute(command);
     const refused = { ...command, reply, since };
-    const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
+    const decided = store.execute(command, (code, entity) => defers(refused, code, entity));
     return decided.then((outcome) =>
-      outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
+      outcome.kind === 'denied' && defers(refused, outcome.code) ? { kind: 'deferred' } : outcome,
     );
   }
 
@@ -251,7 +251,7 @@ export class CommandIntake {
 }
 
 function isTold(outcome: StoreOutcome): outcome is Told {
-  return outcome.kind !== 'abandoned' && outcome.kind !== 'held';
+  return outcome.kind !== 'abandoned' && outcome.kind !== 'deferred';
 }
 
 function malformed(

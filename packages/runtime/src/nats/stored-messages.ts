@@ -26,18 +26,6 @@ export async function lastMessage(
   return await getMessage(requester, stream, { last_by_subj: filter });
 }
 
-/** The subjects of all that a filter lets through, in no order. @throws NoAnswerError */
-export async function storedSubjects(requester: RequestPort, stream: string, filter: string): Promise<string[]> {
-  const request = utf8(JSON.stringify({ subjects_filter: filter }));
-  const { state } = await ask<{ state: { subjects?: Record<string, number> } }>(
-    requester,
-    `STREAM.INFO.${stream}`,
-    stream,
-    request,
-  );
-  return Object.keys(state?.subjects ?? {});
-}
-
 async function getMessage(requester: RequestPort, stream: string, which: object): Promise<FoundMessage | undefined> {
   const request = utf8(JSON.stringify(which));
   const { message } = await ask<{ message: ApiMessage }>(requester, `STREAM.MSG.GET.${stream}`, stream, request);
@@ -48,18 +36,6 @@ async function getMessage(requester: RequestPort, stream: string, which: object)
     // The message must not hide those behind it.
     return { ...fromMessageGet({ ...message, hdrs: '' }), hasUnreadableHeaders: true };
   }
-}
-
-/** Takes out all messages of a subject, or those below a sequence. @throws NoAnswerError */
-export async function purgeSubject(
-  requester: RequestPort,
-  stream: string,
-  subject: string,
-  below?: number,
-): Promise<void> {
-  const request = utf8(JSON.stringify({ filter: subject, ...(below === undefined ? {} : { seq: below }) }));
-  const { purged } = await ask<{ purged: number }>(requester, `STREAM.PURGE.${stream}`, stream, request);
-  if (purged === undefined) throw new NoAnswerError(stream, 'no count and no error');
 }
 
 /** Takes a message out of a stream; one that is gone already is none to take. @throws NoAnswerError */

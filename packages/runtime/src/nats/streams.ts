@@ -8,9 +8,7 @@ import {
   delayedCommandWildcard,
   entityStream,
   entityWildcard,
-  heldStream,
   LIMITS,
-  heldWildcard,
   queuedCommandWildcard,
   REPUBLISH,
   SIGNALS_STREAM,
@@ -57,22 +55,6 @@ function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings
     max_age: 0,
     max_msgs_per_subject: -1,
     ...(leased ? { max_msgs: -1, max_bytes: -1, allow_msg_schedules: true } : {}),
-  };
-}
-
-/** Commands whose answers an agent holds back; each leaves by its own time to live. */
-function heldStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
-  return {
-    name: heldStream(agent.name),
-    description: `MeshForge: commands whose answers the agent ${agent.name} holds back`,
-    subjects: [heldWildcard(agent.name)],
-    retention: 'limits',
-    storage: 'file',
-    num_replicas: replicas,
-    max_msgs_per_subject: -1,
-    allow_msg_ttl: true,
-    discard: 'old',
-    allow_direct: true,
   };
 }
 
@@ -137,7 +119,6 @@ export function agentStreams(agent: AnyAgent, replicas: number): StreamSettings[
     commandStreamSettings(agent, replicas),
     signalsStreamSettings(replicas),
     deadLetterStreamSettings(replicas),
-    ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
   ];
 }
 

@@ -172,7 +172,7 @@ export class EntityStore {
           const isRefused = decision.kind === 'refuse';
           if (isRefused) {
             const { outcome } = decision;
-            if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
+            if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
             if (asOf <= cameIn) continue;
           }
           if (!isRefused || !isComplete(entity.recent)) {

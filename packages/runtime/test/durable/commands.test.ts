@@ -57,8 +57,12 @@ const later = (ms: number) => `@at ${new Date(Date.now() + ms).toISOString()}`;
 
 /** Stores a message as any sender can. @param headers lines, or the whole block as text */
 async function store(subject: string, body: string | Uint8Array, headers: [string, string][] | string = []) {
-  const block = typeof headers === 'string' ? ({ encode: () => Buffer.from(headers) } as unknown as MsgHdrs) : rawHeaders(headers);
-  const ack = (await wire.request(subject, body, { headers: block, timeout: 5_000 })).json<{ seq: number; error?: unknown }>();
+  const block =
+    typeof headers === 'string' ? ({ encode: () => Buffer.from(headers) } as unknown as MsgHdrs) : rawHeaders(headers);
+  const ack = (await wire.request(subject, body, { headers: block, timeout: 5_000 })).json<{
+    seq: number;
+    error?: unknown;
+  }>();
   expect(ack.error).toBeUndefined();
   return ack.seq;
 }
@@ -170,7 +174,10 @@ test('an id that was cancelled is refused for a delayed command, for an hour', a
   const sent = await mesh.send(tallyContract, 'add', options);
   expect(await sent.cancel()).toBe(true);
   const again = mesh.send(tallyContract, 'add', options);
-  await expect(again).rejects.toMatchObject({ code: 'rejected', message: expect.stringContaining('cancelled') as string });
+  await expect(again).rejects.toMatchObject({
+    code: 'rejected',
+    message: expect.stringContaining('cancelled') as string,
+  });
 });
 
 test('a cancelled command whose time comes all the same is told so, and changes nothing', async () => {
@@ -206,7 +213,10 @@ test('a refusal is in the log before anybody hears of it, and is told the same a
   const outcomes = [];
   for await (const message of told) {
     outcomes.push(message.json<{ event: string; payload: object }>());
-    const log = await wire.request('$JS.API.STREAM.MSG.GET.ENTITIES_tally', JSON.stringify({ last_by_subj: 'ent.tally.refused.refused' }));
+    const log = await wire.request(
+      '$JS.API.STREAM.MSG.GET.ENTITIES_tally',
+      JSON.stringify({ last_by_subj: 'ent.tally.refused.refused' }),
+    );
     expect(log.json<{ message?: object }>().message).toBeDefined();
     if (outcomes.length === 2) break;
   }
@@ -218,7 +228,10 @@ test('the mark is moved before a dead letter is stored: whoever sees the command
   await open('marked');
   const sequence = await store(addTo('marked'), encode({ entity_id: 'marked', data: { by: 'x' } }));
   await until('it is dead', async () => (await letters()).length === 1);
-  const last = await wire.request('$JS.API.STREAM.MSG.GET.ENTITIES_tally', JSON.stringify({ last_by_subj: 'ent.tally.marked.>' }));
+  const last = await wire.request(
+    '$JS.API.STREAM.MSG.GET.ENTITIES_tally',
+    JSON.stringify({ last_by_subj: 'ent.tally.marked.>' }),
+  );
   const headers = Buffer.from(last.json<{ message: { hdrs: string } }>().message.hdrs, 'base64').toString();
   const mark = new RegExp(`${HEADERS.mark}: (\\w+)`).exec(headers)?.[1] ?? '';
   expect(Number.parseInt(mark, 36)).toBe(sequence);

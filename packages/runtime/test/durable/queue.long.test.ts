@@ -96,11 +96,17 @@ test.each([1, 3] as const)('each is executed once, in order, and told truly, on 
   const faultless = performance.now();
 
   const left = async (): Promise<number> => {
-    const info = await wire.request(`$JS.API.STREAM.INFO.${commandStream('tally')}`, '', { timeout: 5_000 }).catch(() => undefined);
+    const info = await wire
+      .request(`$JS.API.STREAM.INFO.${commandStream('tally')}`, '', { timeout: 5_000 })
+      .catch(() => undefined);
     return info?.json<{ state?: { messages: number } }>().state?.messages ?? -1;
   };
   let last = -1;
-  await until(() => `the queue is empty; ${last} are left`, async () => (last = await left()) === 0, 120_000);
+  await until(
+    () => `the queue is empty; ${last} are left`,
+    async () => (last = await left()) === 0,
+    120_000,
+  );
   process.stdout.write(`the queue was empty ${Math.round(performance.now() - faultless)} ms after the last command\n`);
   // Nothing more comes.
   await sleep(5_000);

@@ -159,10 +159,20 @@ export class Queue {
   get state(): object {
     const { dead, disorder, faults } = this;
     const missing = [...this.stored].flatMap(([entity, all]) => all.slice(this.done.get(entity)?.length ?? 0));
-    return { missing, disorder, faults: faults.map(String), dead: dead.length, workers: this.workers.map((worker) => worker.stats()) };
+    return {
+      missing,
+      disorder,
+      faults: faults.map(String),
+      dead: dead.length,
+      workers: this.workers.map((worker) => worker.stats()),
+    };
   }
 
-  async consumer(): Promise<{ num_pending: number; num_ack_pending: number; priority_groups?: { pinned_client_id?: string }[] }> {
+  async consumer(): Promise<{
+    num_pending: number;
+    num_ack_pending: number;
+    priority_groups?: { pinned_client_id?: string }[];
+  }> {
     return (await this.connection.request(`$JS.API.CONSUMER.INFO.${this.stream}.${CONSUMER}`)).json();
   }
 

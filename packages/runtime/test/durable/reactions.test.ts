@@ -160,15 +160,23 @@ test('an expiry is handled only if it counts', async () => {
   await add('leased');
   await add('leased');
   const expire = (version: number) =>
-    wire.request('ent.tally.leased.x.lapsed', JSON.stringify({ entity_id: 'leased', entity_version: version, state: { n: 0, note: '' } }), {
-      headers: rawHeaders([['Mesh-Command-Id', `of ${version}`]]),
-      timeout: 5_000,
-    });
+    wire.request(
+      'ent.tally.leased.x.lapsed',
+      JSON.stringify({ entity_id: 'leased', entity_version: version, state: { n: 0, note: '' } }),
+      {
+        headers: rawHeaders([['Mesh-Command-Id', `of ${version}`]]),
+        timeout: 5_000,
+      },
+    );
   // Late, behind a commit that moved the lease.
   await expire(2);
   await expire(3);
   await open('behind');
-  await until(() => `all are handled: ${handled.join()} ${JSON.stringify(reaction.stats())} ${faults.join()}`, () => handled.includes('behind 1') && reaction.stats().inFlight === 0, 10_000);
+  await until(
+    () => `all are handled: ${handled.join()} ${JSON.stringify(reaction.stats())} ${faults.join()}`,
+    () => handled.includes('behind 1') && reaction.stats().inFlight === 0,
+    10_000,
+  );
   const of = handled.filter((event) => event.startsWith('leased'));
   expect(of).toEqual(['leased 1', 'leased 2', 'leased 3', 'leased 3']);
 });

@@ -24,7 +24,11 @@ afterAll(async () => {
 const entities = Array.from({ length: 20 }, (_, i) => `e${i}`);
 const storeAll = (queue: Queue, count: number) => Promise.all(entities.map((entity) => queue.store(entity, count)));
 const isEmpty = async (queue: Queue): Promise<void> => {
-  await until(() => `the queue is empty: ${JSON.stringify(queue.state)}`, async () => queue.isDone && (await queue.left()) === 0, 30_000);
+  await until(
+    () => `the queue is empty: ${JSON.stringify(queue.state)}`,
+    async () => queue.isDone && (await queue.left()) === 0,
+    30_000,
+  );
   expect(queue.disorder).toEqual([]);
 };
 
@@ -72,7 +76,11 @@ test('a takeover after a stop waits for no timer, also with messages in hand', a
   };
   await storeAll(queue, 50);
   for (let i = 0; i < 10; i++) await work();
-  await until(() => `enough of them have worked: ${gaps.join()} ${JSON.stringify(queue.state)}`, () => gaps.length >= 6, 30_000);
+  await until(
+    () => `enough of them have worked: ${gaps.join()} ${JSON.stringify(queue.state)}`,
+    () => gaps.length >= 6,
+    30_000,
+  );
   await queue.work();
   await isEmpty(queue);
   await Promise.all(stops);
