@@ -1,4 +1,4 @@
-import { entitySubject, ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
+import { ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { LEASE_LOST_MS, type Entity, type StandingLease } from '../core/entity.ts';
 import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
@@ -40,7 +40,7 @@ export async function endLostLease(
     return 'the server does not tell its time';
   }
   if (!isLost(lease, serverNow())) return undefined;
-  const read = await reader.lastOn(entitySubject(agent.name, entityId, lease.version, lease.event), true);
+  const read = await reader.leaseCommit(entityId, lease);
   if (read.kind === 'unavailable') return read.why;
   const message = read.value === undefined ? standingIn(entityId, entity) : messageOf(agent, read.value);
   // If the server has ended it meanwhile, this comes too late.
