@@ -107,10 +107,7 @@ export class EntityReader {
   }
 
   /** The commit that set a lease, as the leader has it; undefined if it is gone. */
-  leaseCommit(
-    entityId: string,
-    { event, version }: StandingLease,
-  ): Promise<ReadResult<StoredMessage | undefined>> {
+  leaseCommit(entityId: string, { event, version }: StandingLease): Promise<ReadResult<StoredMessage | undefined>> {
     return this.#lastOn(entitySubject(this.#agent.name, entityId, version, event), true);
   }
 
