@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import { NO_FENCES, type Fences } from './fences.ts';
 import { NO_COMMANDS, RECENT_BYTES, remember, type RecentCommands } from './recent.ts';
 
@@ -91,11 +92,15 @@ export interface LogEntry {
   bytes: number;
 }
 
+/** Whether a lease begins with it, or begins anew. */
+export function setsLease(entry: LogEntry): entry is LogEntry & { lease: StandingLease } {
+  return entry.kind === 'commit' && entry.lease !== undefined;
+}
+
 /** The entity after a message at this sequence of the stream. */
 export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, sequence: number): Entity {
   const { bytes, command, data, earlier, event, fences, kind, lease, mark, notes, state, version } = entry;
-  const setsLease = lease?.version === version && kind === 'commit';
-  const inline = setsLease || kind === 'expiry' ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
+  const inline = setsLease(entry) || kind === 'expiry' ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
   const recent =
     command === undefined
       ? earlier
@@ -112,7 +117,7 @@ export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, seq
 /** An entity whose lease has ended. */
 export function endLease(agent: Pick<AnyAgent, 'lease'>, { lease: _ended, ...entity }: Entity): Entity {
   const { state } = entity;
-  return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
+  return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(deepFreeze(state)) };
 }
 
 /** A message of a log, at its place in the stream. */

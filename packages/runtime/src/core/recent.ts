@@ -54,7 +54,7 @@ const COMPLETE = 'all';
 
 /** The list with one more entry, trimmed to its bounds. @param maxBytes less where other headers are long */
 export function remember(recent: RecentCommands, command: RecentCommand, maxBytes = RECENT_BYTES): RecentCommands {
-  const entry = entryOf(command);
+  const entry = entryOf(command, maxBytes);
   const entryBytes = bytesOf(entry, command.inline === undefined);
   const { text, bytes, count, isComplete } = trim(recent, RECENT_COMMANDS - 1, maxBytes - entryBytes - 1);
   if (count === 0) return { text: entry, bytes: entryBytes, count: 1, isComplete };
@@ -79,13 +79,13 @@ export function trim(recent: RecentCommands, maxCount: number, maxBytes: number)
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const UNSAFE = /[\s\u0000-\u001f\u007f-\u009f]/g;
 
-function entryOf({ body, digest, inline, isRefused, sequence, version }: RecentCommand): string {
+function entryOf({ body, digest, inline, isRefused, sequence, version }: RecentCommand, maxBytes: number): string {
   const mark = isRefused === true ? '!' : '';
   const place = `${digest}.${body}.${version.toString(36)}.${sequence.toString(36)}${mark}`;
   if (inline === undefined) return place;
   const entry = `${place}.${JSON.stringify(inline).replace(UNSAFE, escape)}`;
   // Better a retry that is recognised and gets no outcome than one that is not.
-  return bytesOf(entry, false) < RECENT_BYTES ? entry : place;
+  return bytesOf(entry, false) < maxBytes ? entry : place;
 }
 
 function bytesOf(text: string, isAscii: boolean): number {

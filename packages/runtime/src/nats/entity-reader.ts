@@ -64,7 +64,7 @@ export class EntityReader {
     const last = await this.lastOn(filter, authoritative);
     if (last.kind === 'unavailable') return last;
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
-    const { entry, sequence } = logMessage(this.#agent, last.value);
+    const { entry, sequence } = logMessage(last.value);
     if (!this.#hidesMore(entry)) return { kind: 'read', value: entityAfter(this.#agent, entry, sequence) };
     return await this.#whole(filter, sequence);
   }
@@ -85,7 +85,7 @@ export class EntityReader {
       const answer = await this.#requester.requestBatch(`$JS.API.DIRECT.GET.${this.#stream}`, question);
       if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
       const found = answer.messages.filter(({ headers }) => (headers?.code ?? 0) === 0);
-      const logged = found.map((message) => logMessage(this.#agent, fromDirectGet(message)));
+      const logged = found.map((message) => logMessage(fromDirectGet(message)));
       // From a server that lags, some may be missing.
       if (logged.some(({ sequence }) => sequence >= known)) {
         return { kind: 'read', value: entityIn(this.#agent, logged) };

@@ -1,7 +1,6 @@
 import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
-import type { AnyAgent } from '../core/agent.ts';
 import type { LogEntry, RecordedRefusal, StandingLease } from '../core/entity.ts';
 import { readFences } from '../core/fences.ts';
 import { readRecent } from '../core/recent.ts';
@@ -61,7 +60,7 @@ export interface LogMessage {
 }
 
 /** The message as its entity's log has it. @throws TypeError, SyntaxError for a message that no agent wrote */
-export function logMessage(agent: Pick<AnyAgent, 'lease'>, stored: StoredMessage): LogMessage {
+export function logMessage(stored: StoredMessage): LogMessage {
   const { data: bytes, headers, sequence } = stored;
   const place = parseSubject(stored.subject);
   if (place?.kind !== 'entity' && place?.kind !== 'record') {

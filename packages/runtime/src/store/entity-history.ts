@@ -59,7 +59,7 @@ async function readAll(reader: EntityReader, entries: readonly RecentCommand[]):
 
 /** Undefined for what is no event, or one that changed nothing of the entity but its notes. */
 function toEvent(agent: AnyAgent, stored: StoredMessage): HistoryEvent | undefined {
-  const { entry } = logMessage(agent, stored);
+  const { entry } = logMessage(stored);
   if (entry.kind === 'record' || entry.kind === 'unchanged') return undefined;
   const event = entry.kind === 'expiry' ? (agent.lease?.expiryEvent ?? entry.event) : entry.event;
   return {

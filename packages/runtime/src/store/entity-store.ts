@@ -10,7 +10,7 @@
  * - I5: a command whose id is among the entity's recent commands, or in the stream's dedupe window, is answered with its
  *   first outcome.
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
- *   it: another replica may have changed it since.
+ *   it: another replica may have changed it since. Nor on a read that is older than what this process knows of it.
  * - A durable command is decided once: by its commit, or by a record of its refusal. Both stand in the log before anyone hears
  *   of them, and both move the entity's mark, at or below which no durable command is decided again.
  */
@@ -18,7 +18,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { entityAfter, type Entity } from '../core/entity.ts';
+import { entityAfter, type Entity, type StandingLease } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
 import { findCommand, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
@@ -28,7 +28,7 @@ import type { RequestPort } from '../nats/requester.ts';
 import { prepareMark, prepareRecord, type Attempt } from './attempt.ts';
 import { decideAttempt, type Refused } from './decide-attempt.ts';
 import { EntityCache, type CacheLimits, type KnownEntity } from './entity-cache.ts';
-import { firstOutcome } from './first-outcome.ts';
+import { firstOutcome, type EarlierCommand } from './first-outcome.ts';
 import { endLostLease, isLost } from './lost-lease.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
@@ -104,9 +104,13 @@ export class EntityStore {
   async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
     const { agent, clock, onCommit, onPublish, requester, serverNow } = this.#options;
     const { action, entityId, queued } = command;
-    let seen = this.#remembered(entityId);
+    let seen = this.#cache.get(entityId);
+    /** The entity's log has come so far, as this process knows. A read that does not is stale. */
+    let known = seen?.entity.sequence ?? 0;
+    if (seen !== undefined && this.#mayHaveEnded(seen.entity.lease)) seen = undefined;
     /** A publish whose fate is unknown. */
     let doubtful: Attempt | undefined;
+    let wasDoubtful = false;
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
@@ -118,7 +122,9 @@ export class EntityStore {
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
       if (seen === undefined) {
-        const look = await this.#look(entityId, mustAskLeader);
+        const look = await this.#look(entityId, mustAskLeader, known);
+        // Whatever comes next, a further look is one after a surprise.
+        mustAskLeader = true;
         if (look.kind === 'unavailable') {
           if (isHopeless()) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
@@ -126,9 +132,9 @@ export class EntityStore {
         }
         seen = look.value;
       }
-      // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
       const { entity, asOf } = seen;
+      known = entity.sequence;
       seen = undefined;
 
       const { lease } = entity;
@@ -157,11 +163,12 @@ export class EntityStore {
             if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
             if (asOf <= cameIn) continue;
           }
-          if (!isRefused || !entity.recent.isComplete) {
-            // It may have been committed before the time that the entity remembers: to refuse it would be untrue (I2).
-            const known = await probe(requester, agent.name, command.commandId);
-            if (known.kind === 'taken') return this.#recall(command, known.sequence);
-            if (known.kind === 'unknown') {
+          // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. Or
+          // an expiry, which the server writes unguarded, came before a publish that is still on its way.
+          if (!isRefused || wasDoubtful || !entity.recent.isComplete) {
+            const asked = await probe(requester, agent.name, command.commandId);
+            if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
+            if (asked.kind === 'unknown') {
               if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
               await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
               continue;
@@ -189,6 +196,7 @@ export class EntityStore {
         case 'duplicate':
           return this.#recall(command, result.sequence);
         case 'lost_race':
+          known = Math.max(known, result.last ?? 0);
           if (++races > MAX_RACES && doubtful === undefined) return contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
           if (command.expectedVersion !== undefined && races === 1) break;
@@ -200,6 +208,7 @@ export class EntityStore {
           break;
         case 'unknown':
           doubtful = attempt;
+          wasDoubtful = true;
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
@@ -218,14 +227,15 @@ export class EntityStore {
         if (look.kind === 'unavailable') return look.why;
         if (look.value.entity.mark >= sequence) return undefined;
         const message = prepareMark(entityId, look.value.entity, sequence);
+        const sentAt = ++this.#moment;
         const result = await publishCommit(requester, agent, message);
         this.#cache.delete(entityId);
         if (result.kind === 'stored') {
           const entity = entityAfter(agent, message.entry, result.sequence);
-          this.#cache.set(entityId, { entity, asOf: ++this.#moment });
+          this.#cache.set(entityId, { entity, asOf: sentAt });
           return undefined;
         }
-        if (result.kind === 'refused' || result.kind === 'unknown') return result.why;
+        if ('why' in result) return result.why;
         await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
       }
       return 'other writers were first';
@@ -245,20 +255,23 @@ export class EntityStore {
     });
   }
 
-  /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */
-  #remembered(entityId: string): KnownEntity | undefined {
-    const seen = this.#cache.get(entityId);
-    const endsAt = seen?.entity.lease?.endsAt;
-    if (endsAt === undefined || this.#options.serverNow() < endsAt) return seen;
-    this.#cache.delete(entityId);
-    return undefined;
+  /** Whether the server may have ended a lease since the entity was seen. */
+  #mayHaveEnded(lease: StandingLease | undefined): boolean {
+    return lease !== undefined && lease.endsAt <= this.#options.serverNow();
   }
 
-  async #look(entityId: string, askLeader: boolean): Promise<ReadResult<KnownEntity>> {
+  /** @param least the entity's last message is at this sequence, or behind it */
+  async #look(entityId: string, askLeader: boolean, least = 0): Promise<ReadResult<KnownEntity>> {
     const { reader } = this.#options;
     const sentAt = ++this.#moment;
     const read = await reader.entity(entityId, askLeader);
     if (read.kind === 'unavailable') return read;
+    // A server that leads no more answers, for a moment, with what it knew. Nothing is remembered of it: should the log be
+    // another one by now, the next command reads it as it is.
+    if (read.value.sequence < least) {
+      this.#cache.delete(entityId);
+      return { kind: 'unavailable', why: 'the server that answers lags behind' };
+    }
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
     const value = { entity: read.value, asOf };
@@ -282,19 +295,15 @@ export class EntityStore {
       if (this.#stopped) return { kind: 'abandoned' };
       await clock.sleep(pause(clock, tries, MAX_PAUSE_MS));
     }
-    return await this.#replay(command, known ?? { version: 0, sequence });
+    return await this.#replay(command, known ?? { body: '', version: 0, sequence });
   }
 
-  #replay(command: Command, earlier: Pick<RecentCommand, 'inline' | 'sequence' | 'version'>): Promise<StoreOutcome> {
+  #replay(command: Command, earlier: EarlierCommand): Promise<StoreOutcome> {
     return firstOutcome(this.#options, command, earlier, () => this.#stopped);
   }
 
-  #refuse({ action, entityId }: Command, { outcome, defect: found }: Refused): StoreOutcome {
-    if (found !== undefined) {
-      this.#options.onDefect(action, found.payload.reason, found.cause);
-      // A rule that fails half-way may have changed what it was given.
-      this.#cache.delete(entityId);
-    }
+  #refuse({ action }: Command, { outcome, defect: found }: Refused): StoreOutcome {
+    if (found !== undefined) this.#options.onDefect(action, found.payload.reason, found.cause);
     return outcome;
   }
 }
