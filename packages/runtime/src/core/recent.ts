@@ -14,8 +14,8 @@ const encoder = new TextEncoder();
 
 /** Retries are recognised among this many last commands of an entity; the server's dedupe window (10 min) is a second net. */
 export const RECENT_COMMANDS = 32;
-/** Bytes of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
-export const RECENT_BYTES = 40_960;
+/** Bytes of the whole text: what the other headers leave of the 64 KiB that the server allows. Only long outcomes of leases come near it. */
+export const RECENT_BYTES = 36_864;
 
 /** The outcome of a lease commit, kept inline since its message leaves with the lease. */
 export interface InlineOutcome {

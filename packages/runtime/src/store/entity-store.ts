@@ -110,7 +110,6 @@ export class EntityStore {
     if (seen !== undefined && this.#mayHaveEnded(seen.entity.lease)) seen = undefined;
     /** A publish whose fate is unknown. */
     let doubtful: Attempt | undefined;
-    let wasDoubtful = false;
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
@@ -151,33 +150,31 @@ export class EntityStore {
       if (doubtful?.message.expectedSequence === entity.sequence) {
         attempt = doubtful;
       } else {
-        doubtful = undefined;
         const decision = decideAttempt(this.#options, command, entity);
         if (decision.kind === 'replay') return this.#replay(command, decision.earlier);
-        if (decision.kind === 'attempt') {
-          attempt = decision.attempt;
-        } else {
-          const isRefused = decision.kind === 'refuse';
-          if (isRefused) {
-            const { outcome } = decision;
-            if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
-            if (asOf <= cameIn) continue;
-          }
-          // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. Or
-          // an expiry, which the server writes unguarded, came before a publish that is still on its way.
-          if (!isRefused || wasDoubtful || !entity.recent.isComplete) {
-            const asked = await probe(requester, agent.name, command.commandId);
-            if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
-            if (asked.kind === 'unknown') {
-              if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
-              await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
-              continue;
-            }
-          }
-          if (!isRefused) return decidedBefore(command, false);
-          if (queued === undefined || !decision.isVerdict) return this.#refuse(command, decision);
-          attempt = prepareRecord(agent, entity, command, decision.outcome);
+        const isRefused = decision.kind === 'refuse';
+        if (isRefused) {
+          const { outcome } = decision;
+          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
+          if (asOf <= cameIn) continue;
         }
+        // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. And a
+        // publish can still be on its way although the log has gone on: an expiry, which the server writes unguarded, may
+        // have come before it.
+        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && entity.recent.isComplete))) {
+          const asked = await probe(requester, agent.name, command.commandId);
+          if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
+          if (asked.kind === 'unknown') {
+            if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
+            await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+            continue;
+          }
+          doubtful = undefined;
+        }
+        if (decision.kind === 'attempt') attempt = decision.attempt;
+        else if (decision.kind === 'forgotten') return decidedBefore(command, false);
+        else if (queued === undefined || !decision.isVerdict) return this.#refuse(command, decision);
+        else attempt = prepareRecord(agent, entity, command, decision.outcome);
       }
 
       const sentAt = ++this.#moment;
@@ -208,7 +205,6 @@ export class EntityStore {
           break;
         case 'unknown':
           doubtful = attempt;
-          wasDoubtful = true;
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
