@@ -114,7 +114,7 @@ export class EntityReader {
       const subject = entitySubject(name, entityId, 'x', lease.expiryEvent);
       const read = await this.#lastOfEach(subject, last.sequence - 1);
       if (read.kind === 'unavailable') return read;
-      const [earlier] = read.value;
+      const earlier = read.value.find(({ sequence }) => sequence < (last as LogMessage).sequence);
       // Those that count have ever higher versions.
       if (earlier === undefined || earlier.entry.version < last.entry.version) break;
       hidden.push(earlier);

@@ -7,6 +7,7 @@ import {
   isName,
   parseSubject,
   querySubject,
+  recordSubject,
   type ParsedSubject,
   type QueryKind,
 } from '@meshforge/protocol';
@@ -20,9 +21,10 @@ export const subjects: Target = {
     'cmd.inventory.adjust',
     'qry.lock.history',
     'evt.lock.acquired',
-    'ent.inventory.sku-1.created',
-    'ent.lock.a%2Eb.expired',
-    'ent.inventory.%.deleted',
+    'ent.inventory.sku-1.0.created',
+    'ent.lock.a%2Eb.x.expired',
+    'ent.lock.a%2Eb.refused',
+    'ent.inventory.%.17.deleted',
     'sys_lock_manager created sku 1',
     'constructor __proto__ x',
     utf16('inventory created \ud800.*>'),
@@ -39,7 +41,9 @@ export const subjects: Target = {
       [3, () => commandSubject(agent, name)],
       [3, () => querySubject(agent, name as QueryKind)],
       [3, () => eventSubject(agent, name)],
-      [4, () => entitySubject(agent, entityId, name)],
+      [5, () => entitySubject(agent, entityId, 0, name)],
+      [5, () => entitySubject(agent, entityId, 'x', name)],
+      [4, () => recordSubject(agent, entityId)],
     ];
     for (const [count, make] of makers) {
       const subject = orRefusal(make);
@@ -47,7 +51,7 @@ export const subjects: Target = {
       mustBeSubject(subject, count);
       const back = parseSubject(subject);
       must(back !== undefined && built(back) === subject, 'it is not parsed as what it was built from', subject);
-      if (back.kind === 'entity') must(back.entityId === entityId, 'it is of another entity', subject);
+      if (back.kind === 'entity' || back.kind === 'record') must(back.entityId === entityId, 'it is of another entity', subject);
     }
     for (const make of [() => entityStream(agent), () => entityEventFilter(agent, '*')]) {
       const stream = orRefusal(make);
@@ -65,7 +69,9 @@ function built(parsed: ParsedSubject): string {
     case 'event':
       return eventSubject(parsed.agent, parsed.event);
     case 'entity':
-      return entitySubject(parsed.agent, parsed.entityId, parsed.event);
+      return entitySubject(parsed.agent, parsed.entityId, parsed.slot, parsed.event);
+    case 'record':
+      return recordSubject(parsed.agent, parsed.entityId);
   }
 }
 
