@@ -50,6 +50,7 @@ export function fromMessageGet(message: ApiMessage): StoredMessage {
 }
 
 const SCHEDULE = /^@at (.+)$/;
+const BODY = /^[\w-]{0,12}$/;
 const decoder = new TextDecoder();
 
 /** A message of an agent's log. */
@@ -76,6 +77,7 @@ export function logMessage(stored: StoredMessage): LogMessage {
   const notes = headers.get(HEADERS.notes);
   const fences = headers.get(HEADERS.fences);
   const body = headers.get(HEADERS.body);
+  if (!BODY.test(body)) throw new TypeError(`message ${sequence} has a digest of a body that is none`);
   const entry: LogEntry = {
     kind: 'commit',
     event: isRecord ? '' : place.event,
