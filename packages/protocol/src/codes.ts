@@ -8,6 +8,7 @@ export const REJECTION_CODES = [
   'stale_token',
   'lease_required',
   'too_many_resources',
+  'decided_before',
   'contended',
   'unavailable',
 ] as const;
@@ -24,6 +25,7 @@ const STATUS: Readonly<Record<RejectionCode, number>> = {
   too_large: 400,
   not_found: 404,
   already_exists: 409,
+  decided_before: 409,
   stale_token: RULE_STATUS,
   lease_required: RULE_STATUS,
   too_many_resources: RULE_STATUS,

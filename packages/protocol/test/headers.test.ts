@@ -74,6 +74,7 @@ describe('the status of a refusal', () => {
     ['too_large', 400],
     ['not_found', 404],
     ['already_exists', 409],
+    ['decided_before', 409],
     ['stale_token', 422],
     ['lease_required', 422],
     ['too_many_resources', 422],
