@@ -9,6 +9,7 @@ export const REJECTION_CODES = [
   'lease_required',
   'too_many_resources',
   'decided_before',
+  'expired',
   'contended',
   'unavailable',
 ] as const;
@@ -29,6 +30,7 @@ const STATUS: Readonly<Record<RejectionCode, number>> = {
   stale_token: RULE_STATUS,
   lease_required: RULE_STATUS,
   too_many_resources: RULE_STATUS,
+  expired: RULE_STATUS,
   contended: 503,
   unavailable: 503,
 };

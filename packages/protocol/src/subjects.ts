@@ -57,6 +57,29 @@ export function commandSubject(agent: string, action: string): string {
   return `cmd.${agentToken(agent)}.${action}`;
 }
 
+/** `cmd.<agent>.<action>.<replica>`: the same command for one replica of the agent, known by the id of its micro service. */
+export function replicaCommandSubject(agent: string, action: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandSubject(agent, action)}.${replica}`;
+}
+
+/** `cmd.<agent>.*.<replica>`: all commands to one replica of an agent. */
+export function replicaCommandWildcard(agent: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandWildcard(agent)}.${replica}`;
+}
+
+const REPLICA = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Whether a text may name a replica in a subject. */
+export function isReplica(text: unknown): text is string {
+  return typeof text === 'string' && REPLICA.test(text);
+}
+
+function assertReplica(text: string): void {
+  if (!isReplica(text)) throw new RangeError(`${quoted(text)} is no id of a replica: expected ${REPLICA.source}`);
+}
+
 /** `cmd.<agent>.*`: all commands to an agent, also those it does not know. */
 export function commandWildcard(agent: string): string {
   return `cmd.${agentToken(agent)}.*`;
@@ -134,64 +157,31 @@ export function entityStream(agent: string): string {
   return `ENTITIES_${agentToken(agent)}`;
 }
 
-/** `held.<agent>.<entity>.<key>`: a command whose answer is held back. Only the agent's own processes may publish to it. */
-export function heldSubject(agent: string, entityId: string, key: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
-}
-
-/** `held.<agent>.*.*`: all commands whose answer an agent holds back. */
-export function heldWildcard(agent: string): string {
-  return `held.${agentToken(agent)}.*.*`;
-}
-
-/** `held.<agent>.<entity>.<key>.answered`: the news that a held command has its answer. */
-export function answeredSubject(agent: string, entityId: string, key: string): string {
-  return `${heldSubject(agent, entityId, key)}.${ANSWERED}`;
-}
-
-/** `held.<agent>.>`: held commands, and the news of those that were answered. */
-export function heldInterest(agent: string): string {
-  return `held.${agentToken(agent)}.>`;
-}
-
-const ANSWERED = 'answered';
-
-/** Undefined for any subject that neither {@link heldSubject} nor {@link answeredSubject} builds. */
-export function parseHeldSubject(
-  subject: string,
-): { agent: string; entityId: string; key: string; isAnswered: boolean } | undefined {
-  const [prefix, agent = '', entity = '', keyToken = '', news, ...rest] = subject.split('.');
-  const entityId = decodeToken(entity);
-  const key = decodeToken(keyToken);
-  if (prefix !== 'held' || (news !== undefined && news !== ANSWERED) || rest.length > 0) return undefined;
-  if (!isName(agent) || agentToken(agent) !== agent || entityId === undefined || key === undefined) return undefined;
-  return { agent, entityId, key, isAnswered: news === ANSWERED };
-}
-
-/** `held.<agent>.<entity>.*`: all held commands of one entity. */
-export function heldFilter(agent: string, entityId: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.*`;
-}
-
-/** `HELD_<agent>` */
-export function heldStream(agent: string): string {
-  return `HELD_${agentToken(agent)}`;
-}
-
-/** `queue.cmd.<agent>.<action>`: where a durable command is stored until it has been executed. */
-export function queuedCommandSubject(agent: string, action: string): string {
+/** `queue.cmd.<agent>.<entity>.<action>`: where a durable command is stored until it has been executed. */
+export function queuedCommandSubject(agent: string, entityId: string, action: string): string {
   assertName('action', action);
-  return `queue.cmd.${agentToken(agent)}.${action}`;
+  return `queue.cmd.${agentToken(agent)}.${encodeToken(entityId)}.${action}`;
 }
 
-/** `queue.cmd.<agent>.*`: all durable commands to an agent, also those it does not know. */
+/** `queue.cmd.<agent>.*.*`: all durable commands to an agent, also those that it does not know. */
 export function queuedCommandWildcard(agent: string): string {
-  return `queue.cmd.${agentToken(agent)}.*`;
+  return `queue.cmd.${agentToken(agent)}.*.*`;
 }
 
-/** `queue.later.<agent>.<key>`: a durable command that waits for its time; the key is made of its id. */
-export function delayedCommandSubject(agent: string, key: string): string {
-  return `queue.later.${agentToken(agent)}.${encodeToken(key)}`;
+/** `queue.cmd.<agent>.*.<action>`: one kind of durable command, to any entity. */
+export function queuedActionFilter(agent: string, action: string): string {
+  assertName('action', action);
+  return `queue.cmd.${agentToken(agent)}.*.${action}`;
+}
+
+/** `queue.later.<agent>.<entity>.<key>`: a durable command that waits for its time; the key is made of its id. */
+export function delayedCommandSubject(agent: string, entityId: string, key: string): string {
+  return `queue.later.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
+}
+
+/** `queue.later.<agent>.*.*` */
+export function delayedCommandWildcard(agent: string): string {
+  return `queue.later.${agentToken(agent)}.*.*`;
 }
 
 /** What becomes of a delayed command. */
@@ -210,21 +200,6 @@ export function decidedFilter(agent: string, key: string): string {
 /** `queue.decided.<agent>.*.*` */
 export function decidedWildcard(agent: string): string {
   return `queue.decided.${agentToken(agent)}.*.*`;
-}
-
-/** `queue.later.<agent>.*` */
-export function delayedCommandWildcard(agent: string): string {
-  return `queue.later.${agentToken(agent)}.*`;
-}
-
-/** `queue.refused.<agent>.<sequence>`: that the durable command at this place in the stream was refused; without a body, that it is not. */
-export function refusedSubject(agent: string, sequence: number): string {
-  return `queue.refused.${agentToken(agent)}.${sequence}`;
-}
-
-/** `queue.refused.<agent>.*` */
-export function refusedWildcard(agent: string): string {
-  return `queue.refused.${agentToken(agent)}.*`;
 }
 
 /** `COMMANDS_<agent>`: durable commands to an agent. */
@@ -261,13 +236,16 @@ export type ParsedSubject =
   | { kind: 'event'; agent: string; event: string }
   | { kind: 'entity'; agent: string; entityId: string; slot: Slot; event: string }
   /** A durable command was refused. */
-  | { kind: 'record'; agent: string; entityId: string };
+  | { kind: 'record'; agent: string; entityId: string }
+  | { kind: 'queued'; agent: string; entityId: string; action: string }
+  | { kind: 'delayed'; agent: string; entityId: string; key: string };
 
 /**
  * Undefined for any subject that the functions above do not build. An action or query that no agent has is still one:
  * whoever asks for it gets an answer.
  */
 export function parseSubject(subject: string): ParsedSubject | undefined {
+  if (subject.startsWith('queue.')) return parseQueueSubject(subject);
   const [prefix, agent = '', third = '', fourth, fifth, ...rest] = subject.split('.');
   if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
   if (prefix === 'ent') {
@@ -282,6 +260,15 @@ export function parseSubject(subject: string): ParsedSubject | undefined {
   if (prefix === 'qry') return { kind: 'query', agent, query: third };
   if (prefix === 'evt') return { kind: 'event', agent, event: third };
   return undefined;
+}
+
+function parseQueueSubject(subject: string): ParsedSubject | undefined {
+  const [, kind, agent = '', entity = '', last = '', ...rest] = subject.split('.');
+  const entityId = decodeToken(entity);
+  if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent || entityId === undefined) return undefined;
+  if (kind === 'cmd') return last === '' ? undefined : { kind: 'queued', agent, entityId, action: last };
+  const key = kind === 'later' ? decodeToken(last) : undefined;
+  return key === undefined ? undefined : { kind: 'delayed', agent, entityId, key };
 }
 
 function parseSlot(token: string): Slot | undefined {

@@ -88,9 +88,9 @@ describe('the status of a refusal', () => {
     expect(statusOfCode(code)).toBe(status);
   });
 
-  it('is there for every code, and 422 only for those of a lease', () => {
+  it('is there for every code, and 422 only for those of a lease and of a time', () => {
     const ruled = REJECTION_CODES.filter((code) => statusOfCode(code) === 422);
-    expect(ruled).toEqual(['stale_token', 'lease_required', 'too_many_resources']);
+    expect(ruled).toEqual(['stale_token', 'lease_required', 'too_many_resources', 'expired']);
     expect(REJECTION_CODES.every((code) => statusOfCode(code) >= 400)).toBe(true);
   });
 });
@@ -110,7 +110,7 @@ describe('the numbers of the wire', () => {
       maxTtlMs: 86_400_000,
       defaultTtlMs: 30_000,
       maxWaitMs: 600_000,
-      guardMs: 250,
+      passOverMs: 2_000,
       maxWaiters: 512,
       maxResources: 32,
       reasonCharacters: 256,

@@ -8,6 +8,7 @@ import {
   agentToken,
   commandSubject,
   commandWildcard,
+  delayedCommandSubject,
   entityEventFilter,
   entityFilter,
   entityStream,
@@ -18,6 +19,7 @@ import {
   isName,
   parseSubject,
   QUERY_KINDS,
+  queuedCommandSubject,
   querySubject,
   probeSubject,
   queryWildcard,
@@ -141,15 +143,20 @@ describe('parsing', () => {
     expect(parseSubject(querySubject('inventory', query))).toEqual({ kind: 'query', agent: 'inventory', query });
   });
 
+  const WORDS = ['cmd', 'qry', 'evt', 'ent', 'queue', 'later', 'sys_lock_manager', '%2e', 'refused', 'x', '0', '007'];
+
   it('gives nothing or what has this very subject', () => {
-    const part = fc.oneof(anyText, anyName, fc.constantFrom('cmd', 'qry', 'evt', 'ent', 'sys_lock_manager', '%2e', 'refused', 'x', '0', '007'));
+    const part = fc.oneof(anyText, anyName, fc.constantFrom(...WORDS));
     const anySubject = fc.array(part, { maxLength: 5 }).map((parts) => parts.join('.'));
     const rebuilt = (parsed: ParsedSubject) => {
       if (parsed.kind === 'entity') return entitySubject(parsed.agent, parsed.entityId, parsed.slot, parsed.event);
       if (parsed.kind === 'record') return recordSubject(parsed.agent, parsed.entityId);
       if (parsed.kind === 'event') return eventSubject(parsed.agent, parsed.event);
       if (parsed.kind === 'command') return commandSubject(parsed.agent, parsed.action);
-      return commandSubject(parsed.agent, parsed.query).replace('cmd', 'qry');
+      if (parsed.kind === 'query') return commandSubject(parsed.agent, parsed.query).replace('cmd', 'qry');
+      if (parsed.kind === 'delayed') return delayedCommandSubject(parsed.agent, parsed.entityId, parsed.key);
+      // An action that no agent has is answered.
+      return `${queuedCommandSubject(parsed.agent, parsed.entityId, 'x').slice(0, -1)}${parsed.action}`;
     };
     fc.assert(
       fc.property(anySubject, (subject) => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { commit, defineAgent, reject } from '../src/core/agent.ts';
 import { decide, type Command, type Plan } from '../src/core/decide.ts';
-import { NO_ENTITY, type Entity } from '../src/core/entity.ts';
+import { NO_ENTITY, NO_PLACE, type Entity, type QueuePlace } from '../src/core/entity.ts';
 import { NO_COMMANDS, remember } from '../src/core/recent.ts';
 
 const data = z.object({ mode: z.enum(['accept', 'refuse', 'throw', 'break', 'lease', 'delete']) });
@@ -63,7 +63,7 @@ const leases = fc.option(
 );
 
 const entities = fc.record({
-  mark: fc.nat(5),
+  mark: fc.record({ sequence: fc.nat(5), storedAt: fc.nat(5) }),
   fenced: fc.constantFrom('', 'job.5', FULL),
   live: fc.boolean(),
   version: fc.nat(5),
@@ -95,7 +95,7 @@ test('a command is decided in the documented order, whatever the entity and the 
       fc.constantFrom('accept', 'refuse', 'throw', 'break', 'lease', 'delete'),
       fc.option(fc.nat(6), { nil: undefined }),
       leases,
-      fc.option(fc.nat(8), { nil: undefined }),
+      fc.option(fc.record({ sequence: fc.nat(8), storedAt: fc.nat(8) }), { nil: undefined }),
       (shape, name, mode, expectedVersion, lease, queued) => {
         const entity = entityOf(shape);
         const made = { ...command, action: name, data: { mode }, expectedVersion, lease, queued };
@@ -134,9 +134,10 @@ test('a command is decided in the documented order, whatever the entity and the 
 });
 
 /** How it is decided where it was decided before, or where nobody can tell any more. */
-function decidedBefore({ mark, recent }: Entity, { known }: Shape, queued?: number): Plan['kind'] | undefined {
+function decidedBefore({ mark, recent }: Entity, { known }: Shape, queued?: QueuePlace): Plan['kind'] | undefined {
   if (recent.count > 0) return known === 'other' ? 'misused' : 'replay';
-  return queued !== undefined && queued <= mark ? 'forgotten' : undefined;
+  const isMarked = queued !== undefined && queued.sequence <= mark.sequence && queued.storedAt <= mark.storedAt;
+  return isMarked ? 'forgotten' : undefined;
 }
 
 type Lease = Command['lease'];
@@ -192,7 +193,7 @@ describe('a decision', () => {
   });
 
   test('of an id that was another command says so, and what to do', () => {
-    const entity = entityOf({ fenced: '', known: 'other', live: true, mark: 0, version: 1 });
+    const entity = entityOf({ fenced: '', known: 'other', live: true, mark: NO_PLACE, version: 1 });
     const plan = decide(agent, entity, command, 0);
     expect(plan).toMatchObject({ kind: 'misused', payload: { code: 'invalid_command', entity_id: 'e', action: 'put' } });
     expect((plan as { payload: { reason: string } }).payload.reason).toBe(

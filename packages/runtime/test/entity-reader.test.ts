@@ -39,7 +39,7 @@ const noted = (version: number): Written => [
   { 'Mesh-Unchanged': 'true', 'Mesh-Notes': 'note', ...keeps(version) },
 ];
 const burnt = (version: number): Written => ['x.burnt', version, { 'Nats-Scheduler': `ent.lamp.e.${version}.lit` }];
-const refused = (version: number): Written => ['refused', version, { 'Mesh-Mark': '7', ...keeps(version) }];
+const refused = (version: number): Written => ['refused', version, { 'Mesh-Mark': '7.1', ...keeps(version) }];
 
 let stream: SimulatedStream;
 beforeEach(() => (stream = new SimulatedStream(() => 'none', true)));
@@ -47,6 +47,7 @@ beforeEach(() => (stream = new SimulatedStream(() => 'none', true)));
 function store(...messages: readonly Written[]): void {
   for (const [place, version, lines] of messages) {
     const headers = newHeaders();
+    headers.set('Mesh-Recent', '0.0');
     for (const [name, value] of Object.entries(lines)) headers.set(name, value);
     const data = Buffer.from(JSON.stringify({ entity_id: 'e', entity_version: version, state: { on: true } }));
     const sequence = stream.messages.length + 1;
@@ -63,7 +64,7 @@ async function read(now: number) {
   const found = await readBy(stream, now);
   if (found.kind !== 'read') return expect.unreachable(found.why);
   const { lease, mark, notes, sequence, state, version } = found.value;
-  return { lease: lease?.version, mark, notes, sequence, on: state?.['on'], version };
+  return { lease: lease?.version, mark: mark.sequence, notes, sequence, on: state?.['on'], version };
 }
 
 describe('a lease', () => {

@@ -105,7 +105,7 @@ function entryOf(operation: Operation, entity: Entity, digest: string): LogEntry
     case 'unchanged':
       return { ...next, kind: 'unchanged', event: 'noted', version, state, lease };
     case 'record':
-      return { ...kept, kind: 'record', event: '', version, state, lease, notes, mark: mark + 1 };
+      return { ...kept, kind: 'record', event: '', version, state, lease, notes, mark: { sequence: mark.sequence + 1, storedAt: mark.storedAt } };
   }
 }
 

@@ -89,7 +89,7 @@ async function lostLamp({ measure = (): Promise<void> => Promise.resolve(), agen
   return { events, faults, send, store, stream, time };
 }
 
-const REFUSED = { queued: 7, expectedVersion: 9 };
+const REFUSED = { queued: { sequence: 7, storedAt: 1 }, expectedVersion: 9 };
 
 test.each([
   ['alone', async () => {}],

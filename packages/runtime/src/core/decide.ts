@@ -3,7 +3,7 @@
  * compare-and-set shows that somebody else was first.
  *
  * Order of precedence (a malformed message never gets here): already decided → replay, or misused if the id was another
- * command's; a durable command at or below the entity's mark → forgotten; a lease that is over, or not the one that the action
+ * command's; a durable command at or below the entity's mark → forgotten; too late → rejected; a lease that is over, or not the one that the action
  * requires → rejected; another version than expected → conflict; absent or present against the action → rejected; the action's
  * rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it must not be told to read and
  * try again.
@@ -18,7 +18,7 @@ import {
 } from '@meshforge/protocol';
 import { readResult, type Action, type Annotation, type AnyAgent, type ReadResult, type Refusal } from './agent.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { currentVersion, type Entity } from './entity.ts';
+import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
 import { quoted } from './quoted.ts';
@@ -41,8 +41,10 @@ export interface Command {
   /** Digest of what it says, to recognise an id that was another command's; empty: unknown. */
   bodyDigest: string;
   headers: CommandHeaders;
-  /** Of a durable command: its sequence in the queue. Commands of one entity are decided in this order. */
-  queued?: number | undefined;
+  /** Milliseconds since the epoch, by the server's clock, after which it is not decided any more. */
+  notAfter?: number | undefined;
+  /** Of a durable command: its place in the queue. Commands of one entity are decided in this order. */
+  queued?: QueuePlace | undefined;
 }
 
 export type Plan =
@@ -84,7 +86,8 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   if (earlier !== undefined) {
     return isOther(earlier.body, command) ? misused(command, OTHER_COMMAND) : { kind: 'replay', earlier };
   }
-  if (command.queued !== undefined && command.queued <= entity.mark) return { kind: 'forgotten' };
+  if (command.queued !== undefined && isMarked(command.queued, entity.mark)) return { kind: 'forgotten' };
+  if (command.notAfter !== undefined && now > command.notAfter) return expired(command, command.notAfter, now);
 
   const action = agent.actions[command.action];
   if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
@@ -184,6 +187,15 @@ export function rejected(
   payload: RejectedPayload;
 } {
   return { kind: 'rejected', payload: { entity_id: command.entityId, action: command.action, code, reason } };
+}
+
+function expired(command: Command, notAfter: number, now: number): Plan {
+  const late = `it was not to be decided after ${iso(notAfter)}, and it is ${iso(now)}`;
+  return rejected(command, 'expired', `${late} by the server's clock: send it anew if it still matters`);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 /** Whether the command that had the id before said something else. @param known digest of what it said; empty: unknown */

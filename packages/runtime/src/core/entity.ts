@@ -35,10 +35,36 @@ export interface Entity {
   recent: RecentCommands;
   /** The highest fencing token that it has seen of each resource. */
   fences: Fences;
-  /** Sequence, in the queue, of the last durable command that was decided on it; 0 = none was. */
-  mark: number;
+  /** The place in the queue of the last durable command that was decided on it. */
+  mark: QueuePlace;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
+}
+
+/**
+ * A place in a queue. A sequence alone is none: a stream that was restored or recreated uses it again, at a later time.
+ */
+export interface QueuePlace {
+  sequence: number;
+  /** When the command was stored, in milliseconds since the epoch by the server's clock. */
+  storedAt: number;
+}
+
+/** Before all places. */
+export const NO_PLACE: QueuePlace = Object.freeze({ sequence: 0, storedAt: 0 });
+
+/** Whether a command at this place was decided. What is younger than the mark was not, whatever its sequence. */
+export function isMarked(place: QueuePlace, mark: QueuePlace): boolean {
+  return place.sequence <= mark.sequence && place.storedAt <= mark.storedAt;
+}
+
+/**
+ * The mark once a command at this place is decided too. A lower sequence is that of a stream which was restored or recreated, and
+ * counts from now on. A lower time is that of another leader, whose clock is behind.
+ */
+export function markAfter(mark: QueuePlace, place: QueuePlace): QueuePlace {
+  if (isMarked(place, mark)) return mark;
+  return { sequence: place.sequence, storedAt: Math.max(mark.storedAt, place.storedAt) };
 }
 
 export const NO_ENTITY: Entity = Object.freeze({
@@ -48,7 +74,7 @@ export const NO_ENTITY: Entity = Object.freeze({
   notes: '',
   recent: NO_COMMANDS,
   fences: NO_FENCES,
-  mark: 0,
+  mark: NO_PLACE,
   bytes: 0,
 });
 
@@ -87,7 +113,7 @@ export interface LogEntry {
   lease?: StandingLease | undefined;
   notes: string;
   fences: Fences;
-  mark: number;
+  mark: QueuePlace;
   /** Of body and headers. */
   bytes: number;
 }
@@ -100,18 +126,19 @@ export function setsLease(entry: LogEntry): entry is LogEntry & { lease: Standin
 /** The entity after a message at this sequence of the stream. */
 export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, sequence: number): Entity {
   const { bytes, command, data, earlier, event, fences, kind, lease, mark, notes, state, version } = entry;
-  const inline = setsLease(entry) || kind === 'expiry' ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
-  const recent =
-    command === undefined
-      ? earlier
-      : remember(
-          earlier,
-          { ...command, version, sequence, isRefused: kind === 'record', inline },
-          RECENT_BYTES - notes.length,
-        );
-  const entity = { sequence, version, state, notes, recent, fences, mark, bytes };
+  let recent = earlier;
+  if (command !== undefined) {
+    const { body, digest } = command;
+    const isRefused = kind === 'record';
+    const leavesWithLease = kind === 'expiry' || setsLease(entry);
+    const inline = leavesWithLease ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
+    const remembered = { digest, body, version, sequence, isRefused, inline };
+    recent = remember(earlier, remembered, RECENT_BYTES - notes.length);
+  }
+  const entity: Entity = { sequence, version, state, notes, recent, fences, mark, bytes };
   if (kind === 'expiry') return endLease(agent, entity);
-  return lease === undefined ? entity : { ...entity, lease };
+  if (lease !== undefined) entity.lease = lease;
+  return entity;
 }
 
 /** An entity whose lease has ended. */

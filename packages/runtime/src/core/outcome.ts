@@ -9,8 +9,8 @@ export type StoreOutcome =
    * `isCommitted`: it is known to be in the log; else it may have been refused.
    */
   | { kind: 'decided_before'; isCommitted: boolean; event: string; payload: string; code: string; reason: string }
-  /** Its answer is held back; the agent's companion sees to it. */
-  | { kind: 'held' }
+  /** It is answered later; the agent's companion sees to it. */
+  | { kind: 'deferred' }
   /** The agent stopped while the fate of a publish was unknown: no answer would be true. */
   | { kind: 'abandoned' };
 

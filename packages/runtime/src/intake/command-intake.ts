@@ -8,6 +8,7 @@ import {
   commandsOf,
   decodeJson,
   EntityId,
+  HEADERS,
   LIMITS,
   printable,
   type Issue,
@@ -19,10 +20,11 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
 import { bodyDigest, digestOf } from '../nats/digest.ts';
+import type { QueuePlace } from '../core/entity.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
-import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
+import { headersOf, readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
 
@@ -34,11 +36,16 @@ export interface CommandIntakeOptions {
   /** Commands decided at once; more are answered `unavailable`. */
   maxInFlight: number;
   inboxPrefix: string;
-  /** Whether the answer to a command that was refused will be given later. */
-  holdsBack?: Companion['holdsBack'] | undefined;
+  /** Whether a command that was refused will be answered later. */
+  defers?: Companion['defers'] | undefined;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
   onFault: (error: unknown) => void;
+}
+
+/** A durable command's place in the queue, and the entity that its subject names. */
+interface Queued extends QueuePlace {
+  entityId: string;
 }
 
 /** After how long a caller who met a full agent may try again, in milliseconds. */
@@ -90,9 +97,8 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param queued its sequence in the queue
    */
-  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: number): Promise<StoreOutcome> {
+  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: Queued): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
@@ -116,13 +122,13 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, headers.lines, outcome, started);
     if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, headers.lines);
+    const answer = voice.answerTo(outcome, this.#withTime(headers.lines));
     voice.answer(inbox, answer.body, answer.lines);
   }
 
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const read = readCommandHeaders(message);
+    const read = readCommandHeaders(headersOf(message));
     const span = startCommandSpan(this.#options.agent, action, read, 'nats');
     const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
@@ -159,9 +165,9 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; queued?: number },
+    origin: 'own' | { reply?: string | undefined; queued?: Queued },
   ): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, holdsBack, serverNow, store } = this.#options;
+    const { agent, defers, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
     const queued = origin === 'own' ? undefined : origin.queued;
     const isHidden =
@@ -182,6 +188,11 @@ export class CommandIntake {
     }
     const body = check(CommandBody, json.value);
     if (!body.ok) return malformed(action, entityId, body);
+    if (queued !== undefined && body.value.entity_id !== queued.entityId) {
+      const named = JSON.stringify(printable(body.value.entity_id, LIMITS.nameCharacters));
+      const reason = `the body names the entity ${named}, the subject another one`;
+      return malformed(action, queued.entityId, { code: 'invalid_command', reason });
+    }
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
     const { lease } = body.value;
@@ -196,17 +207,23 @@ export class CommandIntake {
       // As it was sent: the schema may have other defaults when it is sent again.
       bodyDigest: bodyDigest([action, body.value.data ?? {}]),
       headers: headers.lines,
+      notAfter: headers.notAfter,
       queued,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
     const { reply = '' } = origin === 'own' ? {} : origin;
-    if (holdsBack === undefined || reply === '') return store.execute(command);
+    if (defers === undefined || reply === '') return store.execute(command);
     const refused = { ...command, reply, since };
-    const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
+    const decided = store.execute(command, (code, entity) => defers(refused, code, entity));
     return decided.then((outcome) =>
-      outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
+      outcome.kind === 'denied' && defers(refused, outcome.code) ? { kind: 'deferred' } : outcome,
     );
+  }
+
+  /** Clients learn the server's time from replies. */
+  #withTime(lines: CommandHeaders): CommandHeaders {
+    return [...lines, [HEADERS.serverTime, new Date(this.#options.serverNow()).toISOString()]];
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
@@ -229,13 +246,13 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, lines);
+    const answer = voice.answerTo(outcome, this.#withTime(lines));
     voice.answer(message.reply as string, answer.body, answer.lines);
   }
 }
 
 function isTold(outcome: StoreOutcome): outcome is Told {
-  return outcome.kind !== 'abandoned' && outcome.kind !== 'held';
+  return outcome.kind !== 'abandoned' && outcome.kind !== 'deferred';
 }
 
 function malformed(

@@ -68,7 +68,7 @@ export class Voice {
 }
 
 /** An outcome that somebody is told of. */
-export type Told = Exclude<StoreOutcome, { kind: 'held' | 'abandoned' }>;
+export type Told = Exclude<StoreOutcome, { kind: 'deferred' | 'abandoned' }>;
 
 export function withError(headers: HeaderLines, { status, reason }: ServiceErrorStatus): HeaderLines {
   return [...headers, [HEADERS.errorCode, String(status)], [HEADERS.error, headerText(reason)]];

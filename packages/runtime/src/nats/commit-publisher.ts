@@ -41,7 +41,7 @@ export function publishCommit(
   if (command !== undefined) lines.push([HEADERS.body, command.body === '' ? NO_BODY : command.body]);
   if (fences !== '') lines.push([HEADERS.fences, fences]);
   if (notes !== '') lines.push([HEADERS.notes, notes]);
-  if (mark > 0) lines.push([HEADERS.mark, mark.toString(36)]);
+  if (mark.sequence > 0) lines.push([HEADERS.mark, `${mark.sequence.toString(36)}.${mark.storedAt.toString(36)}`]);
   if (kind === 'unchanged') lines.push([HEADERS.unchanged, 'true']);
   if (setsLease(entry) && agent.lease !== undefined) {
     lines.push(['Nats-Schedule', `@at ${new Date(entry.lease.endsAt).toISOString()}`]);

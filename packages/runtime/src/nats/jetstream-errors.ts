@@ -28,10 +28,14 @@ const FULL = new Set([10023, 10047, 10077]);
 const TRANSIENT_STATUS = new Set([408, 429, 503]);
 
 export const STREAM_NOT_FOUND = 10059;
+export const CONSUMER_NOT_FOUND = 10014;
 export const STREAM_NAME_IN_USE = 10058;
 export const MESSAGE_NOT_FOUND = 10037;
 /** Of a message that is to be deleted. */
-export const SEQUENCE_NOT_FOUND = 10043;
+const SEQUENCE_NOT_FOUND = 10043;
+/** Also for a message outside the sequences of the stream, which only the description tells. */
+const DELETE_FAILED = 10057;
+const OUTSIDE = new Set(['no message found', 'stream store EOF']);
 /** With another configuration; with the same one, creating it again is no error. */
 export const CONSUMER_EXISTS = 10148;
 
@@ -58,6 +62,12 @@ interface ApiError {
 export interface ApiResponse {
   error?: ApiError;
   ts?: string;
+}
+
+/** Whether what was asked about is not there. */
+export function isAbsent({ description, err_code: errorCode }: ApiError): boolean {
+  if (errorCode === DELETE_FAILED) return OUTSIDE.has(description);
+  return errorCode === MESSAGE_NOT_FOUND || errorCode === SEQUENCE_NOT_FOUND || errorCode === CONSUMER_NOT_FOUND;
 }
 
 /** Reads the answer to a publish that is a duplicate, or else refused for its roll-up. */

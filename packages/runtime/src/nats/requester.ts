@@ -16,13 +16,23 @@ export type Answer =
   | { kind: 'unsent'; why: string };
 
 /** Several messages that answer one request together. */
-export type BatchAnswer = { kind: 'answer'; messages: Msg[] } | Exclude<Answer, { kind: 'answer' }>;
+export type BatchAnswer = { kind: 'answer'; messages: Msg[] } | Failure;
+
+type Failure = Exclude<Answer, { kind: 'answer' }>;
 
 interface Pending {
   /** Takes a message; true when it was the last one. */
   take: (message: Msg) => boolean;
-  fail: (answer: Exclude<Answer, { kind: 'answer' }>) => void;
+  /** True when nothing more is expected. */
+  fail: (why: Failure) => boolean;
   deadline: number;
+}
+
+/** A request that is sent several times with one inbox: an answer to any of its tries counts, however late it comes. */
+export interface Exchange {
+  /** Sends it, and waits for an answer. One that has come since the last try is taken instead. */
+  send(subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, timeoutMs: number): Promise<Answer>;
+  end(): void;
 }
 
 /** All that readers and publishers need of it. */
@@ -64,7 +74,7 @@ export class Requester {
         resolve({ kind: 'answer', message });
         return true;
       };
-      this.#send(subject, payload, headers, { take, fail: resolve, deadline: this.#clock.monotonic() + timeoutMs });
+      this.#send(this.#newToken(), subject, payload, headers, this.#once(take, resolve, timeoutMs));
     });
   }
 
@@ -78,13 +88,50 @@ export class Requester {
         if (isLast) resolve({ kind: 'answer', messages });
         return isLast;
       };
-      this.#send(subject, payload, undefined, { take, fail: resolve, deadline: this.#clock.monotonic() + timeoutMs });
+      this.#send(this.#newToken(), subject, payload, undefined, this.#once(take, resolve, timeoutMs));
     });
   }
 
-  #send(subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, pending: Pending): void {
-    if (this.#closed) return pending.fail({ kind: 'unsent', why: CLOSED });
-    const token = (this.#next++).toString(36);
+  exchange(): Exchange {
+    const token = this.#newToken();
+    const unread: Answer[] = [];
+    let resolve: ((answer: Answer) => void) | undefined;
+    const settle = (answer: Answer): boolean => {
+      pending.deadline = Infinity;
+      if (resolve !== undefined) resolve(answer);
+      else if (answer.kind === 'answer') unread.push(answer);
+      resolve = undefined;
+      return false;
+    };
+    const pending: Pending = { take: (message) => settle({ kind: 'answer', message }), fail: settle, deadline: 0 };
+    return {
+      send: (subject, payload, headers, timeoutMs) => {
+        const early = unread.shift();
+        if (early !== undefined) return Promise.resolve(early);
+        return new Promise((waiting) => {
+          resolve = waiting;
+          pending.deadline = this.#clock.monotonic() + timeoutMs;
+          this.#send(token, subject, payload, headers, pending);
+        });
+      },
+      end: () => void this.#pending.delete(token),
+    };
+  }
+
+  #newToken(): string {
+    return (this.#next++).toString(36);
+  }
+
+  #once(take: Pending['take'], fail: (why: Failure) => void, timeoutMs: number): Pending {
+    const failOnce = (why: Failure): boolean => {
+      fail(why);
+      return true;
+    };
+    return { take, fail: failOnce, deadline: this.#clock.monotonic() + timeoutMs };
+  }
+
+  #send(token: string, subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, pending: Pending): void {
+    if (this.#closed) return void pending.fail({ kind: 'unsent', why: CLOSED });
     this.#pending.set(token, pending);
     if (!this.#isSweeping) void this.#sweep();
     try {
@@ -110,17 +157,14 @@ export class Requester {
     if (this.#pending.get(token)?.take(message) === true) this.#pending.delete(token);
   }
 
-  #fail(token: string, answer: Exclude<Answer, { kind: 'answer' }>): void {
-    const pending = this.#pending.get(token);
-    if (pending === undefined) return;
-    this.#pending.delete(token);
-    pending.fail(answer);
+  #fail(token: string, why: Failure): void {
+    if (this.#pending.get(token)?.fail(why) === true) this.#pending.delete(token);
   }
 
   /** Runs while a request waits for its answer. */
   async #sweep(): Promise<void> {
     this.#isSweeping = true;
-    while (this.#pending.size > 0) {
+    while (this.#pending.size > 0 && !this.#closed) {
       await this.#clock.sleep(SWEEP_MS, this.#closing.signal);
       const now = this.#clock.monotonic();
       for (const [token, { deadline }] of this.#pending) {

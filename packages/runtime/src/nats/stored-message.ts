@@ -1,7 +1,7 @@
 import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
-import type { LogEntry, RecordedRefusal, StandingLease } from '../core/entity.ts';
+import { NO_PLACE, type LogEntry, type QueuePlace, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
 import { readFences } from '../core/fences.ts';
 import { readRecent } from '../core/recent.ts';
 import { NO_BODY, readLease } from './commit-publisher.ts';
@@ -130,8 +130,14 @@ function standingLease(
   return lease;
 }
 
-function readMark(text: string, sequence: number): number {
-  const mark = text === '' ? 0 : /^[\da-z]{1,11}$/.test(text) ? parseInt(text, 36) : NaN;
-  if (!Number.isSafeInteger(mark)) throw new TypeError(`message ${sequence} has a mark that is none`);
+const MARK = /^([\da-z]{1,11})\.([\da-z]{1,11})$/;
+
+function readMark(text: string, sequence: number): QueuePlace {
+  if (text === '') return NO_PLACE;
+  const [, place = '', time = ''] = MARK.exec(text) ?? [];
+  const mark = { sequence: parseInt(place, 36), storedAt: parseInt(time, 36) };
+  if (!Number.isSafeInteger(mark.sequence) || !Number.isSafeInteger(mark.storedAt)) {
+    throw new TypeError(`message ${sequence} has a mark that is none`);
+  }
   return mark;
 }

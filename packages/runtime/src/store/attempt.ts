@@ -2,7 +2,16 @@
 import { LIMITS, printable, type JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { rejected, type Command, type CommitPlan } from '../core/decide.ts';
-import { entityAfter, type Entity, type LogEntry, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
+import {
+  entityAfter,
+  markAfter,
+  NO_PLACE,
+  type Entity,
+  type LogEntry,
+  type QueuePlace,
+  type RecordedRefusal,
+  type StandingLease,
+} from '../core/entity.ts';
 import { refusal, success, type RefusedOutcome, type StoreOutcome } from '../core/outcome.ts';
 import { RECENT_BYTES, RECENT_COMMANDS, trim } from '../core/recent.ts';
 import type { CommitMessage } from '../nats/commit-publisher.ts';
@@ -55,7 +64,7 @@ export function prepareCommit(
     lease: isUnchanged ? entity.lease : own,
     notes,
     fences,
-    mark: markAfter(entity, command),
+    mark: markWith(entity, command),
   };
   return attemptOf(agent, entity, command, { entry, body, outcome: success('committed', event, payload) });
 }
@@ -65,7 +74,7 @@ export function prepareRecord(agent: AnyAgent, entity: Entity, command: Command,
   const kind = outcome.kind as RecordedRefusal['kind'];
   const recorded: RecordedRefusal = { kind, payload: recordedPayload(command, outcome) };
   return attemptOf(agent, entity, command, {
-    entry: { ...standing(entity), refusal: recorded, command: digestsOf(command), mark: markAfter(entity, command) },
+    entry: { ...standing(entity), refusal: recorded, command: digestsOf(command), mark: markWith(entity, command) },
     body: recordBody(command.entityId, entity, recorded),
     // What is told is what the log will hold.
     outcome: refusal(kind, recorded.payload),
@@ -73,9 +82,9 @@ export function prepareRecord(agent: AnyAgent, entity: Entity, command: Command,
 }
 
 /** A record without a command: it moves the mark, so that no command of the queue up to there is decided any more. */
-export function prepareMark(entityId: string, entity: Entity, mark: number): CommitMessage {
+export function prepareMark(entityId: string, entity: Entity, place: QueuePlace): CommitMessage {
   return messageOf(entityId, entity, {
-    entry: { ...standing(entity), command: undefined, mark },
+    entry: { ...standing(entity), command: undefined, mark: markAfter(entity.mark, place) },
     body: recordBody(entityId, entity),
   });
 }
@@ -138,8 +147,8 @@ function digestsOf({ bodyDigest, digest }: Command): { digest: string; body: str
   return { digest, body: bodyDigest };
 }
 
-function markAfter({ mark }: Entity, { queued = 0 }: Command): number {
-  return Math.max(mark, queued);
+function markWith({ mark }: Entity, { queued = NO_PLACE }: Command): QueuePlace {
+  return markAfter(mark, queued);
 }
 
 function reasonTooLarge(state: JsonObject | null, bodyBytes: number, room: number): string | undefined {

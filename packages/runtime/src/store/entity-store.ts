@@ -18,9 +18,9 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { entityAfter, type Entity, type StandingLease } from '../core/entity.ts';
+import { entityAfter, isMarked, type Entity, type QueuePlace, type StandingLease } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
-import { findCommand, type RecentCommand } from '../core/recent.ts';
+import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
 import type { PublishResult } from '../nats/jetstream-errors.ts';
@@ -50,6 +50,8 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
+  /** Whether `serverNow` may be wrong. Default: it is not. */
+  isTimeDoubtful?: () => boolean;
   /** Asks the server for its time anew; rejects when it does not answer. */
   measureServerTime: () => Promise<void>;
   cache: CacheLimits;
@@ -74,6 +76,8 @@ export class EntityStore {
   readonly #turns = new Turns();
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
+  /** What was seen before this moment may have been another log. */
+  #forgottenAt = 0;
   #stopped = false;
 
   constructor(options: EntityStoreOptions) {
@@ -90,8 +94,9 @@ export class EntityStore {
     this.#stopped = true;
   }
 
-  /** Forgets what it has seen: the log may be another one by now. */
+  /** Forgets what it has seen: the log may be another one by now. What is read or published meanwhile does not count. */
   forgetAll(): void {
+    this.#forgottenAt = ++this.#moment;
     this.#cache.clear();
   }
 
@@ -108,8 +113,9 @@ export class EntityStore {
     /** The entity's log has come so far, as this process knows. A read that does not is stale. */
     let known = seen?.entity.sequence ?? 0;
     if (seen !== undefined && this.#mayHaveEnded(seen.entity.lease)) seen = undefined;
-    /** A publish whose fate is unknown. */
-    let doubtful: Attempt | undefined;
+    let seenAt = ++this.#moment;
+    /** A publish whose fate is unknown, and the entity that it was decided on. */
+    let doubtful: { attempt: Attempt; on: Entity } | undefined;
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
@@ -120,7 +126,20 @@ export class EntityStore {
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
+      if (command.notAfter !== undefined && this.#options.isTimeDoubtful?.() === true) {
+        const isKnown = await this.#options.measureServerTime().then(
+          () => true,
+          () => false,
+        );
+        if (!isKnown) {
+          if (isHopeless()) return unreachable(command, 'the server does not tell its time');
+          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+          continue;
+        }
+      }
       if (seen === undefined) {
+        if (seenAt < this.#forgottenAt) known = 0;
+        seenAt = ++this.#moment;
         const look = await this.#look(entityId, mustAskLeader, known);
         // Whatever comes next, a further look is one after a surprise.
         mustAskLeader = true;
@@ -147,21 +166,21 @@ export class EntityStore {
       }
 
       let attempt: Attempt;
-      if (doubtful?.message.expectedSequence === entity.sequence) {
-        attempt = doubtful;
+      if (doubtful !== undefined && isSame(doubtful.on, entity)) {
+        attempt = doubtful.attempt;
       } else {
         const decision = decideAttempt(this.#options, command, entity);
         if (decision.kind === 'replay') return this.#replay(command, decision.earlier);
         const isRefused = decision.kind === 'refuse';
         if (isRefused) {
           const { outcome } = decision;
-          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
+          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
           if (asOf <= cameIn) continue;
         }
         // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. And a
         // publish can still be on its way although the log has gone on: an expiry, which the server writes unguarded, may
         // have come before it.
-        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && entity.recent.isComplete))) {
+        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && isComplete(entity.recent)))) {
           const asked = await probe(requester, agent.name, command.commandId);
           if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
           if (asked.kind === 'unknown') {
@@ -177,13 +196,15 @@ export class EntityStore {
         else attempt = prepareRecord(agent, entity, command, decision.outcome);
       }
 
+      // The sequence that the publish expects may be another message's by now.
+      if (seenAt < this.#forgottenAt) continue;
       const sentAt = ++this.#moment;
       const publishedAt = clock.monotonic();
       const result = await publishCommit(requester, agent, attempt.message);
       onPublish?.(action, result.kind, clock.monotonic() - publishedAt);
       if (result.kind === 'stored') {
         const after = attempt.entityAt(result.sequence);
-        this.#cache.set(entityId, { entity: after, asOf: sentAt });
+        this.#remember(entityId, { entity: after, asOf: sentAt }, sentAt);
         const { data, event, kind } = attempt.message.entry;
         if (kind !== 'record') onCommit?.(entityId, event, after, data);
         return attempt.outcome;
@@ -204,7 +225,7 @@ export class EntityStore {
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
         case 'unknown':
-          doubtful = attempt;
+          doubtful = { attempt, on: entity };
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
@@ -215,20 +236,21 @@ export class EntityStore {
    * Moves the entity's mark, so that no durable command up to this place in the queue is decided any more. Never rejects.
    * @returns why it does not stand there; undefined: it does
    */
-  moveMark(entityId: string, sequence: number): Promise<string | undefined> {
+  moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
+    const place = { sequence, storedAt };
     return this.#turns.take(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
         if (look.kind === 'unavailable') return look.why;
-        if (look.value.entity.mark >= sequence) return undefined;
-        const message = prepareMark(entityId, look.value.entity, sequence);
+        if (isMarked(place, look.value.entity.mark)) return undefined;
+        const message = prepareMark(entityId, look.value.entity, place);
         const sentAt = ++this.#moment;
         const result = await publishCommit(requester, agent, message);
         this.#cache.delete(entityId);
         if (result.kind === 'stored') {
           const entity = entityAfter(agent, message.entry, result.sequence);
-          this.#cache.set(entityId, { entity, asOf: sentAt });
+          this.#remember(entityId, { entity, asOf: sentAt }, sentAt);
           return undefined;
         }
         if ('why' in result) return result.why;
@@ -251,6 +273,11 @@ export class EntityStore {
     });
   }
 
+  /** @param since the moment at which it was asked for or sent */
+  #remember(entityId: string, seen: KnownEntity, since: number): void {
+    if (since > this.#forgottenAt) this.#cache.set(entityId, seen);
+  }
+
   /** Whether the server may have ended a lease since the entity was seen. */
   #mayHaveEnded(lease: StandingLease | undefined): boolean {
     return lease !== undefined && lease.endsAt <= this.#options.serverNow();
@@ -271,7 +298,7 @@ export class EntityStore {
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
     const value = { entity: read.value, asOf };
-    this.#cache.set(entityId, value);
+    this.#remember(entityId, value, sentAt);
     return { kind: 'read', value };
   }
 
@@ -302,4 +329,9 @@ export class EntityStore {
     if (found !== undefined) this.#options.onDefect(action, found.payload.reason, found.cause);
     return outcome;
   }
+}
+
+/** Whether a log still stands where it stood. After a restore, the sequence of a message can be that of another one. */
+function isSame(one: Entity, other: Entity): boolean {
+  return one.sequence === other.sequence && one.version === other.version && one.recent.text === other.recent.text;
 }

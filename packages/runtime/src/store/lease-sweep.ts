@@ -47,6 +47,11 @@ export class LeaseSweep {
     this.#stopping.abort();
   }
 
+  /** The log may be another one by now. */
+  forget(): void {
+    this.#ends.clear();
+  }
+
   async sweep(): Promise<void> {
     const { agent, serverNow, subjects } = this.#options;
     const standing: string[] = [];

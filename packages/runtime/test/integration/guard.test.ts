@@ -128,10 +128,10 @@ describe('a token that is overtaken is refused', () => {
     await item.add(4);
     await first.stop();
     const headers = ownHeaders(stored as Commit);
-    headers.set('Nats-Scheduler', entitySubject('guarded', item.id, 'kept'));
+    headers.set('Nats-Scheduler', entitySubject('guarded', item.id, 1, 'kept'));
     headers.set('Nats-Schedule-Next', 'purge');
     const body = encode({ entity_id: item.id, entity_version: 1, state: { n: 0, kept: true } });
-    await connection.request(entitySubject('guarded', item.id, 'lapsed'), body, { headers, timeout: 30_000 });
+    await connection.request(entitySubject('guarded', item.id, 'x', 'lapsed'), body, { headers, timeout: 30_000 });
     expect((await item.commits()).map(fencesOf)).toEqual(['job.4', 'job.3']);
     await start();
     expectStale(await item.add(3), 3, 4);

@@ -70,10 +70,10 @@ test('with a version it is a safe timer: if the world has moved on, nothing happ
 test('what is cancelled does not come; what has come cannot be cancelled; each is told', async () => {
   await open('d');
   const sent = await mesh.send(tallyContract, 'add', { entityId: 'd', data: { by: 1 }, afterMs: 1_000 });
-  expect(await mesh.cancel(tallyContract, sent.commandId)).toBe(true);
+  expect(await mesh.cancel(tallyContract, { entityId: 'd', commandId: sent.commandId })).toBe(true);
   // Once more does no harm.
   expect(await sent.cancel()).toBe(true);
-  expect(await mesh.cancel(tallyContract, 'never sent')).toBe(false);
+  expect(await mesh.cancel(tallyContract, { entityId: 'd', commandId: 'never sent' })).toBe(false);
   const other = await mesh.send(tallyContract, 'add', { entityId: 'd', data: { by: 10 }, afterMs: 300 });
   await other.outcome();
   expect(await other.cancel()).toBe(false);
@@ -115,9 +115,9 @@ test.each([
     };
     const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
     const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
-    expect(await cancelDelayed(asking, 'tally', commandId)).toBe(true);
+    expect(await cancelDelayed(asking, 'tally', { entityId, commandId })).toBe(true);
     expect(isLost).toBe(true);
-    expect(await mesh.cancel(tallyContract, commandId)).toBe(true);
+    expect(await mesh.cancel(tallyContract, { entityId, commandId })).toBe(true);
     await sleep(500);
     expect(await total(entityId)).toBe(0);
   },
@@ -128,7 +128,7 @@ test('the same id again is one command, and it survives the death of the server 
   const gone = { entityId: 'e', data: { by: 100 }, afterMs: 2_500, commandId: 'gone' };
   const stays = { entityId: 'e', data: { by: 1 }, afterMs: 2_500, commandId: 'stays' };
   for (const options of [gone, stays, stays, gone]) await mesh.send(tallyContract, 'add', options);
-  expect(await mesh.cancel(tallyContract, 'gone')).toBe(true);
+  expect(await mesh.cancel(tallyContract, { entityId: 'e', commandId: 'gone' })).toBe(true);
   await agent.stop();
   await new Promise((resolve) => void setTimeout(resolve, 1_200));
   await server.kill('SIGKILL');

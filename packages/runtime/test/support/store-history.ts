@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { annotate, commit, defineAgent, reject } from '../../src/core/agent.ts';
 import type { Command } from '../../src/core/decide.ts';
-import type { Entity } from '../../src/core/entity.ts';
+import type { Entity, QueuePlace } from '../../src/core/entity.ts';
 import type { StoreOutcome } from '../../src/core/outcome.ts';
 import { bodyDigest, digestOf } from '../../src/nats/digest.ts';
 import { EntityReader, type ReadResult } from '../../src/nats/entity-reader.ts';
@@ -81,8 +81,13 @@ export function commandOf({ action, by: much, entityId, expectedVersion, id, que
     digest: digestOf(id),
     bodyDigest: bodyDigest([action, data]),
     headers: [['Mesh-Command-Id', id]],
-    queued,
+    queued: queued === undefined ? undefined : placeOf(queued),
   };
+}
+
+/** Commands come into the queue one after the other. */
+function placeOf(sequence: number): QueuePlace {
+  return { sequence, storedAt: 1_000 * sequence };
 }
 
 export type Step =
@@ -273,7 +278,7 @@ export async function runHistory(history: Drawn): Promise<Ran> {
       }
       case 'mark': {
         const { entityId, sequence } = each;
-        const moved = (stores[each.store] as EntityStore).moveMark(entityId, sequence);
+        const moved = (stores[each.store] as EntityStore).moveMark(entityId, placeOf(sequence));
         underWay.push(moved.then((why) => void (why === undefined && marks.push({ entityId, sequence }))));
         break;
       }

@@ -64,7 +64,7 @@ function last(entities: ReadonlyMap<string, readonly Folded[]>, entityId: string
 }
 
 function checkSeen(read: ReadResult<Entity>, { lease, ...law }: Folded): void {
-  expect(read).toMatchObject({ kind: 'read', value: law });
+  expect(read).toMatchObject({ kind: 'read', value: { ...law, mark: { sequence: law.mark } } });
   expect(read.kind === 'read' && read.value.lease?.version, 'a lease stands until its own expiry').toBe(lease);
 }
 
@@ -187,7 +187,7 @@ function checkTold({ how, made, outcome }: Told, all: readonly Told[], log: read
       return;
     case 'decided_before':
       if (outcome.isCommitted) expect(found?.kind).toMatch(/^(?:commit|unchanged)$/);
-      else expect(own.some(({ mark }) => mark === queued)).toBe(false);
+      else expect(own.some(({ mark }) => mark === queued?.sequence)).toBe(false);
       if (!outcome.isCommitted && how !== 'put_back') expect(queued).toBeDefined();
       return;
     case 'unavailable':

@@ -19,15 +19,15 @@ export const recentCommands: Target = {
   name: 'recent commands',
   seeds: [
     '',
-    'all',
-    'abcdefghijkl.body_1.1.1',
-    'all abcdefghijkl.body_1.1.5 qrstuvwxyzAB..2.6! .b.2.7',
-    'abcdefghijkl..a.zz.{"event":"acquired","state":{"owner_id":"a\\u0020b"}}',
+    '0.0',
+    '0.0 abcdefghijkl.body..1',
+    '2.9 abcdefghijkl.body..5 qrstuvwxyzAB..0.6! .b.2.-7',
+    'a.zz abcdefghijkl..a.zz.{"event":"acquired","state":{"owner_id":"a\\u0020b"}}',
   ],
-  words: [' ', '.', '..1.1', '!', 'all ', '{"event":"acquired","state":null}'],
+  words: [' ', '.', '...1', '!', '0.0 ', '{"event":"acquired","state":null}'],
   arbitrary: fc
-    .array(fc.stringMatching(/^[\w-]{0,12}\.[\w-]{0,6}\.[\da-z]{1,12}\.[\da-z]{1,12}!?$/), { maxLength: 5 })
-    .map((entries) => entries.join(' ')),
+    .array(fc.stringMatching(/^[\w-]{0,12}\.[\w-]{0,6}\.(|-?[\da-z]{1,11})\.-?[\da-z]{1,11}!?$/), { maxLength: 5 })
+    .map((entries) => ['0.0', ...entries].join(' ')),
   run(input) {
     const header = textOf(input);
     let recent;

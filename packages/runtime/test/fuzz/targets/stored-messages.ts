@@ -14,7 +14,7 @@ export const storedMessages: Target = {
   seeds: [
     frame(
       'ent.inventory.sku-1.0.updated 7',
-      ['Mesh-Command-Id: c', 'Mesh-Body: body_1', 'Mesh-Mark: zz', 'Mesh-Recent: all abc.b.1.5 def..2.6!', 'Mesh-Fences: job.3 a%2Eb.zz'],
+      ['Mesh-Command-Id: c', 'Mesh-Body: body_1', 'Mesh-Mark: zz.zz', 'Mesh-Recent: 0.0 abc.b..5 def...6!', 'Mesh-Fences: job.3 a%2Eb.zz'],
       '{"entity_id":"sku-1","entity_version":3,"state":{"name":"bolt","quantity":1,"reserved":0,"reservations":{}}}',
     ),
     frame(
@@ -36,16 +36,16 @@ export const storedMessages: Target = {
       [
         'Mesh-Command-Id: c',
         'Nats-Scheduler: ent.lock.job.2.acquired',
-        'Mesh-Recent: abc..1.1.{"event":"acquired","state":null}',
+        'Mesh-Recent: 0.0 abc...1.{"event":"acquired","state":null}',
       ],
       '{"entity_id":"job","entity_version":2,"state":{"owner_id":"ann","fencing_token":2}}',
     ),
     frame(
       'ent.lock.job.refused 5',
-      ['Mesh-Command-Id: d', 'Mesh-Body: -', 'Mesh-Mark: 7', 'Mesh-Lease: acquired 2 1769860830000', 'Mesh-Recent: abc..1.1'],
+      ['Mesh-Command-Id: d', 'Mesh-Body: -', 'Mesh-Mark: 7.9', 'Mesh-Lease: acquired 2 1769860830000', 'Mesh-Recent: 1.4 abc..0.1'],
       '{"entity_version":2,"state":{"owner_id":"ann"},"refusal":{"kind":"denied","payload":{"code":"held","reason":"why"}}}',
     ),
-    frame('ent.inventory.new.refused 6', ['Mesh-Mark: 8', 'Mesh-Recent: all'], '{"entity_version":0,"state":null}'),
+    frame('ent.inventory.new.refused 6', ['Mesh-Mark: 8.1', 'Mesh-Recent: 0.0'], '{"entity_version":0,"state":null}'),
   ],
   words: [
     'Mesh-Recent: ',
@@ -78,7 +78,9 @@ export const storedMessages: Target = {
       const { fences, lease, mark, recent, sequence, state, version } = entity;
       must(sequence === stored.sequence, 'another sequence', sequence);
       must(Number.isSafeInteger(version) && version >= (entry.kind === 'record' ? 0 : 1), 'the version is none', version);
-      must(Number.isSafeInteger(mark) && mark >= 0, 'the mark is none', mark);
+      for (const part of [mark.sequence, mark.storedAt]) {
+        must(Number.isSafeInteger(part) && part >= 0, 'the mark is none', mark);
+      }
       must(state === null || (typeof state === 'object' && !Array.isArray(state)), 'the state is no object', state);
       must(lease === undefined || Number.isFinite(lease.endsAt), 'the lease ends at no time', lease);
       for (const command of listCommands(recent)) {

@@ -1,5 +1,6 @@
 import {
   commandSubject,
+  delayedCommandSubject,
   entityEventFilter,
   entityStream,
   entitySubject,
@@ -7,6 +8,7 @@ import {
   isName,
   parseSubject,
   querySubject,
+  queuedCommandSubject,
   recordSubject,
   type ParsedSubject,
   type QueryKind,
@@ -24,6 +26,8 @@ export const subjects: Target = {
     'ent.inventory.sku-1.0.created',
     'ent.lock.a%2Eb.x.expired',
     'ent.lock.a%2Eb.refused',
+    'queue.cmd.inventory.a%2Eb.adjust',
+    'queue.later.inventory.a%2Eb.k',
     'ent.inventory.%.17.deleted',
     'sys_lock_manager created sku 1',
     'constructor __proto__ x',
@@ -66,6 +70,11 @@ function built(parsed: ParsedSubject): string {
       return commandSubject(parsed.agent, parsed.action);
     case 'query':
       return `qry.${parsed.agent}.${parsed.query}`;
+    case 'queued':
+      // An action that no agent has is answered.
+      return `${queuedCommandSubject(parsed.agent, parsed.entityId, 'x').slice(0, -1)}${parsed.action}`;
+    case 'delayed':
+      return delayedCommandSubject(parsed.agent, parsed.entityId, parsed.key);
     case 'event':
       return eventSubject(parsed.agent, parsed.event);
     case 'entity':
