@@ -104,17 +104,21 @@ test.each([
     const connection = endWithTest(await openConnection(server.url));
     const requester = new Requester(connection, '_INBOX', systemClock, 2_000);
     let isLost = false;
-    const request = requester.request.bind(requester);
-    requester.request = async (...message) => {
-      const answer = await request(...message);
-      const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
-      if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
-      isLost = true;
-      await sleep(1_000);
-      return { kind: 'lost', why: 'for the test' };
+    const exchange = requester.exchange.bind(requester);
+    requester.exchange = () => {
+      const real = exchange();
+      const send: typeof real.send = async (...message) => {
+        const answer = await real.send(...message);
+        const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
+        if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
+        isLost = true;
+        await sleep(4_000);
+        return { kind: 'lost', why: 'for the test' };
+      };
+      return { send, end: () => real.end() };
     };
-    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
-    const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
+    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 3_000 });
+    const asking = { requester, clock: systemClock, timeoutMs: 10_000 };
     expect(await cancelDelayed(asking, 'tally', { entityId, commandId })).toBe(true);
     expect(isLost).toBe(true);
     expect(await mesh.cancel(tallyContract, { entityId, commandId })).toBe(true);
