@@ -87,7 +87,8 @@ function eventMessages({ name, state, actions, expiryEvent, denied, notices = {}
   };
   const events: EventMessage[] = [...success];
   if (expiryEvent !== undefined) {
-    const description = 'A lease ended unrefreshed. Committed by the NATS server; the payload is that of the lease.';
+    const description =
+      'A lease ended unrefreshed. Committed by the NATS server; the payload is that of the lease. Void where a higher version came before it.';
     const subject = eventSubject(name, expiryEvent);
     events.push({ subject, description, schema: successSchema(state), committed: true, isReply: false });
   }

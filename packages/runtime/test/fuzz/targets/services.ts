@@ -32,7 +32,7 @@ export const services: Target = {
       ['Mesh-Correlation-Id: o'],
       '{"entity_id":"there","data":{"order_id":"o","quantity":1}}',
     ),
-    frame('cmd delete ent.inventory.x.created', [], '{"entity_id":"there"}'),
+    frame('cmd delete ent.inventory.x.0.created', [], '{"entity_id":"there"}'),
     frame('cmd fly _INBOX.a', [], '{}'),
     frame('qry get _INBOX.a', ['Mesh-Correlation-Id: o'], '{"entity_id":"there","min_version":1}'),
     frame('qry history _INBOX.a', [], '{"entity_id":"there","limit":5,"before_version":3}'),
@@ -67,7 +67,7 @@ export const services: Target = {
     const { messages } = service.stream;
     must(messages.length <= 2, 'too many messages are in the log', messages.length);
     for (const { subject, headers, data } of messages) {
-      mustBeSubject(subject, 4);
+      mustBeSubject(subject, 5);
       const parsed = parseSubject(subject);
       const body = JSON.parse(new TextDecoder().decode(data)) as { entity_id: unknown; entity_version: unknown };
       must(
@@ -108,14 +108,13 @@ class Service {
   readonly #faults: unknown[] = [];
 
   constructor() {
-    const reader = new EntityReader(items, this.stream, 1);
+    const reader = new EntityReader({ agent: items, requester: this.stream, isReplicated: () => false });
     const store = new EntityStore({
       agent: items,
       reader,
       requester: this.stream,
       clock: systemClock,
       serverNow: () => 1_000_000,
-      lostBefore: () => Number.NEGATIVE_INFINITY,
       measureServerTime: () => Promise.resolve(),
       cache: DEFAULT_CACHE,
       maxPayload: () => 1_048_576,
