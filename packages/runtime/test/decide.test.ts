@@ -103,9 +103,7 @@ test('a command is decided in the documented order, whatever the entity and the 
         const current = entity.state === null ? 0 : entity.version;
         const before = decidedBefore(entity, shape, queued);
         const refusal = before === undefined ? leaseRefusal(entity, name, lease) : undefined;
-        expect(plan.kind).toBe(
-          before ?? refusal?.kind ?? expectedKind(entity, name, mode, expectedVersion, current),
-        );
+        expect(plan.kind).toBe(before ?? refusal?.kind ?? expectedKind(entity, name, mode, expectedVersion, current));
         if (refusal !== undefined) {
           expect(plan).toMatchObject({ payload: { code: refusal.code, entity_id: 'e', action: name } });
         }
@@ -195,7 +193,10 @@ describe('a decision', () => {
   test('of an id that was another command says so, and what to do', () => {
     const entity = entityOf({ fenced: '', known: 'other', live: true, mark: NO_PLACE, version: 1 });
     const plan = decide(agent, entity, command, 0);
-    expect(plan).toMatchObject({ kind: 'misused', payload: { code: 'invalid_command', entity_id: 'e', action: 'put' } });
+    expect(plan).toMatchObject({
+      kind: 'misused',
+      payload: { code: 'invalid_command', entity_id: 'e', action: 'put' },
+    });
     expect((plan as { payload: { reason: string } }).payload.reason).toBe(
       'command id id was used before, for another command on this entity: give each command its own',
     );

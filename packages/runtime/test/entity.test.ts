@@ -55,7 +55,8 @@ class Log {
     while (isBehind && this.#onTheirWay.length > 0) this.land(onExpiry);
     const { lease, version } = entry;
     const place = { lease: `held.${version}`, commit: 'changed.0', unchanged: 'noted.0', record: 'refused' }[operation];
-    if (entity.lease !== undefined && entity.lease.version !== lease?.version) this.#purge(`held.${entity.lease.version}`);
+    if (entity.lease !== undefined && entity.lease.version !== lease?.version)
+      this.#purge(`held.${entity.lease.version}`);
     return this.#store(place, entry);
   }
 
@@ -105,7 +106,16 @@ function entryOf(operation: Operation, entity: Entity, digest: string): LogEntry
     case 'unchanged':
       return { ...next, kind: 'unchanged', event: 'noted', version, state, lease };
     case 'record':
-      return { ...kept, kind: 'record', event: '', version, state, lease, notes, mark: { sequence: mark.sequence + 1, storedAt: mark.storedAt } };
+      return {
+        ...kept,
+        kind: 'record',
+        event: '',
+        version,
+        state,
+        lease,
+        notes,
+        mark: { sequence: mark.sequence + 1, storedAt: mark.storedAt },
+      };
   }
 }
 

@@ -84,11 +84,7 @@ export class SimulatedStream implements RequestPort {
   #requests = 0;
 
   /** @param time without it, no schedule fires */
-  constructor(
-    nextFault: (kind: 'publish' | 'read') => Fault,
-    idsFirst: boolean,
-    time?: Schedules,
-  ) {
+  constructor(nextFault: (kind: 'publish' | 'read') => Fault, idsFirst: boolean, time?: Schedules) {
     this.#nextFault = nextFault;
     this.#idsFirst = idsFirst;
     this.#time = time;
@@ -274,7 +270,8 @@ export class SimulatedStream implements RequestPort {
 
   #wrongSequence(headers: MsgHdrs): Answer | undefined {
     const filter = headers.get(EXPECTED_OF);
-    if (this.#proposals.some((proposal) => proposal.filter === filter)) return apiError(400, 10164, 'wrong last sequence');
+    if (this.#proposals.some((proposal) => proposal.filter === filter))
+      return apiError(400, 10164, 'wrong last sequence');
     const last = lastOf(this.messages, filter)?.sequence ?? 0;
     const expected = Number(headers.get('Nats-Expected-Last-Subject-Sequence'));
     return last === expected ? undefined : apiError(400, 10071, `wrong last sequence: ${last}`);

@@ -44,7 +44,8 @@ export const counter = defineAgent({
       data: by,
       event: 'holding',
       entity: 'any',
-      rule: (state, data, { now }) => commit({ n: state?.n ?? 0, held: true }, { expiresAt: now + 400 + 100 * data.by }),
+      rule: (state, data, { now }) =>
+        commit({ n: state?.n ?? 0, held: true }, { expiresAt: now + 400 + 100 * data.by }),
     },
     drop: {
       data: by,
