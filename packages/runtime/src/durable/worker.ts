@@ -28,8 +28,8 @@ const MAX_LANES = 20_000;
 const PAUSE_MS = 250;
 /** Between two looks at what a former worker has left unacknowledged, in milliseconds. */
 const GATHER_PAUSE_MS = 100;
-/** Longest wait for it, in milliseconds: longer than the server takes to deliver it again. */
-const GATHER_MS = 4_000;
+/** Longest wait for it once the server says what it is, in milliseconds: longer than its delivery takes on a busy machine. */
+const GATHER_MS = 15_000;
 
 /** What came of one try. `conclude` is called before the message is removed. */
 export type Verdict =
@@ -213,13 +213,15 @@ export class Worker {
       for (const { message } of this.#inHand.values()) if (message.sequence <= upTo) count++;
       return count;
     };
-    const until = clock.monotonic() + GATHER_MS;
+    let until = clock.monotonic() + GATHER_MS;
     while (!run.over.aborted && clock.monotonic() < until) {
       try {
         this.#missing = Math.max(0, await missing(held));
         if (this.#missing === 0) break;
       } catch (error) {
         if (!(error instanceof NoAnswerError)) throw error;
+        // Without the server nothing is delivered either.
+        until = clock.monotonic() + GATHER_MS;
       }
       this.#loop.pull();
       await clock.sleep(GATHER_PAUSE_MS, run.over);
