@@ -104,14 +104,18 @@ test.each([
     const connection = endWithTest(await openConnection(server.url));
     const requester = new Requester(connection, '_INBOX', systemClock, 2_000);
     let isLost = false;
-    const request = requester.request.bind(requester);
-    requester.request = async (...message) => {
-      const answer = await request(...message);
-      const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
-      if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
-      isLost = true;
-      await sleep(1_000);
-      return { kind: 'lost', why: 'for the test' };
+    const exchange = requester.exchange.bind(requester);
+    requester.exchange = () => {
+      const { end, send } = exchange();
+      const lossy: typeof send = async (...message) => {
+        const answer = await send(...message);
+        const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
+        if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
+        isLost = true;
+        await sleep(1_000);
+        return { kind: 'lost', why: 'for the test' };
+      };
+      return { end, send: lossy };
     };
     const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
     const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
