@@ -212,7 +212,7 @@ export class Worker {
     const { clock } = this.#options;
     const held = (upTo: number): number =>
       [...this.#inHand.values()].filter(({ message }) => message.sequence <= upTo).length;
-    const until = clock.monotonic() + GATHER_MS;
+    let until = clock.monotonic() + GATHER_MS;
     while (!run.over.aborted && clock.monotonic() < until) {
       try {
         this.#missing = Math.max(0, await missing(held));

@@ -112,7 +112,7 @@ test.each([
         const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
         if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
         isLost = true;
-        await sleep(1_000);
+        await sleep(4_000);
         return { kind: 'lost', why: 'for the test' };
       };
       return { end, send: lossy };
