@@ -137,7 +137,10 @@ export class SimulatedStream implements RequestPort {
         return this.#readEach(filter, this.#behind(), upTo);
       case 'busy':
         return { kind: 'answer', messages: [(status(503) as { message: Msg }).message] };
-      default:
+      case 'late':
+      case 'lost_after':
+      case 'lost_before':
+      case 'proposed':
         return LOST;
     }
   }

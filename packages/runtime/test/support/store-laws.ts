@@ -197,7 +197,8 @@ function checkTold({ how, made, outcome }: Told, all: readonly Told[], log: read
     case 'unavailable':
       expectNotThere(outcome, commandId, all, found);
       return;
-    default:
+    case 'deferred':
+    case 'abandoned':
       expect.unreachable(`${commandId} was answered ${outcome.kind}`);
   }
 }
