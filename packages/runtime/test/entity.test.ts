@@ -173,7 +173,7 @@ test('a stale expiry changes nothing, and one that counts ends its lease alone, 
     }),
     { numRuns: 1_000 },
   );
-  for (const [kind, times] of Object.entries(seen)) expect(times, `${kind}`).toBeGreaterThan(50);
+  for (const [kind, times] of Object.entries(seen)) expect(times, `of kind ${kind}`).toBeGreaterThan(50);
 });
 
 test('an entity of nothing but expiries that left the log again never was', () => {
