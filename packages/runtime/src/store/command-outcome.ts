@@ -95,7 +95,7 @@ async function outcomeAt(
   if (read.kind === 'unavailable') return read;
   if (read.value === undefined)
     return { kind: 'read', value: { status: isRefused === true ? 'refused' : 'committed' } };
-  const message = logMessage(agent, read.value);
+  const message = logMessage(read.value);
   // The id was another entity's.
   if (message.entityId !== entityId) return { kind: 'read', value: undefined };
   const { data, event, kind, refusal, state, version: at } = message.entry;
