@@ -28,6 +28,8 @@ const MAX_LANES = 20_000;
 const PAUSE_MS = 250;
 /** Between two looks at what a former worker has left unacknowledged, in milliseconds. */
 const GATHER_PAUSE_MS = 100;
+/** So long after its delivery a message is not delivered to another worker, in milliseconds, with half of it for the way. */
+const ALONE_MS = 750;
 /** Longest wait for it once the server says what it is, in milliseconds: longer than its delivery takes on a busy machine. */
 const GATHER_MS = 15_000;
 
@@ -120,6 +122,8 @@ interface InHand {
   reply: string | undefined;
   /** Whether its first delivery was before this run. */
   isRepeated: boolean;
+  /** By the monotonic clock. */
+  takenAt: number;
 }
 
 /** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
@@ -237,6 +241,7 @@ export class Worker {
     const known = this.#inHand.get(identityOf(message));
     if (known !== undefined) {
       known.reply = reply;
+      known.takenAt = this.#options.clock.monotonic();
       return;
     }
     if (!handles(message)) {
@@ -272,7 +277,8 @@ export class Worker {
   }
 
   #hold(message: QueuedMessage, reply: string | undefined, isRepeated: boolean): void {
-    this.#inHand.set(identityOf(message), { message, reply, isRepeated });
+    const takenAt = this.#options.clock.monotonic();
+    this.#inHand.set(identityOf(message), { message, reply, isRepeated, takenAt });
     this.#bytes += message.data.length;
   }
 
@@ -416,6 +422,9 @@ export class Worker {
     // It was forgotten.
     if (held === undefined) return;
     const { reply } = held;
+    const isOld = this.#options.clock.monotonic() - held.takenAt > ALONE_MS;
+    // Whoever works now may hold it as well, and would take the acknowledgement for that of a message which it misses.
+    if (order.kind === 'delivered' && run.over.aborted && isOld) return;
     const isLookNext = !lane.isChecked || lane.hasMore;
     if (reply !== undefined && (order.kind === 'delivered' || !isLookNext || run.over.aborted)) {
       return this.#loop.acknowledge(reply);
