@@ -20,7 +20,7 @@ const unexpected = (): string[] => violations().filter((line) => !forbidden.test
 async function malformed(connection: NatsConnection, of: Readonly<Record<string, string>> = {}): Promise<void> {
   const named = headers();
   for (const [name, value] of Object.entries(of)) named.set(name, value);
-  const ack = await connection.request('queue.cmd.inventory.adjust', 'no JSON', { headers: named, timeout: 60_000 });
+  const ack = await connection.request('queue.cmd.inventory.x.adjust', 'no JSON', { headers: named, timeout: 60_000 });
   expect(ack.json()).toMatchObject({ stream: 'COMMANDS_inventory' });
 }
 
@@ -84,7 +84,7 @@ test('a client lists and reads a dead letter; the operator alone replays and dro
   const idsNow = async (): Promise<number[]> => (await asClient.list()).letters.map(({ id }) => id);
   await until('the letter is there', async () => (await idsNow()).length === 1);
   const [id = 0] = await idsNow();
-  expect(await asClient.get(id)).toMatchObject({ subject: 'queue.cmd.inventory.adjust', body: 'no JSON' });
+  expect(await asClient.get(id)).toMatchObject({ subject: 'queue.cmd.inventory.x.adjust', body: 'no JSON' });
 
   const connection = await connectAs('client');
   const refused = await refusalsDuring(connection, async () => {
@@ -109,9 +109,9 @@ test('a client cannot send durable commands: its acknowledgement would go into a
   const operator = await connectAs('operator');
   const before = await contents(operator);
   const refused = await refusalsDuring(client, () =>
-    client.publish('queue.cmd.inventory.adjust', '{}', { reply: 'ent.inventory.forged.created' }),
+    client.publish('queue.cmd.inventory.x.adjust', '{}', { reply: 'ent.inventory.forged.0.created' }),
   );
-  expect(refused).toEqual(['publish queue.cmd.inventory.adjust']);
+  expect(refused).toEqual(['publish queue.cmd.inventory.x.adjust']);
   expect(await contents(operator)).toEqual(before);
 });
 
@@ -159,7 +159,7 @@ test('no header of a sender’s command makes an agent write into its log or ask
     return { inventory, lock };
   };
   const before = await logs();
-  const log = 'ent.inventory.forged.created';
+  const log = 'ent.inventory.forged.0.created';
   const at = new Date().toISOString();
   const note = { subject: log, sequence: 1, code: 'c', reason: 'r', tries: 1, stored_at: at, died_at: at };
   for (const name of ['Mesh-Dead-Letter', 'mesh-dead-letter']) {
@@ -170,7 +170,7 @@ test('no header of a sender’s command makes an agent write into its log or ask
   await letters.replay({ all: true });
   await sleep(500);
   expect(await logs()).toEqual(before);
-  expect(subjects).toEqual(['queue.cmd.inventory.adjust', 'queue.cmd.inventory.adjust']);
+  expect(subjects).toEqual(['queue.cmd.inventory.x.adjust', 'queue.cmd.inventory.x.adjust']);
   await letters.drop({ all: true });
   expect(await queuedIn(operator)).toEqual([]);
   expect(unexpected()).toEqual([]);
