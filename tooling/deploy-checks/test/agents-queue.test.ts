@@ -124,14 +124,16 @@ describe.each([
 });
 
 describe('the reaction inventory_expiry', () => {
-  test.each(['queue.later.inventory.x.x', 'queue.decided.lock.x.cancelled', 'dead.inventory_expiry.x', 'letters.inventory_expiry.drop'])(
-    'is not the lock manager’s: it cannot publish %s',
-    async (subject) => {
-      const { lockManager } = mesh();
-      const refused = await refusalsDuring(lockManager, () => lockManager.publish(subject, '{}'));
-      expect(refused).toEqual([`publish ${subject}`]);
-    },
-  );
+  test.each([
+    'queue.later.inventory.x.x',
+    'queue.decided.lock.x.cancelled',
+    'dead.inventory_expiry.x',
+    'letters.inventory_expiry.drop',
+  ])('is not the lock manager’s: it cannot publish %s', async (subject) => {
+    const { lockManager } = mesh();
+    const refused = await refusalsDuring(lockManager, () => lockManager.publish(subject, '{}'));
+    expect(refused).toEqual([`publish ${subject}`]);
+  });
 
   test('answers for its dead letters only as a member of its queue group', async () => {
     const { inventory } = mesh();

@@ -72,7 +72,7 @@ describe('an agent', () => {
       const asked = headers();
       asked.set('Nats-Msg-Id', id);
       asked.set('Nats-Rollup', 'none');
-      return (await inventory.request('ent.inventory.probe', '', { headers: asked })).json();
+      return (await inventory.request('ent.inventory.probe', '', { headers: asked, timeout: 5_000 })).json();
     };
     expect(await probe('known')).toMatchObject({ duplicate: true, seq });
     expect(await probe('unknown')).toHaveProperty('error');
@@ -113,9 +113,9 @@ describe('an agent', () => {
   test('commits a message of 600 KiB, room for the largest state and its event', async () => {
     const { inventory } = mesh();
     const body = 'x'.repeat(600 * 1024);
-    expect((await commit(inventory, { subject: 'ent.inventory.big.0.created', body, expected: 0 })).seq).toBeGreaterThan(
-      0,
-    );
+    expect(
+      (await commit(inventory, { subject: 'ent.inventory.big.0.created', body, expected: 0 })).seq,
+    ).toBeGreaterThan(0);
   });
 
   test('leaves the expiry of a lease to the server, which announces it', async () => {

@@ -13,7 +13,10 @@ const { connectAs, violations } = running;
 
 interface Answer {
   readonly event: string;
-  readonly payload: { readonly code?: string; readonly state?: { readonly owner_id: string | null; readonly fencing_token: number } };
+  readonly payload: {
+    readonly code?: string;
+    readonly state?: { readonly owner_id: string | null; readonly fencing_token: number };
+  };
 }
 
 async function send(

@@ -175,7 +175,12 @@ describe('a sender', () => {
   test('cannot have a command come out anywhere but in the queue that it stands in', async () => {
     const { operator, sender } = mesh();
     const before = await contents(operator);
-    const targets = ['ent.inventory.x.0.created', 'evt.inventory.created', 'dead.inventory.x', 'queue.cmd.lock.x.acquire'];
+    const targets = [
+      'ent.inventory.x.0.created',
+      'evt.inventory.created',
+      'dead.inventory.x',
+      'queue.cmd.lock.x.acquire',
+    ];
     for (const target of targets) {
       const schedule = { 'Nats-Schedule': laterAt, 'Nats-Schedule-Target': target };
       expect((await store(sender, 'queue.later.inventory.x.x', schedule)).error?.description).toMatch(/schedul/);
