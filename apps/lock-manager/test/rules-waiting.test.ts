@@ -98,7 +98,11 @@ test('the same command is not given a place twice: a copy finds it as it stands'
 });
 
 test('a command whose wait is over is given no place, and takes none away from its owner', () => {
-  const lock = waits(annHolds(), 'bob', { since: NOON + 10_000, command: 'new' }).thenCommits({ event: 'queued', state: held() });
+  const lock = waits(annHolds(), 'bob', { since: NOON + 10_000, command: 'new' }).thenCommits({
+    event: 'queued',
+    state: held(),
+    data: { owner_id: 'bob', position: 1, waiters: 1, until: iso(UNTIL) },
+  });
   const late = waits(lock.at(NOON + 10_000), 'bob', { until: NOON + 9_000, command: 'old' });
   grant(late.thenRefuses('waits'), 'bob', { command: 'old' }).thenRefuses('held');
   grant(late, 'bob', { command: 'new' }).thenRefuses('waits');

@@ -110,7 +110,8 @@ export class EntityReader {
     const hidden: LogMessage[] = [];
     const guarded = logged.findLast(({ entry }) => entry.kind !== 'expiry')?.sequence ?? 0;
     let last = logged.findLast(({ entry }) => entry.kind === 'expiry');
-    while (lease !== undefined && last !== undefined && last.sequence > guarded) {
+    if (lease === undefined) return { kind: 'read', value: hidden };
+    while (last !== undefined && last.sequence > guarded) {
       const subject = entitySubject(name, entityId, 'x', lease.expiryEvent);
       const read = await this.#lastOfEach(subject, last.sequence - 1);
       if (read.kind === 'unavailable') return read;

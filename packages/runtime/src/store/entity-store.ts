@@ -325,8 +325,12 @@ export class EntityStore {
     return firstOutcome(this.#options, command, earlier, () => this.#stopped);
   }
 
-  #refuse({ action }: Command, { outcome, defect: found }: Refused): StoreOutcome {
-    if (found !== undefined) this.#options.onDefect(action, found.payload.reason, found.cause);
+  #refuse({ action, entityId }: Command, { outcome, defect: found }: Refused): StoreOutcome {
+    if (found !== undefined) {
+      this.#options.onDefect(action, found.payload.reason, found.cause);
+      // The next try begins with what the log says.
+      this.#cache.delete(entityId);
+    }
     return outcome;
   }
 }

@@ -86,7 +86,7 @@ const FIRST = frame('', ['Mesh-Command-Id: first'], '{"entity_id":"there","data"
 // One line, of a header that is ours.
 const MAY_SAY =
   // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
-  /^(?:Mesh-(?:Command-Id|Correlation-Id|Causation-Id|Replayed)|traceparent|tracestate|baggage|Nats-Service-Error(?:-Code)?): [^\x00-\x1f\x7f]*$/;
+  /^(?:Mesh-(?:Command-Id|Correlation-Id|Causation-Id|Replayed|Server-Time)|traceparent|tracestate|baggage|Nats-Service-Error(?:-Code)?): [^\x00-\x1f\x7f]*$/;
 const MAY_STORE = new Set([
   'Nats-Expected-Last-Subject-Sequence',
   'Nats-Expected-Last-Subject-Sequence-Subject',
