@@ -1,9 +1,9 @@
-import { jsonBytes, type Wire } from './message.ts';
+import { HeaderBlock } from './headers.ts';
+import { EMPTY, jsonBytes, type Wire } from './message.ts';
 import { Interest, type Subscriber } from './interest.ts';
 import { Api } from './jetstream/api.ts';
 import { JetStream } from './jetstream/jetstream.ts';
 import { directGet, earlierView, type View } from './jetstream/reads.ts';
-import { statusMessage } from './jetstream/pulls.ts';
 import type { Stream } from './jetstream/stream.ts';
 import type { ServerNode, Session, SessionClient } from './link.ts';
 import { SimulatedConnection } from './connection.ts';
@@ -99,7 +99,9 @@ export class SimulatedNats {
     const { reply, subject } = message;
     let isHeard = this.#handle(message, node);
     isHeard = this.#route(message, subject) || isHeard;
-    if (!isHeard && reply !== '') noResponders(statusMessage(reply, '503'));
+    if (isHeard || reply === '') return;
+    const headers = HeaderBlock.of([['Nats-Subject', subject]], '503');
+    noResponders({ subject: reply, reply: '', headers, data: EMPTY });
   }
 
   /** Publishes a message of the servers. */
@@ -177,7 +179,7 @@ export class SimulatedNats {
   #acknowledge({ data, reply, subject }: Wire): boolean {
     const tokens = tokensOf(subject);
     const consumer = this.jetstream.consumer(tokens[2] ?? '', tokens[3] ?? '');
-    if (consumer?.isLed !== true) return false;
+    if (consumer?.isLed !== true || consumer.settings.ack_policy === 'none') return false;
     consumer.acknowledge(tokens.slice(4), reply, data);
     return true;
   }

@@ -1,5 +1,5 @@
 import { jsonBytes } from '../message.ts';
-import type { Surroundings } from './stream.ts';
+import type { Surroundings } from './surroundings.ts';
 import { timeOf } from './times.ts';
 
 /** What the server tells everybody about streams and consumers: the type, and where it is said. */

@@ -8,6 +8,9 @@ import { messageGet, type View } from './reads.ts';
 import type { Stream } from './stream.ts';
 import { timeOf } from './times.ts';
 
+/** Subjects in one answer. */
+const PAGE = 100_000;
+
 export interface ApiCall {
   /** Behind `$JS.API.` */
   readonly tokens: readonly string[];
@@ -100,7 +103,7 @@ export class Api {
         return true;
       case 'INFO':
         if (stream === undefined) fail(API_ERRORS.streamNotFound);
-        else if (stream.isLed) tell(this.#infoOf(stream, body));
+        else if (stream.isLed) tell({ ...pageOf(stream, body), ...this.#infoOf(stream, body) });
         return true;
       case 'DELETE':
         if (this.#jetstream.deleteStream(name)) tell({ success: true });
@@ -109,7 +112,10 @@ export class Api {
       case 'PURGE':
         if (stream === undefined) fail(API_ERRORS.streamNotFound);
         else if (stream.settings.deny_purge) fail(purgeFailed('stream purge not permitted'));
-        else if (stream.isLed) stream.purge(body, (purged) => tell({ success: true, purged }));
+        else if (stream.isLed) {
+          const { filter = '', keep = 0, seq: sequence = 0 } = body as { filter?: string; keep?: number; seq?: number };
+          stream.purge({ filter, keep, sequence }, (purged) => tell({ success: true, purged }));
+        }
         return true;
       case 'MSG.GET':
         if (stream === undefined) fail(API_ERRORS.streamNotFound);
@@ -172,8 +178,10 @@ export class Api {
         return true;
       case 'UNPIN':
         if (consumer === undefined) fail(API_ERRORS.consumerNotFound);
-        else if (consumer.isLed) {
-          consumer.unpin();
+        else if (consumer.settings.priority_groups?.includes(String(body['group'])) !== true) {
+          fail(API_ERRORS.invalidGroup);
+        } else if (consumer.isLed) {
+          consumer.unpin(String(body['group']));
           tell({});
         }
         return true;
@@ -189,13 +197,15 @@ export class Api {
     }
   }
 
-  #infoOf(stream: Stream, { deleted_details: details, offset = 0, subjects_filter: filter }: Body = {}): object {
+  #infoOf(stream: Stream, body: Body = {}): object {
     const { created, settings, store } = stream;
-    if (details === true) throw new TypeError('not modelled: details of deleted messages');
+    if (body['deleted_details'] === true) throw new TypeError('not modelled: details of deleted messages');
     const first = store.at(store.firstSequence);
     const last = store.at(store.lastSequence);
-    const subjects = typeof filter === 'string' && filter !== '' ? [...store.subjects(filter)] : undefined;
-    const page = subjects?.sort(([one], [other]) => (one < other ? -1 : 1)).slice(Number(offset), Number(offset) + 100_000);
+    const offset = Number(body['offset'] ?? 0);
+    const subjects = subjectsOf(stream, body)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .slice(offset, offset + PAGE);
     const cluster = this.#cluster.describe(stream);
     return {
       config: settings,
@@ -207,13 +217,10 @@ export class Api {
         first_ts: timeOf(first === undefined ? 0 : first.micros / 1_000),
         last_seq: store.lastSequence,
         last_ts: timeOf(last === undefined ? 0 : last.micros / 1_000),
-        num_subjects: store.subjects('>').size,
+        ...(store.count === 0 ? {} : { num_subjects: store.subjects('>').size }),
         consumer_count: stream.consumers.size,
-        ...(page === undefined || page.length === 0 ? {} : { subjects: Object.fromEntries(page) }),
+        ...(subjects.length === 0 ? {} : { subjects: Object.fromEntries(subjects) }),
       },
-      ...(subjects === undefined || subjects.length === 0
-        ? {}
-        : { total: subjects.length, offset: Number(offset), limit: 100_000 }),
       ...(cluster === undefined ? {} : { cluster }),
       ts: timeOf(this.#jetstream.around.time.now),
     };
@@ -223,6 +230,17 @@ export class Api {
     const cluster = this.#cluster.describe(consumer.stream);
     return { ...consumer.info, ...(cluster === undefined ? {} : { cluster }) };
   }
+}
+
+/** The subjects that an info asks for, and how many messages each has. */
+function subjectsOf({ store }: Stream, body: Body): [subject: string, count: number][] {
+  const filter = body['subjects_filter'] ?? '';
+  return typeof filter === 'string' && filter !== '' ? [...store.subjects(filter)] : [];
+}
+
+function pageOf(stream: Stream, body: Body): object {
+  const total = subjectsOf(stream, body).length;
+  return total === 0 ? { total, offset: 0, limit: 0 } : { total, offset: Number(body['offset'] ?? 0), limit: PAGE };
 }
 
 function parse(data: Uint8Array): Body | undefined {

@@ -105,7 +105,8 @@ export function consumerSettings(wanted: Partial<ConsumerSettings>, name: string
     max_deliver: wanted.max_deliver === undefined || wanted.max_deliver === 0 ? -1 : wanted.max_deliver,
     max_ack_pending: wanted.max_ack_pending ?? (wanted.ack_policy === undefined || wanted.ack_policy === 'none' ? 0 : 1_000),
   };
-  if (filled.ack_policy !== 'none') filled.ack_wait = backoff?.[0] ?? wanted.ack_wait ?? 30 * SECOND_NS;
+  const wait = backoff?.[0] ?? wanted.ack_wait ?? (filled.ack_policy === 'none' ? undefined : 30 * SECOND_NS);
+  if (wait !== undefined) filled.ack_wait = wait;
   if (filled.priority_policy === 'none') delete filled.priority_policy;
   if (filled.priority_policy === 'pinned_client') filled.priority_timeout ??= 120 * SECOND_NS;
   if (filled.filter_subject === '') delete filled.filter_subject;

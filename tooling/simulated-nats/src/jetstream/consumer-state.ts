@@ -60,6 +60,22 @@ export class ConsumerState {
     }
   }
 
+  /** Takes over what the leader has. */
+  replace(leader: {
+    readonly next: number;
+    readonly count: number;
+    readonly floor: Pair;
+    readonly pending: ReadonlyMap<number, Pending>;
+    readonly redelivered: ReadonlyMap<number, number>;
+  }): void {
+    Object.assign(this.delivered, { consumer: leader.count - 1, stream: leader.next - 1 });
+    Object.assign(this.ackFloor, leader.floor);
+    this.pending.clear();
+    for (const [sequence, each] of leader.pending) this.pending.set(sequence, { ...each });
+    this.redelivered.clear();
+    for (const [sequence, count] of leader.redelivered) this.redelivered.set(sequence, count);
+  }
+
   skipTo(sequence: number): void {
     this.delivered.stream = Math.max(this.delivered.stream, sequence - 1);
     if (this.pending.size === 0) this.ackFloor.stream = this.delivered.stream;

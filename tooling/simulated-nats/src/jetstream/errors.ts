@@ -20,10 +20,10 @@ export const API_ERRORS = {
   streamNotFound: apiError(404, 10_059, 'stream not found'),
   streamNotMatch: apiError(400, 10_060, 'expected stream does not match'),
   subjectsOverlap: apiError(400, 10_065, 'subjects overlap with an existing stream'),
-  filterNotSubset: apiError(
+  workQueueNoAck: apiError(
     400,
-    10_093,
-    'consumer filter subject is not a valid subset of the interest subjects',
+    10_084,
+    'consumer in pull mode requires explicit ack policy on workqueue stream',
   ),
   workQueueNotExplicit: apiError(400, 10_098, 'workqueue stream requires explicit ack'),
   workQueueNotUnique: apiError(400, 10_100, 'filtered consumer not unique on workqueue stream'),
@@ -31,6 +31,7 @@ export const API_ERRORS = {
   workQueueNotAll: apiError(400, 10_101, 'consumer must be deliver all on workqueue stream'),
   duplicateFilters: apiError(400, 10_136, 'consumer cannot have both FilterSubject and FilterSubjects specified'),
   overlappingFilters: apiError(400, 10_138, 'consumer subject filters cannot overlap'),
+  invalidGroup: apiError(400, 10_160, 'Provided priority group does not exist for this consumer'),
   consumerExists: apiError(400, 10_148, 'consumer already exists'),
   consumerDoesNotExist: apiError(400, 10_149, 'consumer does not exist'),
   idInProcess: apiError(409, 10_158, 'duplicate message id is in process'),
@@ -55,7 +56,6 @@ export const storeFailed = (why: string): ApiError => apiError(503, 10_077, why)
 export const deleteFailed = (why: string): ApiError => apiError(500, 10_057, why);
 export const purgeFailed = (why: string): ApiError => apiError(500, 10_110, why);
 export const invalidConfig = (why: string): ApiError => apiError(500, 10_052, why);
-export const updateFailed = (why: string): ApiError => apiError(500, 10_069, why);
 export const invalidJson = (why: string): ApiError => apiError(400, 10_025, `invalid JSON: ${why}`);
 export const consumerCreateFailed = (why: string): ApiError => apiError(500, 10_012, why);
 export const resetFailed = (why: string): ApiError => apiError(400, 10_204, `invalid reset: ${why}`);

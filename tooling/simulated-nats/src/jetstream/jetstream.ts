@@ -1,12 +1,13 @@
 import type { Wire } from '../message.ts';
-import { doCollide, isSubset } from '../subjects.ts';
 import { advisory } from './advisories.ts';
-import { consumerSettings, filtersOf, streamSettings, type ConsumerSettings, type StreamSettings } from './config.ts';
+import { consumerSettings, streamSettings, type ConsumerSettings, type StreamSettings } from './config.ts';
 import type { ConsumerState } from './consumer-state.ts';
 import { Consumer } from './consumer.ts';
-import { API_ERRORS, invalidConfig, updateFailed, type ApiError } from './errors.ts';
+import { API_ERRORS, type ApiError } from './errors.ts';
+import { areSame, wrongConsumer, wrongStream, wrongStreamUpdate } from './settings-checks.ts';
 import type { StoredMessage } from './store.ts';
-import { Stream, type Surroundings } from './stream.ts';
+import { Stream } from './stream.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** What `nats stream backup` writes. */
 export interface StreamBackup {
@@ -46,10 +47,10 @@ export class JetStream {
     const settings = streamSettings(wanted);
     const existing = this.streams.get(settings.name);
     if (existing !== undefined) {
-      const isSame = same({ ...existing.settings }, settings);
+      const isSame = areSame(existing.settings, settings);
       return isSame ? { made: existing, isNew: false } : { error: API_ERRORS.streamNameInUse };
     }
-    const wrong = this.#wrongSettings(settings);
+    const wrong = wrongStream(settings, this.#subjectsBeside(settings.name));
     if (wrong !== undefined) return { error: wrong };
     const stream = new Stream(settings, this.around);
     this.streams.set(settings.name, stream);
@@ -62,13 +63,8 @@ export class JetStream {
     const stream = this.streams.get(wanted.name);
     if (stream === undefined) return { error: API_ERRORS.streamNotFound };
     const settings = streamSettings({ ...wanted, num_replicas: wanted.num_replicas ?? stream.settings.num_replicas });
-    if (settings.retention !== stream.settings.retention && settings.retention !== 'limits') {
-      return { error: updateFailed('stream configuration update can not change retention policy to/from workqueue') };
-    }
-    if (settings.storage !== stream.settings.storage) {
-      return { error: invalidConfig('stream configuration update can not change storage type') };
-    }
-    const wrong = this.#wrongSettings(settings);
+    const others = this.#subjectsBeside(settings.name);
+    const wrong = wrongStream(settings, others) ?? wrongStreamUpdate(stream.settings, settings);
     if (wrong !== undefined) return { error: wrong };
     stream.applySettings(settings);
     this.#capturing.clear();
@@ -98,17 +94,12 @@ export class JetStream {
     const name = wanted.name ?? wanted.durable_name ?? `ephemeral-${++this.#names}`;
     const settings = consumerSettings(wanted, name);
     const existing = stream.consumers.get(name);
-    const wrong = wrongConsumer(stream, settings, existing);
+    const wrong = wrongConsumer(stream, settings, existing, action);
     if (wrong !== undefined) return { error: wrong };
     if (existing !== undefined) {
-      if (action === 'create') {
-        const isSame = same(existing.settings, settings);
-        return isSame ? { made: existing, isNew: false } : { error: API_ERRORS.consumerExists };
-      }
       existing.applySettings(settings);
       return { made: existing, isNew: false };
     }
-    if (action === 'update') return { error: API_ERRORS.consumerDoesNotExist };
     const consumer = new Consumer(stream, settings, this.around);
     stream.consumers.set(name, consumer);
     advisory(this.around, 'consumer_created', streamName, name);
@@ -164,58 +155,8 @@ export class JetStream {
     return true;
   }
 
-  #wrongSettings(settings: StreamSettings): ApiError | undefined {
-    const others = [...this.streams.values()].filter(({ name }) => name !== settings.name);
-    const taken = others.flatMap((stream) => stream.settings.subjects);
-    if (settings.subjects.some((subject) => taken.some((other) => doCollide(subject, other)))) {
-      return API_ERRORS.subjectsOverlap;
-    }
-    const { allow_msg_schedules: schedules, deny_purge: denyPurge, discard } = settings;
-    if (schedules === true && discard === 'new') {
-      return invalidConfig('message schedules are not supported when DiscardNew is used');
-    }
-    if (settings.allow_rollup_hdrs && denyPurge) return invalidConfig('roll-ups require the purge permission');
-    return undefined;
+  /** The subjects of all other streams. */
+  #subjectsBeside(name: string): string[] {
+    return [...this.streams.values()].flatMap((stream) => (stream.name === name ? [] : stream.settings.subjects));
   }
 }
-
-function wrongConsumer(
-  stream: Stream,
-  settings: ConsumerSettings,
-  existing: Consumer | undefined,
-): ApiError | undefined {
-  const filters = filtersOf(settings);
-  if (settings.filter_subject !== undefined && settings.filter_subjects !== undefined) {
-    return API_ERRORS.duplicateFilters;
-  }
-  const overlaps = filters.some((one, at) =>
-    filters.some((other, place) => place !== at && (isSubset(one, other) || isSubset(other, one))),
-  );
-  if (overlaps) return API_ERRORS.overlappingFilters;
-  const { subjects } = stream.settings;
-  if (!filters.every((filter) => subjects.some((subject) => doCollide(filter, subject)))) {
-    return API_ERRORS.filterNotSubset;
-  }
-  if (stream.settings.retention !== 'workqueue') return undefined;
-  if (settings.ack_policy !== 'explicit') return API_ERRORS.workQueueNotExplicit;
-  if (existing === undefined && stream.consumers.size > 0) {
-    if (filters.length === 0) return API_ERRORS.workQueueMultiple;
-    const others = [...stream.consumers.values()];
-    const isTaken = others.some(
-      (other) => other.filters.length === 0 || other.filters.some((f) => filters.some((mine) => doCollide(f, mine))),
-    );
-    if (isTaken) return API_ERRORS.workQueueNotUnique;
-  }
-  return settings.deliver_policy === 'all' ? undefined : API_ERRORS.workQueueNotAll;
-}
-
-function same(one: object, other: object): boolean {
-  const sorted = (value: object): string =>
-    JSON.stringify(
-      Object.entries(value)
-        .filter(([key, each]) => each !== undefined && key !== 'metadata')
-        .sort(([left], [right]) => (left < right ? -1 : 1)),
-    );
-  return sorted(one) === sorted(other);
-}
-

@@ -46,6 +46,7 @@ const refused = (error: ApiError | undefined): Verdict | undefined =>
 export function checkAlone(stream: CheckedStream, inbound: Inbound): Verdict {
   const { headers } = inbound;
   return (
+    refused(size(stream, inbound)) ??
     (headers === undefined || inbound.isFired
       ? undefined
       : (refused(
@@ -58,7 +59,7 @@ export function checkAlone(stream: CheckedStream, inbound: Inbound): Verdict {
         ) ??
         duplicate(stream, headers) ??
         refused(lastId(stream, headers) ?? rollup(stream, headers)))) ??
-    refused(size(stream, inbound) ?? timeToLive(headers) ?? room(stream)) ??
+    refused(timeToLive(headers) ?? room(stream)) ??
     TAKEN
   );
 }

@@ -89,6 +89,7 @@ export function directGet(view: View, stream: string, lastOf: string, reply: str
   if (seq === 0 && last === '' && next === '' && multi.length === 0) return status('408 Empty Request');
   const isLast = last !== '' && (seq > 0 || next !== '' || batch > 0 || multi.length > 0);
   if (isLast || (next !== '' && multi.length > 0)) return status('408 Bad Request');
+  if (multi.length > 0 && seq > 0) throw new TypeError('not modelled: a multi get from a sequence on');
   if (multi.length > 0) return multiGet(view, stream, reply, request);
   if (batch > 0) return batchGet(view, stream, reply, request);
   const message = next !== '' ? view.next(next, seq) : last !== '' ? view.last(last) : view.at(seq);
@@ -96,16 +97,17 @@ export function directGet(view: View, stream: string, lastOf: string, reply: str
 }
 
 function multiGet(view: View, stream: string, reply: string, request: GetRequest): Wire[] {
-  const { batch = 0, multi_last: filters = [], seq = 0, up_to_seq: wantedUpTo = 0 } = request;
+  const { batch = 0, multi_last: filters = [], up_to_seq: wantedUpTo = 0 } = request;
   const upTo = wantedUpTo === 0 ? view.lastSequence : wantedUpTo;
   const newest = new Map<string, StoredMessage>();
   for (const filter of filters) {
     for (const message of view.matching(filter)) {
-      if (message.sequence <= upTo && message.sequence >= seq) newest.set(message.subject, message);
+      if (message.sequence <= upTo) newest.set(message.subject, message);
     }
   }
   const all = [...newest.values()].sort((one, other) => one.sequence - other.sequence);
-  if (all.length === 0) return [wire(reply, HeaderBlock.of([], '404 No Results'), EMPTY)];
+  // A limit that the stream has not reached finds nothing.
+  if (all.length === 0 || upTo > view.lastSequence) return [wire(reply, HeaderBlock.of([], '404 No Results'), EMPTY)];
   if (all.length > MOST_RESULTS && batch === 0) {
     return [wire(reply, HeaderBlock.of([], '413 Too Many Results'), EMPTY)];
   }

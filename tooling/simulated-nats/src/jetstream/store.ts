@@ -29,6 +29,7 @@ export class MessageStore {
   readonly #root: Level = { messages: [], next: new Map() };
   #lastSequence: number;
   #bytes = 0;
+  #hasBegun = false;
   /** Counts changes. */
   version = 0;
 
@@ -42,7 +43,14 @@ export class MessageStore {
   }
 
   get firstSequence(): number {
-    return this.#first()?.sequence ?? this.#lastSequence + 1;
+    const first = this.#first();
+    if (first !== undefined) return first.sequence;
+    // A stream that never held a message and never was purged begins at 0.
+    return this.#lastSequence === 0 && !this.#hasBegun ? 0 : this.#lastSequence + 1;
+  }
+
+  begin(): void {
+    this.#hasBegun = true;
   }
 
   get count(): number {

@@ -1,8 +1,7 @@
 import { HeaderBlock } from '../headers.ts';
-import { jsonBytes, type Wire } from '../message.ts';
-import type { Random } from '../random.ts';
+import { jsonBytes } from '../message.ts';
 import { isMatch, subjectMapping, type Mapping } from '../subjects.ts';
-import type { Cancel, SimulatedTime } from '../time.ts';
+import type { Cancel } from '../time.ts';
 import type { StreamSettings } from './config.ts';
 import type { Consumer } from './consumer.ts';
 import { deleteFailed, sequenceNotFound, wrongLastId, type ApiError } from './errors.ts';
@@ -12,23 +11,10 @@ import { checkAlone, checkReplicated, ttlOf, type CheckedStream, type Inbound } 
 import { Replication } from './replication.ts';
 import { scheduleTime, Schedules } from './schedules.ts';
 import { MessageStore, type StoredMessage } from './store.ts';
+import type { Surroundings } from './surroundings.ts';
 import { nanoTime } from './times.ts';
 
 const NO_HEADERS = HeaderBlock.of([]);
-
-/** What streams and consumers have of the server around them. */
-export interface Surroundings {
-  time: SimulatedTime;
-  random: Random;
-  /** How long a majority takes to store a change, in milliseconds. */
-  commitMs: readonly [least: number, most: number];
-  /** How far followers lag behind, in milliseconds. */
-  lagMs: readonly [least: number, most: number];
-  /** Publishes a message of the server; to its subject, if nothing else is said. */
-  send: (message: Wire, to?: string) => void;
-  /** Whether anybody listens there. */
-  hasInterest: (subject: string) => boolean;
-}
 
 interface SubjectInFlight {
   count: number;
@@ -94,6 +80,7 @@ export class Stream {
     this.settings = settings;
     const { republish } = settings;
     this.#mapping = republish === undefined ? undefined : subjectMapping(republish.src, republish.dest);
+    for (const subject of this.store.subjects('>').keys()) this.#keepLimits(subject);
   }
 
   /** A client publishes to the stream, or a schedule fires. */
@@ -114,8 +101,10 @@ export class Stream {
   deleteMessage(sequence: number, done: (error?: ApiError) => void): void {
     if (this.settings.deny_delete) return done(deleteFailed('message delete not permitted'));
     this.replication.propose(() => {
-      const isGone = this.remove(sequence) === undefined;
-      done(isGone ? sequenceNotFound(sequence) : undefined);
+      const { firstSequence, lastSequence } = this.store;
+      if (this.remove(sequence) !== undefined) done();
+      else if (sequence > lastSequence) done(deleteFailed('stream store EOF'));
+      else done(sequence < firstSequence ? deleteFailed('no message found') : sequenceNotFound(sequence));
     });
   }
 
@@ -134,10 +123,13 @@ export class Stream {
     const all = this.store.matching(filter === '' ? '>' : filter);
     const below = sequence > 0 ? all.filter((each) => each.sequence < sequence) : all;
     const doomed = keep > 0 ? below.slice(0, Math.max(0, all.length - keep)) : below;
-    if (doomed.length === 1) this.remove((doomed[0] as StoredMessage).sequence);
+    this.store.begin();
+    const isCompaction = filter === '' && sequence > 0;
+    if (doomed.length === 1 && !isCompaction) this.remove((doomed[0] as StoredMessage).sequence);
     else for (const each of doomed) this.#drop(each.sequence);
+    if (filter === '' && sequence > this.store.lastSequence) this.store.advanceTo(sequence - 1);
     for (const consumer of this.consumers.values()) {
-      if (doomed.length > 1) consumer.countPending();
+      if (doomed.length > 1 || isCompaction) consumer.countPending();
       consumer.purged(filter);
     }
     return doomed.length;
