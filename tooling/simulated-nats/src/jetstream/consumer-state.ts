@@ -76,9 +76,9 @@ export class ConsumerState {
     for (const [sequence, count] of leader.redelivered) this.redelivered.set(sequence, count);
   }
 
-  skipTo(sequence: number): void {
+  skipTo(sequence: number, isAckedAtOnce: boolean): void {
     this.delivered.stream = Math.max(this.delivered.stream, sequence - 1);
-    if (this.pending.size === 0) this.ackFloor.stream = this.delivered.stream;
+    if (isAckedAtOnce) this.ackFloor.stream = this.delivered.stream;
   }
 }
 

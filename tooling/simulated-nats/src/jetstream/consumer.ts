@@ -33,6 +33,8 @@ export class Consumer {
   #filters: readonly string[];
   /** How many messages are still to be delivered, as the server estimates. */
   #toCome = 0;
+  /** Of each pull, the delivery that is not stored yet, and what the pull still wants if it is over. */
+  readonly #coming = new Map<string, { delivery: number; left: number; bytes: number }>();
   #isServing = false;
   #mustServe = false;
   #leaderlessUntil = 0;
@@ -49,6 +51,11 @@ export class Consumer {
     this.#filters = filtersOf(settings);
     const start = Math.max(1, startOf(stream, settings, this.#filters));
     this.#stored = stored ?? new ConsumerState(start);
+    // Replicas agree on where it begins, and on no floor below it.
+    if (stored === undefined && this.replication.isReplicated) {
+      this.#stored.ackFloor.stream = 0;
+      this.#skipTo(start);
+    }
     const isLed = (): boolean => this.isLed;
     const { store } = stream;
     this.#deliveries = new Deliveries(
@@ -73,6 +80,7 @@ export class Consumer {
       pinMs: () => this.#pinMs,
       place: () => ({ delivery: this.#deliveries.count, next: this.#deliveries.next }),
       isLed,
+      tellsLater: (pull) => this.#tellsLater(pull),
     });
     if (stored !== undefined) this.#deliveries.read(stored);
     this.countPending();
@@ -233,6 +241,7 @@ export class Consumer {
     if (this.replication.isReplicated) this.replication.changeLeader();
     const term = ++this.#term;
     this.#pin.free();
+    this.#coming.clear();
     this.#deliveries.stop();
     time.after(gapMs, () => {
       if (this.isDeleted || term !== this.#term) return;
@@ -355,11 +364,23 @@ export class Consumer {
       if (candidate !== undefined && candidate.sequence < (found?.sequence ?? Infinity)) found = candidate;
     }
     const next = (found?.sequence ?? store.lastSequence) + 1;
-    if (found === undefined && next > from && this.replication.isReplicated) {
-      this.replication.propose(() => this.#stored.skipTo(next));
-    }
+    // A single message that is passed over is not worth telling.
+    if (found === undefined && store.lastSequence > from && this.replication.isReplicated) this.#skipTo(next);
     this.#deliveries.next = Math.max(from, next);
     return found;
+  }
+
+  /** Tells the replicas that there is nothing to deliver below. */
+  #skipTo(next: number): void {
+    this.replication.propose(() => this.#stored.skipTo(next, this.settings.ack_policy === 'none'));
+  }
+
+  /** Whether a delivery to the pull is not stored yet; then its end is told behind that. */
+  #tellsLater({ bytes, left, reply }: Pull): boolean {
+    const coming = this.#coming.get(reply);
+    if (coming === undefined) return false;
+    Object.assign(coming, { left, bytes });
+    return true;
   }
 
   #deliver(message: StoredMessage, reply: string, count: number, pull: Pull): void {
@@ -371,8 +392,16 @@ export class Consumer {
     else this.#deliveries.deliver(sequence);
     this.#deliveries.count++;
     // It goes to the inbox of the pull under its own subject.
+    if (this.replication.isReplicated && this.settings.ack_policy !== 'none') {
+      this.#coming.set(pull.reply, { delivery, left: 0, bytes: 0 });
+    }
     this.#record(delivery, sequence, count, micros / 1_000, () => {
       this.#around.send({ subject, reply, headers: block, data }, pull.reply);
+      const coming = this.#coming.get(pull.reply);
+      if (coming?.delivery !== delivery) return;
+      this.#coming.delete(pull.reply);
+      const isOver = coming.left > 0 || coming.bytes > 0;
+      if (isOver) this.#around.send(statusMessage(pull.reply, '408 Request Timeout', coming));
     });
     if (pull.left <= 0 && pull.bytes > 0) this.#around.send(statusMessage(pull.reply, '409 Batch Completed', pull));
   }

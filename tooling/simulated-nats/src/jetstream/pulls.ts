@@ -74,6 +74,8 @@ export interface PullQueueOptions {
   place: () => { delivery: number; next: number };
   /** Whether somebody looks after it. */
   isLed: () => boolean;
+  /** Whether something is on its way to a pull, and tells its end behind that. */
+  tellsLater: (pull: Pull) => boolean;
 }
 
 /** The pulls of a consumer, in the order in which they are served. */
@@ -114,7 +116,7 @@ export class PullQueue {
     let cycled = 0;
     for (let pull = this.#pulls[0]; pull !== undefined; pull = this.#pulls[0]) {
       if (pull.expires !== 0 && time.now >= pull.expires) {
-        this.#drop(pull, '408 Request Timeout');
+        this.#end(pull, '408 Request Timeout');
         continue;
       }
       if (forMs !== undefined && pull.pin !== '' && (needsPin || pull.pin !== pin.id)) {
@@ -149,7 +151,8 @@ export class PullQueue {
     let soonest = Infinity;
     for (const pull of [...this.#pulls]) {
       const { delivered, expires, heartbeatMs, noWait, reply } = pull;
-      if (expires !== 0 && time.now >= expires) this.#drop(pull, '408 Request Timeout');
+      if (expires !== 0 && time.now >= expires) this.#end(pull, '408 Request Timeout');
+      else if (isEnd && noWait && this.#options.tellsLater(pull)) this.#remove(pull);
       else if (isEnd && noWait && (expires === 0 || delivered > 0)) {
         send(statusMessage(reply, '404 No Messages'));
         this.#remove(pull);
@@ -183,6 +186,11 @@ export class PullQueue {
   #cycle(): void {
     const first = this.#pulls.shift();
     if (first !== undefined) this.#pulls.push(first);
+  }
+
+  #end(pull: Pull, status: string): void {
+    if (this.#options.tellsLater(pull)) this.#remove(pull);
+    else this.#drop(pull, status);
   }
 
   #drop(pull: Pull, status: string): void {

@@ -22,7 +22,9 @@ export async function compare(seed: number, count: number, replicas: number, rea
   for (const [at, operation] of operations.entries()) {
     const model = expected[at] ?? '';
     const answer = await operator.carryOut(operation, model);
-    if (answer !== model) return { seed, at, operation, real: answer, model, before: before.slice(-40) };
+    // A cluster sometimes does not answer where one server refuses a consumer.
+    const isSilent = operation.kind === 'createConsumer' && answer === 'no answer' && model.includes('error');
+    if (answer !== model && !isSilent) return { seed, at, operation, real: answer, model, before: before.slice(-40) };
     before.push(`${JSON.stringify(operation)}\n  → ${answer}`);
   }
   return undefined;

@@ -139,7 +139,7 @@ function consumer(random: Random, { timeoutMs }: Pace): Operation {
   };
 }
 
-function pull(random: Random, { isSlow }: Pace): Operation {
+function pull(random: Random, { isSlow }: Pace, replicas: number): Operation {
   return {
     kind: 'pull',
     name: random.pick(NAMES),
@@ -149,7 +149,8 @@ function pull(random: Random, { isSlow }: Pace): Operation {
       // Without an end, the answer would depend on a count that the server only estimates.
       ...(isSlow || random.chance(0.7) ? { no_wait: true, expires: 60_000_000 } : { expires: 150_000_000 }),
       ...(random.chance(0.5) ? { group: 'g' } : {}),
-      ...(random.chance(0.1) ? { max_bytes: 60 } : {}),
+      // Replicas tell of it before they deliver what comes first, or behind it.
+      ...(replicas === 1 && random.chance(0.1) ? { max_bytes: 60 } : {}),
     },
   };
 }
@@ -209,7 +210,7 @@ export function drawOperations(seed: number, count: number, replicas: number): O
     [8, () => ({ kind: 'consumerInfo', name: random.pick(NAMES) })],
     [2, () => ({ kind: 'deleteConsumer', name: random.pick(NAMES) })],
     [2, () => ({ kind: 'unpin', name: random.pick(NAMES) })],
-    [20, () => pull(random, pace)],
+    [20, () => pull(random, pace, replicas)],
     [20, () => acknowledge(random, pace)],
   ];
   const total = weighed.reduce((sum, [weight]) => sum + weight, 0);
