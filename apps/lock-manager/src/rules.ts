@@ -1,28 +1,31 @@
 /**
  * The rules of leases: pure functions of a lock, a command's data and the time.
  *
- * A lease ends when the log says so, that is when its expiry is committed, and not when some clock passes `expires_at`: so no
- * two grants of one lock are ever unexpired in the log (I7). A free lock goes to whoever waits first, and to nobody who comes
- * later.
- *
- * A lease in its last 250 ms cannot be refreshed, for its expiry may be on its way; the runtime lets everything else wait
- * until the log says that it has ended.
+ * - A lease ends when the log says so, that is when its expiry is committed, and not when some clock passes `expires_at`. So no two
+ *   grants of one lock are ever unexpired in the log (I7).
+ * - The token of a grant is the server's time in microseconds, and always above the one before: it grows also over a purge of the
+ *   lock's log.
+ * - A free lock goes to the first who waits. Once it has been free for 2 s, by its own `expires_at`, nobody serves that one, and
+ *   it goes to anybody who asks.
  */
 import { LOCK_LIMITS, type LockState } from '@meshforge/protocol';
-import { annotate, commit, type RuleContext, type RuleResult } from '@meshforge/runtime';
+import { annotate, commit, reject, type RuleContext, type RuleResult } from '@meshforge/runtime';
 import { denied, isHeld, quoted, type Held } from './denied.ts';
 import {
-  dequeue,
-  enqueue,
-  isFull,
-  keyOf,
+  commandKey,
+  end,
+  inTime,
+  isTooLong,
+  join,
+  ownerKey,
+  passOver,
   positionOf,
-  readQueue,
-  waitsForLater,
-  writeQueue,
-  type Place,
-  type Queue,
-} from './waiting/queue.ts';
+  readWaitList,
+  waitersIn,
+  without,
+  writeWaitList,
+  type WaitList,
+} from './wait-list.ts';
 
 type Result = RuleResult<LockState>;
 type Denial = ReturnType<typeof denied>;
@@ -32,37 +35,124 @@ export function acquire(
   data: { owner_id: string; ttl_ms: number; take_up_ms?: number | undefined },
   context: RuleContext,
 ): Result {
-  const { owner_id: owner, ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs } = data;
-  const { now, nextVersion } = context;
-  const waiting = readQueue(context.notes, now);
+  const { owner_id: owner, ttl_ms: ttlMs } = data;
+  const { now } = context;
+  const list = listOf(context);
+  const waiting = waitersIn(list);
   if (isHeld(lock)) {
     if (lock.owner_id === owner) return extend(lock, owner, ttlMs, context);
-    return heldBy(lock, owner, waiting, now);
+    const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(waiting)}`;
+    return denied('held', owner, lock, reason, leftOf(lock, waiting, now));
   }
-  const first = waiting[0];
-  if (first !== undefined && first.key !== keyOf(owner)) {
+  const key = ownerKey(owner);
+  const position = positionOf(list, key);
+  if (waiting.length > 0 && position !== 0 && !isLongFree(lock, now)) {
     return denied('held', owner, null, `nobody holds the lock${others(waiting)}`, { waiters: waiting.length });
   }
-  const hasWaited = first !== undefined;
-  const rest = hasWaited ? dequeue(waiting, owner) : waiting;
-  return lease(owner, nextVersion, iso(now), now + (hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs), rest);
+  const token = Math.max((lock?.fencing_token ?? 0) + 1, now * 1_000);
+  const expiresAt = now + leaseMs(data, position !== -1);
+  return lease({ owner, token, acquiredAt: iso(now), expiresAt }, passOver(list, key), context);
 }
 
+/** How long a lease lasts that is granted now. */
+export function leaseMs(
+  { ttl_ms: ttlMs, take_up_ms: takeUpMs = ttlMs }: { ttl_ms: number; take_up_ms?: number | undefined },
+  hasWaited: boolean,
+): number {
+  return hasWaited ? Math.min(takeUpMs, ttlMs) : ttlMs;
+}
+
+/** Whether a lock that nobody holds has been free for so long that nobody can be serving the first who waits. */
+function isLongFree(lock: LockState | null, now: number): boolean {
+  return lock !== null && now - Date.parse(lock.expires_at) >= LOCK_LIMITS.passOverMs;
+}
+
+/** The code of a refusal that says: not yet. It is for the lock manager alone, no command is answered so. */
+export const WAITS = 'waits';
+
 /**
- * What a waiter's own command does when its turn has come. Whoever has left the queue by then, or was cancelled, or has asked
- * anew, is not waiting and gets nothing by it: so what such a command is answered stays true.
+ * A waiting command decided once more, under its own id. It commits only with its own place: a command that was cancelled, or has
+ * given way to another one of its owner, gets nothing by it. Without a place it is refused for good.
  */
 export function grant(
   lock: LockState | null,
-  data: { owner_id: string; ttl_ms: number; take_up_ms?: number | undefined; until: number },
+  data: {
+    owner_id: string;
+    ttl_ms: number;
+    take_up_ms?: number | undefined;
+    command: string;
+    otherwise: 'held' | 'queue_full';
+  },
   context: RuleContext,
 ): Result {
-  const { owner_id: owner, until } = data;
-  const queue = readQueue(context.notes, context.now);
-  const key = keyOf(owner);
-  if (queue.some((place) => place.key === key && place.until === until)) return acquire(lock, data, context);
-  const reason = isHeld(lock) ? `${quoted(lock.owner_id)} holds the lock` : 'the wait is over';
-  return denied('not_waiting', owner, isHeld(lock) ? lock : null, reason, leftOf(lock, queue, context.now));
+  const { owner_id: owner, command, otherwise } = data;
+  const place = readWaitList(context.notes).find((each) => each.owner === ownerKey(owner) && each.command === command);
+  if (place !== undefined && place.status !== 'ended') {
+    // Once its time is over the place is taken away, and not before: another clock may not have come so far.
+    const result = place.until > context.now ? acquire(lock, data, context) : undefined;
+    return result instanceof Object && !('code' in result) ? result : reject(WAITS, 'it is not its turn');
+  }
+  const code = place === undefined ? otherwise : 'cancelled';
+  const left = leftOf(lock, waitersIn(listOf(context)), context.now);
+  return denied(code, owner, isHeld(lock) ? lock : null, REASONS[code], left);
+}
+
+const REASONS = {
+  held: 'the wait is over',
+  cancelled: 'the wait was cancelled, or the same owner has asked again',
+  queue_full: `${LOCK_LIMITS.maxWaiters} owners wait for the lock, as many as may: try again later`,
+} as const;
+
+/** Gives a command a place. The lease goes on, whoever has it: only with a place is a lock granted to one who waits. */
+export function wait(
+  lock: LockState | null,
+  data: { owner_id: string; command: string; since: number; until: number },
+  context: RuleContext,
+): Result {
+  const { owner_id: owner, command, since, until } = data;
+  const key = ownerKey(owner);
+  const list = listOf(context);
+  if (list.some((place) => place.owner === key && place.command === command)) {
+    return reject(WAITS, 'it has a place already');
+  }
+  const after = join(list, { owner: key, command, since, until });
+  if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
+  if (isTooLong(after)) return denied('queue_full', owner, isHeld(lock) ? lock : null, REASONS.queue_full);
+  const { length: waiters } = waitersIn(after);
+  const position = positionOf(after, key) + 1;
+  return annotate(writeWaitList(after), { owner_id: owner, position, waiters, until: iso(until) });
+}
+
+/** Takes the place of a command away. Its time may be over by this clock, and not yet by that of another replica. */
+export function leave(
+  _lock: LockState | null,
+  { owner_id: owner, command }: { owner_id: string; command: string },
+  context: RuleContext,
+): Result {
+  const key = ownerKey(owner);
+  const place = readWaitList(context.notes).find((each) => each.owner === key && each.command === command);
+  const isThere = place !== undefined && place.status !== 'ended';
+  return isThere ? withWaiters(without(listOf(context), key, command), owner) : notWaiting(owner, context);
+}
+
+/** Ends the wait of an owner, whatever command it is for. */
+export function cancel(
+  _lock: LockState | null,
+  { owner_id: owner }: { owner_id: string },
+  context: RuleContext,
+): Result {
+  const key = ownerKey(owner);
+  const list = listOf(context);
+  return positionOf(list, key) === -1 ? notWaiting(owner, context) : withWaiters(end(list, key), owner);
+}
+
+function withWaiters(list: WaitList, owner: string): Result {
+  return annotate(writeWaitList(list), { owner_id: owner, waiters: waitersIn(list).length });
+}
+
+function notWaiting(owner: string, context: RuleContext): Denial {
+  const { length: waiters } = waitersIn(listOf(context));
+  return denied('not_waiting', owner, null, 'the owner does not wait for the lock', { waiters });
 }
 
 export function refresh(
@@ -106,84 +196,38 @@ export function withdraw(
   return commit(ended(held, context), { data: { cause: 'gone', owner_id: held.owner_id, reason } });
 }
 
-/**
- * An owner begins to wait, or waits until another time; the lease that stands goes on. Also for a lock that has just come free, or
- * is the owner's own: only from the queue is it granted to one who waits, so only from there can it be kept from them.
- */
-export function enqueueOwner(
-  lock: LockState | null,
-  { owner_id: owner, since, until }: { owner_id: string; since: number; until: number },
-  { notes, now }: RuleContext,
-): Result {
-  const before = readQueue(notes, now);
-  if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
-  if (isFull(before) && positionOf(before, owner) === 0) {
-    const reason = `${before.length} owners wait for the lock, as many as may: try again later`;
-    return denied('queue_full', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
-  }
-  if (waitsForLater(before, owner, { since, until })) {
-    const reason = 'the same owner has asked anew';
-    return denied('cancelled', owner, isHeld(lock) ? lock : null, reason, { waiters: before.length });
-  }
-  const after = enqueue(before, owner, { since, until });
-  const position = positionOf(after, owner);
-  const data = { owner_id: owner, position, waiters: after.length, until: iso(until) };
-  return annotate(writeQueue(after), data);
-}
-
-/** A place in the queue is taken away; the lease that stands goes on. */
-export function leave(
-  lock: LockState | null,
-  { key, owner_id: owner, until }: { key: string; owner_id?: string | undefined; until?: number | undefined },
-  { notes, now }: RuleContext,
-): Result {
-  const isMeant = (other: Place): boolean => other.key === key && (until === undefined || other.until === until);
-  // A wait that is over ends by itself, but a clock elsewhere may not have come so far.
-  const place = readQueue(notes, 0).find(isMeant);
-  if (lock === null || place === undefined) {
-    const waiters = readQueue(notes, now).length;
-    return denied('not_waiting', owner ?? null, null, 'the owner does not wait for the lock', { waiters });
-  }
-  const after = readQueue(notes, now).filter((other) => !isMeant(other));
-  const who = owner === undefined ? { until: iso(place.until) } : { owner_id: owner };
-  const data = { ...who, waiters: after.length };
-  return annotate(writeQueue(after), data);
-}
-
-export function cancel(lock: LockState | null, data: { owner_id: string }, context: RuleContext): Result {
-  return leave(lock, { ...data, key: keyOf(data.owner_id) }, context);
-}
-
 /** The state after a lease has ended: nobody's, and everything else as it was. */
 export function expire(lock: LockState): LockState {
   return { ...lock, owner_id: null };
 }
 
-function heldBy(lock: Held, owner: string, queue: Queue, now: number): Denial {
-  const reason = `${quoted(lock.owner_id)} holds the lock until ${lock.expires_at}${others(queue)}`;
-  return denied('held', owner, lock, reason, leftOf(lock, queue, now));
+function listOf({ notes, now }: RuleContext): WaitList {
+  return inTime(readWaitList(notes), now);
 }
 
 function leftOf(
   lock: LockState | null,
-  { length: waiters }: Queue,
+  { length: waiters }: WaitList,
   now: number,
 ): { retryAfterMs?: number; waiters: number } {
   return isHeld(lock) ? { retryAfterMs: Math.max(0, Date.parse(lock.expires_at) - now), waiters } : { waiters };
 }
 
-function extend(lock: Held, owner: string, ttlMs: number, { notes, now }: RuleContext): Result {
-  const left = Date.parse(lock.expires_at) - now;
-  if (left <= LOCK_LIMITS.guardMs) {
-    const reason = `the lease ends at ${lock.expires_at}, too soon to refresh it: acquire the lock anew after that`;
-    return denied('too_late', owner, lock, reason, { retryAfterMs: Math.max(0, left) });
-  }
-  return lease(owner, lock.fencing_token, lock.acquired_at, now + ttlMs, dequeue(readQueue(notes, now), owner));
+function extend(lock: Held, owner: string, ttlMs: number, context: RuleContext): Result {
+  const { acquired_at: acquiredAt, fencing_token: token } = lock;
+  return lease({ owner, token, acquiredAt, expiresAt: context.now + ttlMs }, listOf(context), context);
 }
 
-function lease(owner: string, token: number, acquiredAt: string, expiresAt: number, waiting: Queue): Result {
+/** A lease that begins or goes on. Whoever has it waits no more, with this command or another one. */
+function lease(
+  { owner, token, acquiredAt, expiresAt }: { owner: string; token: number; acquiredAt: string; expiresAt: number },
+  list: WaitList,
+  { commandId }: RuleContext,
+): Result {
+  const key = ownerKey(owner);
+  const notes = writeWaitList(end(without(list, key, commandKey(commandId)), key));
   const state = { owner_id: owner, fencing_token: token, acquired_at: acquiredAt, expires_at: iso(expiresAt) };
-  return commit(state, { expiresAt, notes: writeQueue(waiting) });
+  return commit(state, { expiresAt, notes });
 }
 
 function ended(lock: Held, { now }: RuleContext): LockState {
@@ -205,7 +249,7 @@ function requireHolder(
   return lock;
 }
 
-function others(waiting: Queue): string {
+function others(waiting: WaitList): string {
   if (waiting.length === 0) return '';
   return waiting.length === 1 ? ', and another owner waits for it' : `, and ${waiting.length} owners wait for it`;
 }

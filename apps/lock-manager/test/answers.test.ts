@@ -21,8 +21,8 @@ const NOON = Date.parse('2000-01-01T12:00:00.000Z');
 const TTL = 10_000;
 const END = NOON + TTL;
 const WAIT = { since: NOON, until: NOON + LOCK_LIMITS.maxWaitMs + 1_000_000 };
-/** Of the lease that stands, or stood last; its version is another by then. */
-const TOKEN = 3;
+/** Of the lease that stands, or stood last: the second in the same millisecond. */
+const TOKEN = NOON * 1_000 + 1;
 
 const locks = () => scenario(lockManager).at(NOON);
 type Locks = ReturnType<typeof locks>;
@@ -38,7 +38,7 @@ interface Example {
   waiters: number;
 }
 
-/** A lock that was granted twice and refreshed, so that its token is neither its first nor its version. */
+/** A lock that was granted twice and refreshed, so that its token is not its first. */
 function heldBy(owner: string): Locks {
   return locks()
     .when('acquire', { owner_id: 'earlier', ttl_ms: TTL })
@@ -47,19 +47,15 @@ function heldBy(owner: string): Locks {
     .when('refresh', { owner_id: owner, ttl_ms: TTL });
 }
 
-function withQueue(lock: Locks, ...owners: string[]): Locks {
+function withWaiters(lock: Locks, ...owners: string[]): Locks {
   for (const [index, owner] of owners.entries()) {
-    lock.when('queue', { owner_id: owner, ...WAIT, since: WAIT.since + index });
+    lock.when('wait', { owner_id: owner, command: owner, ...WAIT, since: WAIT.since + index });
   }
   return lock;
 }
 
-/** At the edges of each span of a lease. */
-const MOMENTS: Partial<Record<State, number[]>> = {
-  held: [NOON, END - 251],
-  'held, last 250 ms': [END - 250, END - 1],
-  'due, not yet ended': [END, END + 1, END + 600_000],
-};
+/** A lease that is due stands until the log says that it has ended. */
+const MOMENTS = [NOON, END - 1, END, END + 1, END + 600_000];
 
 /** Locks in that state, each with "me" in that place. */
 function examplesOf(state: State, asker: Asker): Example[] {
@@ -72,33 +68,43 @@ function examplesOf(state: State, asker: Asker): Example[] {
       return [{ ...free, lock: heldBy(mine).when('release', { owner_id: mine }) }];
     case 'free, expired':
       return [{ ...free, lock: heldBy(mine).at(END).expires() }];
-    case 'free, owners wait': {
-      const queues: Partial<Record<Asker, string[]>> = {
-        'first in the queue': ['me', 'cy'],
-        'later in the queue': ['bob', 'me', 'cy'],
+    case 'free, owners wait':
+    case 'free for 2 s, owners wait': {
+      const lists: Partial<Record<Asker, string[]>> = {
+        'first who waits': ['me', 'cy'],
+        'later who waits': ['bob', 'me', 'cy'],
       };
-      const queue = queues[asker] ?? ['bob', 'cy'];
+      const list = lists[asker] ?? ['bob', 'cy'];
+      const after = (freed: number): number => freed + LOCK_LIMITS.passOverMs - (state === 'free, owners wait' ? 1 : 0);
       return ['you', 'me']
-        .filter((owner) => !queue.includes(owner))
-        .map((owner) => {
-          const lock = withQueue(heldBy(owner), ...queue).when('release', { owner_id: owner });
-          return { ...free, lock, waiters: queue.length };
-        });
+        .filter((owner) => !list.includes(owner))
+        .flatMap((owner) => [
+          { lock: withWaiters(heldBy(owner), ...list).when('release', { owner_id: owner }), now: after(NOON) },
+          {
+            lock: withWaiters(heldBy(owner), ...list)
+              .at(END + 500)
+              .expires(),
+            now: after(END),
+          },
+        ])
+        .map((example) => ({ ...free, ...example, waiters: list.length }));
     }
-    case 'held':
-    case 'held, last 250 ms':
-    case 'due, not yet ended': {
+    case 'held': {
       const holder = asker === 'its holder' ? 'me' : 'you';
       const own = asker === 'who waits for it' ? ['me'] : [];
-      const queues = asker === 'an operator' ? [[], ['bob', 'cy']] : [own, ['bob', ...own, 'cy']];
-      return (MOMENTS[state] ?? []).flatMap((now) =>
-        queues.map((queue) => ({ lock: withQueue(heldBy(holder), ...queue), now, holder, waiters: queue.length })),
+      const lists = asker === 'an operator' ? [[], ['bob', 'cy']] : [own, ['bob', ...own, 'cy']];
+      return MOMENTS.flatMap((now) =>
+        lists.map((list) => ({ lock: withWaiters(heldBy(holder), ...list), now, holder, waiters: list.length })),
       );
     }
   }
 }
 
-const TOKENS: Record<string, number | undefined> = { 'right token': TOKEN, 'older token': 1, 'future token': 99 };
+const TOKENS: Record<string, number | undefined> = {
+  'right token': TOKEN,
+  'older token': TOKEN - 1,
+  'future token': TOKEN + 1,
+};
 
 function send(lock: Locks, action: Action): Locks {
   const me = { owner_id: 'me' };
@@ -121,7 +127,8 @@ function expectAnswer({ lock, now, holder, waiters }: Example, action: Action, a
   send(lock, action);
   switch (answer) {
     case 'granted': {
-      const state = { owner_id: 'me', fencing_token: version, acquired_at: iso(now), ...ends };
+      const token = Math.max((before.state?.fencing_token ?? 0) + 1, now * 1_000);
+      const state = { owner_id: 'me', fencing_token: token, acquired_at: iso(now), ...ends };
       lock.thenCommits({ event: 'acquired', state, version, expiresAt });
       return;
     }
@@ -142,7 +149,7 @@ function expectAnswer({ lock, now, holder, waiters }: Example, action: Action, a
     default: {
       // What waits is what the rule calls held: the command that asks to wait is then held back.
       const code = answer === 'waits' ? 'held' : answer;
-      const isTimed = holder !== null && (code === 'held' || code === 'too_late');
+      const isTimed = holder !== null && code === 'held';
       lock.thenRefuses(code, {
         entity_id: 'entity',
         owner_id: action === 'break' ? null : 'me',
@@ -164,14 +171,6 @@ test('the tables have every cell once, and no other', () => {
 test('what can be asked is what the protocol knows', () => {
   const asked = new Set([...ACTIONS, 'break'].map((action) => action.replace(/,.*/, '')));
   expect(asked).toEqual(new Set(commandsOf(lockManager.actions).map(([name]) => name)));
-});
-
-test('a command waits for the end of a lease where it would commit against one in its last moments', () => {
-  for (const cell of cells) {
-    const isLate = cell.state === 'held, last 250 ms' || cell.state === 'due, not yet ended';
-    const commits = ['granted', 'extended', 'released', 'cancelled'].includes(cell.answer);
-    expect(`${nameOf(cell)}: ${cell.waitsForTheEnd}`).toBe(`${nameOf(cell)}: ${isLate && commits}`);
-  }
 });
 
 describe.each(STATES)('a lock that is: %s', (state) => {

@@ -38,8 +38,12 @@ function stepsOf(block: string): Step[] {
 function timeless(answer: string): string {
   return answer
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'then')
-    .replace(/"(remaining_ms|retry_after_ms)":\d+/g, '"$1":"so many"');
+    .replace(/"(remaining_ms|retry_after_ms)":\d+/g, '"$1":"so many"')
+    .replace(/"fencing_token":\d+/g, '"fencing_token":"a token"');
 }
+
+const tokensIn = (answer: string): string[] =>
+  [...answer.matchAll(/"fencing_token":(\d+)/g)].map(([, token]) => token as string);
 
 const readPage = (): Promise<string> => readFile(new URL('../../../docs/locks.md', import.meta.url), 'utf8');
 
@@ -64,10 +68,13 @@ test('the commands over the wire are answered as the page shows', async () => {
   ]);
   const { connection } = endWithTest(await startMesh());
   const background: Promise<string>[] = [];
+  /** The real tokens, by those of the page. */
+  const tokens = new Map<string, string>();
   let waiters = 0;
   connection.subscribe('evt.lock.queued', { callback: () => void waiters++ });
   await connection.flush();
-  for (const { subject, body, timeoutMs, inBackground, answers } of steps) {
+  for (const { subject, body: shown, timeoutMs, inBackground, answers } of steps) {
+    const body = tokensIn(shown).reduce((text, token) => text.replace(token, tokens.get(token) ?? token), shown);
     const answer = connection.request(subject, body, { timeout: timeoutMs }).then((message) => message.string());
     if (inBackground) {
       background.push(answer);
@@ -77,6 +84,12 @@ test('the commands over the wire are answered as the page shows', async () => {
     const came = [await answer];
     for (let i = 1; i < answers.length; i++) came.push((await background.shift()) ?? 'nothing');
     expect(came.map(timeless)).toEqual(answers.map(timeless));
+    const real = came.flatMap(tokensIn);
+    for (const [i, token] of answers.flatMap(tokensIn).entries()) {
+      expect(tokens.get(token) ?? real[i], 'one token of the page stands for one real one').toBe(real[i]);
+      tokens.set(token, real[i] as string);
+    }
   }
   expect(background).toEqual([]);
+  expect(new Set(tokens.values()).size).toBe(tokens.size);
 });

@@ -21,7 +21,7 @@ function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** A lock that has gone through three versions, so that its token, 3, is not its version, 4. */
+/** A lock at its fourth version. */
 function heldBy(owner: string): Locks {
   return newLock()
     .when('acquire', { owner_id: 'earlier', ttl_ms: TTL })
@@ -30,7 +30,8 @@ function heldBy(owner: string): Locks {
     .when('refresh', { owner_id: owner, ttl_ms: TTL });
 }
 
-const TOKEN = 3;
+/** The token of a first grant at that time. */
+const TOKEN = NOON * 1_000;
 const VERSION = 4;
 
 describe('a lease', () => {
@@ -39,7 +40,7 @@ describe('a lease', () => {
       .when('acquire', { owner_id: 'me' })
       .thenCommits({
         event: 'acquired',
-        state: { owner_id: 'me', fencing_token: 1, acquired_at: iso(NOON), expires_at: iso(NOON + 30_000) },
+        state: { owner_id: 'me', fencing_token: TOKEN, acquired_at: iso(NOON), expires_at: iso(NOON + 30_000) },
         version: 1,
         expiresAt: NOON + 30_000,
       })
@@ -47,7 +48,7 @@ describe('a lease', () => {
       .when('refresh', { owner_id: 'me' })
       .thenCommits({
         event: 'acquired',
-        state: { owner_id: 'me', fencing_token: 1, acquired_at: iso(NOON), expires_at: iso(NOON + 31_000) },
+        state: { owner_id: 'me', fencing_token: TOKEN, acquired_at: iso(NOON), expires_at: iso(NOON + 31_000) },
         version: 2,
         expiresAt: NOON + 31_000,
       });
@@ -60,7 +61,7 @@ describe('a lease', () => {
       .when('acquire', { owner_id: 'me', ttl_ms: 500 })
       .thenCommits({
         event: 'acquired',
-        state: { owner_id: 'me', fencing_token: 1, acquired_at: iso(NOON), expires_at: iso(NOON + 501) },
+        state: { owner_id: 'me', fencing_token: TOKEN, acquired_at: iso(NOON), expires_at: iso(NOON + 501) },
         expiresAt: NOON + 501,
       });
   });
@@ -88,7 +89,30 @@ describe('a lease', () => {
     grant('me');
     lock.when('refresh', { owner_id: 'me' }).after(30_000).expires();
     grant('you');
-    expect(tokens).toEqual([1, 3, 4, 6]);
+    // The server's time in microseconds, and one more for a second grant in the same millisecond.
+    expect(tokens).toEqual([TOKEN, TOKEN + 1, TOKEN + TTL * 1_000, TOKEN + (TTL + 30_000) * 1_000]);
+  });
+
+  test('that was granted after its log was lost has a token above every earlier one, if the time goes on', () => {
+    const before = newLock().when('acquire', { owner_id: 'me' }).when('release', { owner_id: 'me' });
+    before.when('acquire', { owner_id: 'me' });
+    const after = newLock().after(1).when('acquire', { owner_id: 'you' });
+    expect(after.version).toBe(1);
+    expect(after.state?.fencing_token).toBeGreaterThan(before.state?.fencing_token ?? 0);
+  });
+
+  test('that was granted while the time was set back has a token above the one before', () => {
+    const lock = newLock().when('acquire', { owner_id: 'me' }).when('release', { owner_id: 'me' });
+    lock.at(NOON - 3_600_000).when('acquire', { owner_id: 'you' });
+    expect(lock.state?.fencing_token).toBe(TOKEN + 1);
+  });
+
+  test('is extended until the log says that it has ended, however late that is', () => {
+    for (const now of [END - 1, END, END + 600_000]) {
+      const lock = heldBy('me').at(now);
+      lock.when('refresh', { owner_id: 'me', fencing_token: lock.state?.fencing_token, ttl_ms: TTL });
+      expect(lock.state?.expires_at).toBe(iso(now + TTL));
+    }
   });
 });
 
@@ -179,7 +203,7 @@ describe('a command about a lock', () => {
       .when('acquire', { owner_id: 'me', ttl_ms: TTL }, { commandId: 'again' })
       .thenCommits({
         event: 'acquired',
-        state: { owner_id: 'me', fencing_token: 6, acquired_at: iso(NOON), expires_at: iso(END) },
+        state: { owner_id: 'me', fencing_token: TOKEN + 2, acquired_at: iso(NOON), expires_at: iso(END) },
         expiresAt: END,
       });
   });

@@ -77,27 +77,31 @@ export interface Logged {
   /** RFC 3339, the server's. */
   readonly time: string;
   readonly entityId: string;
-  /** Last token of the subject: `adjusted`, `expired`. */
+  /**
+   * `commit`: a new version. `unchanged`: nothing but the notes changed. `record`: a durable command was refused. `expiry`: a lease
+   * has ended, as the server wrote, or an agent in its place.
+   */
+  readonly kind: 'commit' | 'unchanged' | 'record' | 'expiry';
+  /** Last token of the subject: `adjusted`, `expired`, `refused`. */
   readonly event: string;
+  /** All but a commit repeat it; 0 = there was no commit yet. */
   readonly version: number;
   readonly state: JsonObject | null;
   readonly data?: JsonObject;
+  /** Of a record: what the command was told. Missing where it was a dead letter. */
+  readonly refusal?: Pick<Answer, 'kind' | 'payload'>;
   /** Of the command that made it; for an expiry that of the lease that ended. */
   readonly commandId: string;
   /** Of the command for whose sake the agent itself made it. */
   readonly causedBy?: string;
-  /** Written by the server itself when a lease ended. */
-  readonly byServer: boolean;
-  /** An expiry that an agent wrote in the server's place, for the server had not; `byServer` all the same. */
-  readonly overdue?: true;
-  /** Set where it changed nothing but the notes: `remembered` or `forgotten`. */
-  readonly aside?: string;
-  /** The lease that an aside left standing: its event, its version, and its end in milliseconds since the epoch. */
+  /** The lease that it left standing: its event, its version, and its end in milliseconds since the epoch. */
   readonly keeps?: string;
   /** What the rules left for the next command. */
   readonly notes?: string;
   /** The highest fencing token that the entity has seen of each resource. */
   readonly fences?: string;
+  /** Place in the queue of the last durable command that was decided on the entity. Missing: none was. */
+  readonly mark?: number;
 }
 
 /** A message on `evt.>`, as a plain subscriber heard it. Live events are at most once, and may repeat. */
@@ -121,9 +125,26 @@ export interface Disturbed {
   readonly lane: string;
   /** Clients whose own ways to the servers were hit. */
   readonly clients?: readonly string[];
+  /** Agents of which a replica ended, with all that it had in its memory. */
+  readonly ended?: readonly string[];
 }
 
-export type Entry = Sent | Told | Queued | Logged | Heard | Disturbed;
+/** An operator took away what an agent had stored. */
+export interface Taken {
+  readonly type: 'taken';
+  readonly agent: string;
+  /**
+   * - `queue`: the stream of durable commands was deleted and created again. Told when that is done.
+   * - `tail`: the log was restored from a backup, and is read anew from behind `sequence`. Told when that is done.
+   * - `entity`: the log of one entity was purged. Told before that is done.
+   */
+  readonly what: 'queue' | 'tail' | 'entity';
+  /** Of a tail: the last message that is left. */
+  readonly sequence?: number;
+  readonly entityId?: string;
+}
+
+export type Entry = Sent | Told | Queued | Logged | Heard | Disturbed | Taken;
 
 /** An invariant that did not hold. */
 export interface Breach {

@@ -20,7 +20,8 @@ async function faults(options: FaultsCommandLine, signal: AbortSignal): Promise<
     onLine: note,
   });
   out(json ? JSON.stringify(report) : reportText(report));
-  return report.breaches.length === 0 ? 0 : 1;
+  if (report.breaches.length > 0) return 1;
+  return report.problems.length > 0 ? 2 : 0;
 }
 
 async function soak(options: SoakCommandLine, signal: AbortSignal): Promise<number> {

@@ -51,13 +51,13 @@ export class ProgressLines {
 
   #tell(): void {
     const { durationMs, tally, recorder } = this.#options;
-    const rate = Math.round(((tally.answered - this.#answered) * 1000) / everyMs);
-    this.#answered = tally.answered;
+    const rate = Math.round(((tally.counts.answered - this.#answered) * 1000) / everyMs);
+    this.#answered = tally.counts.answered;
     const active = this.#active.length === 0 ? 'no fault now' : `now: ${this.#active.join(', ')}`;
     const { length } = recorder.breaches;
     this.say(
-      `of ${seconds(durationMs)}: ${tally.answered} answers (${rate}/s), ${tally.committed} commits, ` +
-        `${tally.unknown['timeout']} timeouts, ${active}, ${length} ${length === 1 ? 'breach' : 'breaches'}`,
+      `of ${seconds(durationMs)}: ${tally.counts.answered} answers (${rate}/s), ${tally.counts.committed} commits, ` +
+        `${tally.counts.unknown['timeout']} timeouts, ${active}, ${length} ${length === 1 ? 'breach' : 'breaches'}`,
     );
   }
 }

@@ -8,7 +8,7 @@ export interface HistoryChecker {
   readonly breaches: readonly Breach[];
   /** What may happen by design, though nobody wishes for it, and how often it did. */
   readonly knownLimits: Readonly<Record<string, number>>;
-  finish(): readonly Breach[];
+  finish(isComplete: boolean): readonly Breach[];
 }
 
 /** Somebody who follows the history as it is made. */
@@ -88,9 +88,9 @@ export class Recorder {
     return this.#checker.knownLimits;
   }
 
-  /** The history has ended. */
-  async finish(): Promise<readonly Breach[]> {
-    const found = this.#checker.finish();
+  /** The history has ended. @param isComplete whether the log of each agent was read to its end */
+  async finish(isComplete: boolean): Promise<readonly Breach[]> {
+    const found = this.#checker.finish(isComplete);
     if (this.#file !== undefined) {
       this.#file.end();
       await finished(this.#file);

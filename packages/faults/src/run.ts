@@ -1,6 +1,5 @@
 /** The one place that wires a run: mesh, witness, loads, faults, report. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lockContract } from '@meshforge/protocol';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Desk } from './clients/desk.ts';
 import { listenToEvents } from './events.ts';
@@ -13,12 +12,11 @@ import { Random } from './random.ts';
 import { Recorder, type HistoryChecker } from './recorder.ts';
 import { Availability } from './report/availability.ts';
 import { toReport, type Report } from './report/report.ts';
-import { Tally } from './report/tally.ts';
+import { Tally, type Counts } from './report/tally.ts';
 import { carryOut, type Happened } from './schedule/carry-out.ts';
 import { drawSchedule } from './schedule/draw-schedule.ts';
 import { awaitProgress } from './settling.ts';
 import { connectClients, nameOfClient, startMesh, type MeshRunOptions } from './start-mesh.ts';
-import { whatIsStillHeld } from './witness/held-commands.ts';
 import { awaitEmptyQueues, whatIsDead } from './witness/queues.ts';
 import { Witness } from './witness/witness.ts';
 
@@ -27,6 +25,8 @@ export interface RunOptions extends MeshRunOptions {
   readonly only?: readonly string[] | undefined;
   readonly historyFile?: string | undefined;
   readonly checker: HistoryChecker;
+  /** The load goes on after its minutes until this holds. Default: it ends then. */
+  readonly isEnough?: ((turns: ReadonlyMap<string, number>, counts: Counts) => boolean) | undefined;
   /** How to type it again. */
   readonly command: string;
 }
@@ -35,6 +35,7 @@ export interface RunOptions extends MeshRunOptions {
 const lastLeasesMs = 4_500;
 /** What a run may take beyond its minutes, at most. */
 const slackMs = 20 * 60_000;
+const pollMs = 100;
 
 /** @throws CannotRun, Interrupted */
 export async function runFaults(options: RunOptions): Promise<Report> {
@@ -55,7 +56,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
   const happened: Happened[] = [];
   const skipped: string[] = [];
   onLine(`seed ${seed}: ${schedule.length} faults in ${Math.round(durationMs / 1000)} s of load; starting the mesh`);
-  const mesh = await startMesh(options, (death) => deaths.note(death));
+  const growsUp = schedule.some(({ fault }) => fault.name === 'scale-up');
+  const mesh = await startMesh(options, (death) => deaths.note(death), growsUp ? 1 : replicas);
   const closing: (() => Promise<unknown>)[] = [() => mesh.stop()];
   const progress = new ProgressLines({ now: () => recorder.now(), durationMs, tally, recorder, onLine });
   try {
@@ -64,12 +66,12 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const listening = await mesh.connectDirectly('faults events');
     closing.push(() => listening.close());
     const manager = await jetstreamManager(watching, { checkAPI: false, timeout: 2_000 });
-    const witness = Witness.start({
+    const witness = await Witness.start({
       connection: watching,
       manager,
       onLogged: (logged) => recorder.add(logged),
       onReadAgain: (logged) => recorder.addAgain(logged),
-      onForeign: (breach) => recorder.addBreach(breach),
+      onBreach: (breach) => recorder.addBreach(breach),
     });
     closing.push(async () => Promise.resolve(witness.stop()));
     const now = (): number => recorder.now();
@@ -96,19 +98,21 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const faults = carryOut(mesh, schedule, {
       now,
       signal,
+      watch: {
+        pauseReading: async (agent) => await witness.pause(agent),
+        taken: (taken) => {
+          recorder.add({ type: 'taken', ...taken });
+          if (taken.what === 'tail') desk.forget();
+        },
+      },
       onInjected: (planned, target) => progress.injected(planned, target),
       onHealed: (each) => {
         progress.healed(each.name);
         happened.push(each);
       },
-      onOver: (lane, fromMs, hit) => {
-        recorder.add({
-          type: 'disturbed',
-          fromMs,
-          untilMs: now(),
-          lane,
-          ...(hit && { clients: hit.map(nameOfClient) }),
-        });
+      onOver: (lane, fromMs, { clients: hit, ended }) => {
+        const what = { ...(hit && { clients: hit.map(nameOfClient) }), ...(ended && { ended }) };
+        recorder.add({ type: 'disturbed', fromMs, untilMs: now(), lane, ...what });
       },
       onSkipped: ({ fault }, why) => skipped.push(`${fault.name}: ${why}`),
     });
@@ -121,7 +125,9 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       await Promise.race([work.failed, recorder.failed, step]);
     };
     await orFail(Promise.all([time, healed]));
-    await orFail(awaitProgress(recorder, availability, tokens, signal));
+    const { isEnough = () => true } = options;
+    while (!signal.aborted && !isEnough(work.turns, tally.counts)) await orFail(sleep(pollMs));
+    await orFail(awaitProgress(recorder, availability, tokens, mesh.agents, signal));
     if (signal.aborted) throw new Interrupted();
     availability.end(now());
     const loadMs = now();
@@ -131,12 +137,10 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     for (const breach of await whatIsDead(manager)) recorder.addBreach(breach);
     progress.say('reading the logs once more');
     await sleep(lastLeasesMs);
-    for (const breach of await whatIsStillHeld(manager, lockContract.name)) recorder.addBreach(breach);
     desk.close();
-    const seen = await witness.finish();
-    for (const breach of seen.breaches) recorder.addBreach(breach);
+    const { problems, reports } = await witness.finish();
     await orFail(Promise.resolve());
-    const breaches = await recorder.finish();
+    const breaches = await recorder.finish(problems.length === 0);
     return toReport({
       command: options.command,
       seed,
@@ -149,7 +153,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       availability,
       breaches,
       turns: work.turns,
-      witness: seen.reports,
+      problems,
+      witness: reports,
       failedStarts: deaths.failedStarts,
       knownLimits: recorder.knownLimits,
     });

@@ -18,10 +18,14 @@ export interface MeshRunOptions {
 const clientCount = 6;
 
 /** @throws CannotRun */
-export async function startMesh(options: MeshRunOptions, onDeath: (death: Death) => void): Promise<TestedMesh> {
+export async function startMesh(
+  options: MeshRunOptions,
+  onDeath: (death: Death) => void,
+  streamReplicas = options.replicas,
+): Promise<TestedMesh> {
   const { replicas, agents, onLine: onProgress } = options;
   try {
-    return await TestedMesh.start({ replicas, agents, clients: clientCount, onProgress, onDeath });
+    return await TestedMesh.start({ replicas, agents, streamReplicas, clients: clientCount, onProgress, onDeath });
   } catch (error) {
     throw new CannotRun((error as Error).message, { cause: error });
   }

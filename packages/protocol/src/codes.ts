@@ -8,6 +8,7 @@ export const REJECTION_CODES = [
   'stale_token',
   'lease_required',
   'too_many_resources',
+  'expired',
   'contended',
   'unavailable',
 ] as const;
@@ -27,6 +28,7 @@ const STATUS: Readonly<Record<RejectionCode, number>> = {
   stale_token: RULE_STATUS,
   lease_required: RULE_STATUS,
   too_many_resources: RULE_STATUS,
+  expired: RULE_STATUS,
   contended: 503,
   unavailable: 503,
 };

@@ -4,7 +4,7 @@ import { Timestamp } from './primitives.ts';
 
 /** Header `Mesh-Dead-Letter`: what is known of a dead letter beside its bytes. */
 export const DeadLetterNote = z.object({
-  /** Where it was: `queue.cmd.<agent>.<action>`. */
+  /** Where it was: `queue.cmd.<agent>.<entity>.<action>`. */
   subject: z.string(),
   /** In the stream that it comes from. */
   sequence: z.int().min(1),
@@ -21,7 +21,7 @@ export const DeadLetter = z.object({
   id: z.int().min(1),
   ...DeadLetterNote.shape,
   command_id: z.string(),
-  /** Null where the bytes name none. */
+  /** Null where its subject names none. */
   entity_id: z.string().nullable(),
   bytes: z.int().min(0),
 });

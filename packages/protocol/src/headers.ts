@@ -3,6 +3,10 @@ export const HEADERS = {
   commandId: 'Mesh-Command-Id',
   correlationId: 'Mesh-Correlation-Id',
   causationId: 'Mesh-Causation-Id',
+  /** On a command, RFC 3339: it is not decided later than this, by the server's clock. */
+  notAfter: 'Mesh-Not-After',
+  /** On a reply, RFC 3339: the server's time when it was sent. */
+  serverTime: 'Mesh-Server-Time',
   /** `true` on the reply to a command that had been decided before. */
   replayed: 'Mesh-Replayed',
   /** The commits that came before, as the agent needs them to recognise a retry; private to the agent. */
@@ -11,9 +15,13 @@ export const HEADERS = {
   fences: 'Mesh-Fences',
   /** What an agent's rules keep of the entity beside its state; private to the agent. */
   notes: 'Mesh-Notes',
-  /** On a commit that changed nothing but the notes; private to the agent. */
-  aside: 'Mesh-Aside',
-  /** The lease that stood before such a commit and still stands; private to the agent. */
+  /** Place in the queue of the last durable command that was decided on the entity; private to the agent. */
+  mark: 'Mesh-Mark',
+  /** Digest of the command that led to it, so that its id is not taken for another one's; private to the agent. */
+  body: 'Mesh-Body',
+  /** `true` on an event that repeats the state and the version of the one before; private to the agent. */
+  unchanged: 'Mesh-Unchanged',
+  /** The lease that stood before such an event, or a refused command, and still stands; private to the agent. */
   lease: 'Mesh-Lease',
   /** On a durable command: the inbox that its outcome goes to. */
   outcomeTo: 'Mesh-Outcome-To',

@@ -24,7 +24,7 @@ export const SIGNALS_STREAM = 'SIGNALS';
 export const SIGNALS_SUBJECTS: readonly string[] = SIGNAL_EVENTS.map((event) => `evt.*.${event}`);
 
 /** Makes the server emit `evt.<agent>.<event>` for each commit. */
-export const REPUBLISH = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' } as const;
+export const REPUBLISH = { src: 'ent.*.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(4)}}' } as const;
 
 /** Whether a text may name an agent, an action or an event: `^[a-z][a-z0-9_]{0,63}$`. */
 export function isName(text: string): boolean {
@@ -57,6 +57,29 @@ export function commandSubject(agent: string, action: string): string {
   return `cmd.${agentToken(agent)}.${action}`;
 }
 
+/** `cmd.<agent>.<action>.<replica>`: the same command for one replica of the agent, known by the id of its micro service. */
+export function replicaCommandSubject(agent: string, action: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandSubject(agent, action)}.${replica}`;
+}
+
+/** `cmd.<agent>.*.<replica>`: all commands to one replica of an agent. */
+export function replicaCommandWildcard(agent: string, replica: string): string {
+  assertReplica(replica);
+  return `${commandWildcard(agent)}.${replica}`;
+}
+
+const REPLICA = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Whether a text may name a replica in a subject. */
+export function isReplica(text: unknown): text is string {
+  return typeof text === 'string' && REPLICA.test(text);
+}
+
+function assertReplica(text: string): void {
+  if (!isReplica(text)) throw new RangeError(`${quoted(text)} is no id of a replica: expected ${REPLICA.source}`);
+}
+
 /** `cmd.<agent>.*`: all commands to an agent, also those it does not know. */
 export function commandWildcard(agent: string): string {
   return `cmd.${agentToken(agent)}.*`;
@@ -86,26 +109,47 @@ export function eventWildcard(agent: string): string {
   return `evt.${agentToken(agent)}.*`;
 }
 
-/** `ent.<agent>.<entity>.<event>`: where a commit is stored. Only the agent's own process may publish to it. */
-export function entitySubject(agent: string, entityId: string, event: string): string {
+/**
+ * Where in its entity's log an event is stored: a commit that sets a lease has its version, every other commit 0, the expiry
+ * of a lease `x`. The server purges the subject of a lease whose time is over: so it never finds another commit there.
+ */
+export type Slot = number | 'x';
+
+/** `ent.<agent>.<entity>.<slot>.<event>`: where a commit is stored. Only the agent's own process may publish to it. */
+export function entitySubject(agent: string, entityId: string, slot: Slot, event: string): string {
   assertName('event', event);
-  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${event}`;
+  if (slot !== 'x' && !(Number.isSafeInteger(slot) && slot >= 0)) {
+    throw new RangeError(`${quoted(slot)} is no slot: expected x, 0 or a version`);
+  }
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${slot}.${event}`;
 }
 
-/** `ent.<agent>.<entity>.*`: all commits of one entity; every compare-and-set on it names these very bytes. */
+/** `ent.<agent>.<entity>.refused`: a durable command was refused. No event: neither republished nor delivered as one. */
+export function recordSubject(agent: string, entityId: string): string {
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.${RECORD}`;
+}
+
+const RECORD = 'refused';
+
+/** `ent.<agent>.<entity>.>`: the whole log of one entity; every compare-and-set on it names these very bytes. */
 export function entityFilter(agent: string, entityId: string): string {
-  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.*`;
+  return `ent.${agentToken(agent)}.${encodeToken(entityId)}.>`;
 }
 
-/** `ent.<agent>.*.<event>`: one kind of commit of all entities, for durable subscribers; `*` for all kinds. */
+/** `ent.<agent>.*.*.<event>`: one kind of commit of all entities, for durable subscribers; `*` for all kinds. */
 export function entityEventFilter(agent: string, event: string): string {
   if (event !== '*') assertName('event', event);
-  return `ent.${agentToken(agent)}.*.${event}`;
+  return `ent.${agentToken(agent)}.*.*.${event}`;
 }
 
-/** `ent.<agent>.*.*`: all that an agent's stream captures. */
+/** `ent.<agent>.>`: all that an agent's stream captures. */
 export function entityWildcard(agent: string): string {
-  return `ent.${agentToken(agent)}.*.*`;
+  return `ent.${agentToken(agent)}.>`;
+}
+
+/** `ent.<agent>.probe`: asks the stream whether it knows a command's id; nothing is ever stored there. */
+export function probeSubject(agent: string): string {
+  return `ent.${agentToken(agent)}.probe`;
 }
 
 /** `ENTITIES_<agent>` */
@@ -113,64 +157,31 @@ export function entityStream(agent: string): string {
   return `ENTITIES_${agentToken(agent)}`;
 }
 
-/** `held.<agent>.<entity>.<key>`: a command whose answer is held back. Only the agent's own processes may publish to it. */
-export function heldSubject(agent: string, entityId: string, key: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
-}
-
-/** `held.<agent>.*.*`: all commands whose answer an agent holds back. */
-export function heldWildcard(agent: string): string {
-  return `held.${agentToken(agent)}.*.*`;
-}
-
-/** `held.<agent>.<entity>.<key>.answered`: the news that a held command has its answer. */
-export function answeredSubject(agent: string, entityId: string, key: string): string {
-  return `${heldSubject(agent, entityId, key)}.${ANSWERED}`;
-}
-
-/** `held.<agent>.>`: held commands, and the news of those that were answered. */
-export function heldInterest(agent: string): string {
-  return `held.${agentToken(agent)}.>`;
-}
-
-const ANSWERED = 'answered';
-
-/** Undefined for any subject that neither {@link heldSubject} nor {@link answeredSubject} builds. */
-export function parseHeldSubject(
-  subject: string,
-): { agent: string; entityId: string; key: string; isAnswered: boolean } | undefined {
-  const [prefix, agent = '', entity = '', keyToken = '', news, ...rest] = subject.split('.');
-  const entityId = decodeToken(entity);
-  const key = decodeToken(keyToken);
-  if (prefix !== 'held' || (news !== undefined && news !== ANSWERED) || rest.length > 0) return undefined;
-  if (!isName(agent) || agentToken(agent) !== agent || entityId === undefined || key === undefined) return undefined;
-  return { agent, entityId, key, isAnswered: news === ANSWERED };
-}
-
-/** `held.<agent>.<entity>.*`: all held commands of one entity. */
-export function heldFilter(agent: string, entityId: string): string {
-  return `held.${agentToken(agent)}.${encodeToken(entityId)}.*`;
-}
-
-/** `HELD_<agent>` */
-export function heldStream(agent: string): string {
-  return `HELD_${agentToken(agent)}`;
-}
-
-/** `queue.cmd.<agent>.<action>`: where a durable command is stored until it has been executed. */
-export function queuedCommandSubject(agent: string, action: string): string {
+/** `queue.cmd.<agent>.<entity>.<action>`: where a durable command is stored until it has been executed. */
+export function queuedCommandSubject(agent: string, entityId: string, action: string): string {
   assertName('action', action);
-  return `queue.cmd.${agentToken(agent)}.${action}`;
+  return `queue.cmd.${agentToken(agent)}.${encodeToken(entityId)}.${action}`;
 }
 
-/** `queue.cmd.<agent>.*`: all durable commands to an agent, also those it does not know. */
+/** `queue.cmd.<agent>.*.*`: all durable commands to an agent, also those that it does not know. */
 export function queuedCommandWildcard(agent: string): string {
-  return `queue.cmd.${agentToken(agent)}.*`;
+  return `queue.cmd.${agentToken(agent)}.*.*`;
 }
 
-/** `queue.later.<agent>.<key>`: a durable command that waits for its time; the key is made of its id. */
-export function delayedCommandSubject(agent: string, key: string): string {
-  return `queue.later.${agentToken(agent)}.${encodeToken(key)}`;
+/** `queue.cmd.<agent>.*.<action>`: one kind of durable command, to any entity. */
+export function queuedActionFilter(agent: string, action: string): string {
+  assertName('action', action);
+  return `queue.cmd.${agentToken(agent)}.*.${action}`;
+}
+
+/** `queue.later.<agent>.<entity>.<key>`: a durable command that waits for its time; the key is made of its id. */
+export function delayedCommandSubject(agent: string, entityId: string, key: string): string {
+  return `queue.later.${agentToken(agent)}.${encodeToken(entityId)}.${encodeToken(key)}`;
+}
+
+/** `queue.later.<agent>.*.*` */
+export function delayedCommandWildcard(agent: string): string {
+  return `queue.later.${agentToken(agent)}.*.*`;
 }
 
 /** What becomes of a delayed command. */
@@ -189,21 +200,6 @@ export function decidedFilter(agent: string, key: string): string {
 /** `queue.decided.<agent>.*.*` */
 export function decidedWildcard(agent: string): string {
   return `queue.decided.${agentToken(agent)}.*.*`;
-}
-
-/** `queue.later.<agent>.*` */
-export function delayedCommandWildcard(agent: string): string {
-  return `queue.later.${agentToken(agent)}.*`;
-}
-
-/** `queue.refused.<agent>.<sequence>`: that the durable command at this place in the stream was refused; without a body, that it is not. */
-export function refusedSubject(agent: string, sequence: number): string {
-  return `queue.refused.${agentToken(agent)}.${sequence}`;
-}
-
-/** `queue.refused.<agent>.*` */
-export function refusedWildcard(agent: string): string {
-  return `queue.refused.${agentToken(agent)}.*`;
 }
 
 /** `COMMANDS_<agent>`: durable commands to an agent. */
@@ -238,25 +234,47 @@ export type ParsedSubject =
   | { kind: 'command'; agent: string; action: string }
   | { kind: 'query'; agent: string; query: string }
   | { kind: 'event'; agent: string; event: string }
-  | { kind: 'entity'; agent: string; entityId: string; event: string };
+  | { kind: 'entity'; agent: string; entityId: string; slot: Slot; event: string }
+  /** A durable command was refused. */
+  | { kind: 'record'; agent: string; entityId: string }
+  | { kind: 'queued'; agent: string; entityId: string; action: string }
+  | { kind: 'delayed'; agent: string; entityId: string; key: string };
 
 /**
  * Undefined for any subject that the functions above do not build. An action or query that no agent has is still one:
  * whoever asks for it gets an answer.
  */
 export function parseSubject(subject: string): ParsedSubject | undefined {
-  const [prefix, agent = '', third = '', fourth, ...rest] = subject.split('.');
+  if (subject.startsWith('queue.')) return parseQueueSubject(subject);
+  const [prefix, agent = '', third = '', fourth, fifth, ...rest] = subject.split('.');
   if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent) return undefined;
   if (prefix === 'ent') {
     const entityId = decodeToken(third);
-    if (entityId === undefined || fourth === undefined || !isName(fourth)) return undefined;
-    return { kind: 'entity', agent, entityId, event: fourth };
+    if (entityId === undefined || fourth === undefined) return undefined;
+    if (fifth === undefined) return fourth === RECORD ? { kind: 'record', agent, entityId } : undefined;
+    const slot = parseSlot(fourth);
+    return slot === undefined || !isName(fifth) ? undefined : { kind: 'entity', agent, entityId, slot, event: fifth };
   }
   if (fourth !== undefined || !isName(third)) return undefined;
   if (prefix === 'cmd') return { kind: 'command', agent, action: third };
   if (prefix === 'qry') return { kind: 'query', agent, query: third };
   if (prefix === 'evt') return { kind: 'event', agent, event: third };
   return undefined;
+}
+
+function parseQueueSubject(subject: string): ParsedSubject | undefined {
+  const [, kind, agent = '', entity = '', last = '', ...rest] = subject.split('.');
+  const entityId = decodeToken(entity);
+  if (rest.length > 0 || !isName(agent) || agentToken(agent) !== agent || entityId === undefined) return undefined;
+  if (kind === 'cmd') return last === '' ? undefined : { kind: 'queued', agent, entityId, action: last };
+  const key = kind === 'later' ? decodeToken(last) : undefined;
+  return key === undefined ? undefined : { kind: 'delayed', agent, entityId, key };
+}
+
+function parseSlot(token: string): Slot | undefined {
+  if (token === 'x') return token;
+  const slot = /^(?:0|[1-9]\d{0,15})$/.test(token) ? Number(token) : NaN;
+  return Number.isSafeInteger(slot) ? slot : undefined;
 }
 
 function quoted(text: unknown): string {

@@ -73,7 +73,7 @@ describe('the agents that ship with MeshForge', () => {
   });
 
   it('the lock manager has actions of its own, which are no commands', () => {
-    const own = ['queue', 'leave', 'withdraw'];
+    const own = ['wait', 'grant', 'leave', 'withdraw'];
     expect(Object.keys(lockContract.actions)).toEqual(expect.arrayContaining(own));
     for (const action of own) {
       const subject = `cmd.lock.${action}`;

@@ -109,7 +109,7 @@ describe('the numbers of the wire', () => {
       maxTtlMs: 86_400_000,
       defaultTtlMs: 30_000,
       maxWaitMs: 600_000,
-      guardMs: 250,
+      passOverMs: 2_000,
       maxWaiters: 512,
       maxResources: 32,
       reasonCharacters: 256,

@@ -184,7 +184,7 @@ describe('the end of a lease or of a wait', () => {
 
   it.each([
     [WaitEnded, { owner_id: 'me', waiters: 0 }, true],
-    [WaitEnded, { waiters: 3 }, true],
+    [WaitEnded, { waiters: 3 }, false],
     [WaitEnded, { owner_id: 'me' }, false],
     [WaitEnded, { owner_id: null, waiters: 0 }, false],
     [Queued, { owner_id: 'me', position: 1, waiters: 1, until: NOON }, true],

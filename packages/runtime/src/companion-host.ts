@@ -1,27 +1,26 @@
 import { setMaxListeners } from 'node:events';
-import { check, decode, eventSubject, SuccessPayload, type JsonObject } from '@meshforge/protocol';
-import { nuid, type NatsConnection } from '@nats-io/nats-core';
+import { check, decode, eventSubject, HEADERS, SuccessPayload, type JsonObject } from '@meshforge/protocol';
+import type { NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from './clock.ts';
 import type { AnyAgent } from './core/agent.ts';
-import type { AgentHost, Companion, HeldCommand, HeldCommands, SeenEntity } from './core/companion.ts';
+import type { AgentHost, RefusedCommand } from './core/companion.ts';
+import type { CommandHeaders } from './core/decide.ts';
 import type { StoreOutcome } from './core/outcome.ts';
 import { answerable, type Voice } from './intake/reply.ts';
 import type { CommandStats } from './intake/stats.ts';
 import { digestOf } from './nats/digest.ts';
 import type { EntityReader } from './nats/entity-reader.ts';
-import type { StoredHeldCommands } from './nats/held-commands.ts';
 import { rawHeaders } from './nats/raw-headers.ts';
 import type { Requester } from './nats/requester.ts';
-import { untilAnswered } from './nats/server-requirements.ts';
 import { utf8 } from './nats/utf8.ts';
 import type { EntityStore } from './store/entity-store.ts';
 
 export interface CompanionHostOptions {
   agent: AnyAgent;
+  connection: NatsConnection;
   store: EntityStore;
   reader: EntityReader;
   requester: Requester;
-  held: HeldCommands;
   voice: Voice;
   stats: CommandStats;
   clock: Clock;
@@ -35,74 +34,77 @@ export interface CompanionHostOptions {
 const NOBODY_MS = 1_000;
 const NO_RESPONDERS = 503;
 
-/** Begins what an agent does beside deciding, if it does anything; the companion hears of leases that end. */
-export async function startCompanion(
-  options: CompanionHostOptions & { connection: NatsConnection; held: StoredHeldCommands },
-): Promise<Companion | undefined> {
-  const { agent, clock, connection, held, onFault } = options;
-  if (agent.companion === undefined) return undefined;
-  held.listen();
-  await untilAnswered(clock, () => held.load());
-  const answerInstead = (command: HeldCommand, outcome: StoreOutcome): void => {
-    answerHeld(options, command, outcome).catch(onFault);
-  };
-  held.watch(answerInstead).catch(onFault);
-  const companion = agent.companion(companionHost(options));
-  const expiryEvent = agent.lease?.expiryEvent;
-  if (expiryEvent === undefined) return companion;
-  connection.subscribe(eventSubject(agent.name, expiryEvent), {
-    callback: (error, message) => {
-      if (error !== null || held.entities().length === 0) return;
-      const payload = decode(SuccessPayload, message.data);
-      if (payload.ok) companion.expired(payload.value.entity_id);
-      else onFault(new TypeError(`an expiry is none: ${payload.reason}`));
-    },
-  });
-  return companion;
-}
-
-function companionHost(options: CompanionHostOptions): AgentHost {
-  const { agent, clock, held, reader, serverNow, store, onFault } = options;
+export function companionHost(options: CompanionHostOptions): AgentHost {
+  const { agent, clock, connection, onFault, reader, serverNow, store, voice } = options;
   return {
-    replica: nuid.next(),
-    held,
     serverNow,
     sleep: (ms, signal) => {
-      // As many may wait for one signal as there are held commands.
+      // Many may wait for one signal.
       setMaxListeners(0, signal);
       return clock.sleep(ms, signal);
     },
-    execute: ({ entityId, action, lease, data, commandId, headers }) => {
+    execute: (command, action, data, commandId = command.commandId) => {
       const schema = agent.actions[action]?.data;
       const valid = schema === undefined ? undefined : check(schema, data, 'data');
       if (valid?.ok !== true) throw new TypeError(`${action}: ${valid?.reason ?? 'no such action'}`);
-      const checked = valid.value as JsonObject;
-      const digest = digestOf(commandId);
-      const expectedVersion = undefined;
-      return store.execute({ entityId, action, expectedVersion, lease, data: checked, commandId, digest, headers });
+      const isItself = commandId === command.commandId;
+      return store.execute({
+        entityId: command.entityId,
+        action,
+        expectedVersion: undefined,
+        lease: isItself ? command.lease : undefined,
+        data: valid.value as JsonObject,
+        commandId,
+        digest: digestOf(commandId),
+        // It may be the agent's own step of a command that it has taken in.
+        bodyDigest: '',
+        headers: isItself ? command.headers : headersOf(commandId, command),
+      });
     },
-    look: async (entityId): Promise<SeenEntity | undefined> => {
+    look: async (entityId) => {
       const read = await reader.entity(entityId, true);
       return read.kind === 'read' ? read.value : undefined;
     },
-    answer: (command, outcome) => answerHeld(options, command, outcome),
-    notify: (event, payload) => options.voice.signal(event, JSON.stringify(payload), []),
+    answer: (command, outcome) => answerLate(options, command, outcome),
+    hear: (events, onEvent) => {
+      const subscriptions = events.map((event) =>
+        connection.subscribe(eventSubject(agent.name, event), {
+          callback: (error, message) => {
+            if (error !== null) return;
+            const payload = decode(SuccessPayload, message.data);
+            if (!payload.ok) onFault(new TypeError(`an event ${event} is none: ${payload.reason}`));
+            else onEvent(event, payload.value);
+          },
+        }),
+      );
+      return () => {
+        for (const subscription of subscriptions) subscription.unsubscribe();
+      };
+    },
+    notify: (event, payload) => voice.signal(event, JSON.stringify(payload), []),
     onFault,
   };
 }
 
+/** Of a command that the agent sends for the sake of another one. */
+function headersOf(commandId: string, cause: RefusedCommand): CommandHeaders {
+  const inherited = cause.headers.filter(([name]) => name !== HEADERS.commandId && name !== HEADERS.causationId);
+  return [[HEADERS.commandId, commandId], [HEADERS.causationId, cause.commandId], ...inherited];
+}
+
 /** The answer asks for one itself: the server then says if nobody listens to the inbox. */
-async function answerHeld(
+async function answerLate(
   { inboxPrefix, requester, serverNow, stats, voice }: CompanionHostOptions,
-  command: HeldCommand,
+  { action, headers, reply, since }: RefusedCommand,
   outcome: StoreOutcome,
 ): Promise<boolean> {
-  if (outcome.kind === 'abandoned' || outcome.kind === 'held') return true;
-  const { action, headers, reply, since } = command;
+  if (outcome.kind === 'abandoned' || outcome.kind === 'deferred') return true;
   stats.count(action, outcome.kind, serverNow() - since);
-  if ('code' in outcome) voice.signal(outcome.event, outcome.payload, headers);
+  const isRefused = outcome.kind === 'conflict' || outcome.kind === 'rejected' || outcome.kind === 'denied';
+  if (isRefused) voice.signal(outcome.event, outcome.payload, headers);
   if (answerable({ reply }, inboxPrefix) !== 'yes') return false;
-  const { body, lines } = voice.answerTo(outcome, headers);
+  const time = [HEADERS.serverTime, new Date(serverNow()).toISOString()] as const;
+  const { body, lines } = voice.answerTo(outcome, [...headers, time]);
   const answer = await requester.request(reply, utf8(body), rawHeaders(lines), NOBODY_MS);
   return !(answer.kind === 'answer' && answer.message.headers?.code === NO_RESPONDERS);
 }

@@ -4,8 +4,10 @@ export type MeshErrorCode =
   | 'invalid_options'
   /** The server lacks something that MeshForge needs: its version, JetStream, a feature. */
   | 'server_unsuitable'
-  /** A stream exists with other settings than MeshForge needs. */
+  /** A stream or consumer exists with other settings than are needed. */
   | 'stream_mismatch'
+  /** A stream or consumer that was there is gone, or another one stands in its place; the message says what to do. */
+  | 'gone'
   /** No definite answer in time; what became of the command is not known. Send it again with the same id. */
   | 'timeout'
   /** Nobody serves the agent, or the agent cannot decide now. Nothing changed. */

@@ -11,7 +11,7 @@ export {
   type RuleContext,
   type RuleResult,
 } from './core/agent.ts';
-export type { AgentHost, Companion, HeldCommand, HeldCommands, RefusedCommand, SeenEntity } from './core/companion.ts';
+export type { AgentHost, Companion, RefusedCommand, SeenEntity } from './core/companion.ts';
 export type { StoreOutcome } from './core/outcome.ts';
 export { digestOf } from './nats/digest.ts';
 export { startAgent, type AgentStats, type RunningAgent } from './start-agent.ts';
@@ -32,7 +32,7 @@ export type {
 } from './client/types.ts';
 export type { HeldLock, Lease, LeaseLossCause, LockOptions } from './client/locks/types.ts';
 export type { Letters } from './client/letters.ts';
-export type { SendOptions, Sent } from './client/send.ts';
+export type { SendOptions, Sent, SentCommand } from './client/send.ts';
 export { defineReaction, type Reaction } from './reaction/define-reaction.ts';
 export {
   command,
@@ -41,7 +41,7 @@ export {
   type ReactOptions,
   type RunningReaction,
 } from './reaction/types.ts';
-export type { QueueStats } from './queue/queue-worker.ts';
-export type { RetryPolicy } from './queue/retry-policy.ts';
+export type { QueueStats } from './durable/worker.ts';
+export type { RetryPolicy } from './durable/retry-policy.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

@@ -1,6 +1,6 @@
 import { MeshError } from './errors.ts';
 import { INBOX_PREFIX, type ConnectOptions } from './nats/connect.ts';
-import { DEFAULT_RETRY, type RetryPolicy } from './queue/retry-policy.ts';
+import { DEFAULT_RETRY, type RetryPolicy } from './durable/retry-policy.ts';
 import { DEFAULT_CACHE, type CacheLimits } from './store/entity-cache.ts';
 
 /** Where an agent tells what happens to it: an object such as a pino logger. */

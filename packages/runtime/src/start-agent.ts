@@ -2,11 +2,14 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { AgentPresence } from './agent-presence.ts';
 import { systemClock, within, type Clock } from './clock.ts';
-import { startCompanion } from './companion-host.ts';
+import { companionHost } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
-import { LEASE_LOST_MS } from './core/entity.ts';
 import type { Companion } from './core/companion.ts';
+import { ensureExecutor } from './durable/consumer.ts';
+import { startDurable } from './durable/start-durable.ts';
+import type { QueueStats } from './durable/worker.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';
@@ -15,22 +18,11 @@ import { Voice } from './intake/reply.ts';
 import { CommandStats, type ActionStats } from './intake/stats.ts';
 import { connectNats } from './nats/connect.ts';
 import { EntityReader } from './nats/entity-reader.ts';
-import { StoredHeldCommands } from './nats/held-commands.ts';
 import { Requester } from './nats/requester.ts';
 import { ServerClock } from './nats/server-clock.ts';
 import { requireServer, untilAnswered } from './nats/server-requirements.ts';
-import {
-  commandStreamSettings,
-  deadLetterStreamSettings,
-  ensureStream,
-  entityStreamSettings,
-  heldStreamSettings,
-  signalsStreamSettings,
-} from './nats/streams.ts';
+import { agentStreams, ensureStream } from './nats/streams.ts';
 import { resolveAgentOptions, type AgentOptions, type Logger, type ResolvedAgentOptions } from './options.ts';
-import { ensureExecutor } from './queue/executor-consumer.ts';
-import type { QueueStats } from './queue/queue-worker.ts';
-import { startQueue } from './queue/start-queue.ts';
 import type { ListSubjects } from './store/entity-list.ts';
 import { EntityStore } from './store/entity-store.ts';
 import { LeaseSweep } from './store/lease-sweep.ts';
@@ -40,8 +32,10 @@ import { VERSION } from './version.ts';
 /** An agent that serves. */
 export interface RunningAgent {
   readonly name: string;
-  /** Whether it can serve now: connected, and not stopping. */
+  /** Whether it can serve now: connected, with all its streams and consumers in place, and not stopping. */
   ready(): boolean;
+  /** Why it cannot serve now; empty when it is ready. */
+  problems(): string[];
   stats(): AgentStats;
   /**
    * Decides a command in this process, as if it had been requested, without the way over NATS: for a service that is an agent
@@ -96,15 +90,8 @@ export async function startAgentOn(
   );
   try {
     const manager = await requireServer(connection, clock);
-    const replicas = resolved.streamReplicas;
-    for (const settings of [
-      entityStreamSettings(agent, replicas),
-      signalsStreamSettings(replicas),
-      commandStreamSettings(agent, replicas),
-      deadLetterStreamSettings(replicas),
-      ...(agent.companion === undefined ? [] : [heldStreamSettings(agent, replicas)]),
-    ]) {
-      await untilAnswered(clock, () => ensureStream(manager, settings));
+    for (const settings of agentStreams(agent, resolved.streamReplicas)) {
+      await untilAnswered(clock, () => ensureStream(manager, settings, clock));
     }
     await untilAnswered(clock, () => ensureExecutor(connection, agent.name));
     return await serve(agent, resolved, clock, connection, manager);
@@ -124,14 +111,7 @@ async function serve(
   const { logger } = options;
   const stream = entityStream(agent.name);
   const requester = new Requester(connection, options.nats.inboxPrefix, clock, options.storeTimeoutMs);
-  let leader: string | undefined;
-  const serverClock: ServerClock = new ServerClock(clock, async () => {
-    const { cluster, ts = '' } = await manager.streams.info(stream);
-    if (cluster?.leader !== leader) serverClock.unsettle();
-    leader = cluster?.leader;
-    return ts;
-  });
-  const lostBefore = (): number => serverClock.doneBefore(LEASE_LOST_MS);
+  const serverClock = new ServerClock(clock, async () => (await manager.streams.info(stream)).ts ?? '');
   await untilAnswered(clock, () => serverClock.start());
 
   const onFault = (err: unknown): void => {
@@ -139,7 +119,20 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
-  const reader = new EntityReader(agent, requester, options.streamReplicas, () => serverClock.now());
+  const streams = agentStreams(agent, options.streamReplicas);
+  const presence = new AgentPresence(
+    { agent: agent.name, streams, connection, manager, requester, clock, logger },
+    () => {
+      store.forgetAll();
+      sweep.forget();
+    },
+  );
+  const reader = new EntityReader({
+    agent,
+    requester,
+    isReplicated: () => presence.isReplicated(),
+    serverNow: () => serverClock.now(),
+  });
   const metrics = new AgentMetrics(agent.name);
   const store = new EntityStore({
     agent,
@@ -147,7 +140,7 @@ async function serve(
     requester,
     clock,
     serverNow: () => serverClock.now(),
-    lostBefore,
+    isTimeDoubtful: () => serverClock.isDoubtful,
     measureServerTime: () => serverClock.measure(),
     cache: options.cache,
     maxPayload,
@@ -155,47 +148,8 @@ async function serve(
     onCommit: (entityId, event, entity, data) => companion?.committed(entityId, event, entity, data),
     onPublish: (action, result, ms) => metrics.publish(action, result, ms),
   });
-  const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
-  const voice = new Voice(connection, agent.name);
-  const held = new StoredHeldCommands({
-    connection,
-    requester,
-    agent: agent.name,
-    clock,
-    serverNow: () => serverClock.now(),
-  });
-  const connected = watchConnection(connection, logger, async () => {
-    serverClock.unsettle();
-    await Promise.all([serverClock.measure(), agent.companion === undefined ? undefined : held.load()]);
-  });
-  const companion = await startCompanion({
-    agent,
-    connection,
-    store,
-    reader,
-    requester,
-    held,
-    voice,
-    stats,
-    clock,
-    serverNow: () => serverClock.now(),
-    inboxPrefix: options.replyPrefix,
-    onFault,
-  });
-  const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
-  const holdsBack =
-    companion === undefined
-      ? undefined
-      : (...[command, code, remembered]: Parameters<Companion['holdsBack']>) =>
-          companion.holdsBack(command, code, remembered);
-  const commands = new CommandIntake({ ...shared, store, stats, holdsBack, serverNow: () => serverClock.now() });
   const subjects: ListSubjects = async (filter) =>
     (await manager.streams.info(stream, { subjects_filter: filter })).state.subjects ?? {};
-  const view =
-    companion === undefined
-      ? undefined
-      : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
-  const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
   const sweep = new LeaseSweep({
     agent,
     clock,
@@ -203,9 +157,40 @@ async function serve(
     store,
     subjects,
     serverNow: () => serverClock.now(),
-    lostBefore,
     onFault,
   });
+  const stats = new CommandStats(Object.keys(agent.actions), (action, kind, ms) => metrics.command(action, kind, ms));
+  const voice = new Voice(connection, agent.name);
+  const connected = watchConnection(connection, logger, async () => {
+    await serverClock.measure();
+  });
+  const companion = agent.companion?.(
+    companionHost({
+      agent,
+      connection,
+      store,
+      reader,
+      requester,
+      voice,
+      stats,
+      clock,
+      serverNow: () => serverClock.now(),
+      inboxPrefix: options.replyPrefix,
+      onFault,
+    }),
+  );
+  const shared = { agent, voice, maxInFlight: options.maxInFlight, inboxPrefix: options.replyPrefix, onFault };
+  const defers =
+    companion === undefined
+      ? undefined
+      : (...[command, code, remembered]: Parameters<Companion['defers']>) =>
+          companion.defers(command, code, remembered);
+  const commands = new CommandIntake({ ...shared, store, stats, defers, serverNow: () => serverClock.now() });
+  const view =
+    companion === undefined
+      ? undefined
+      : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
+  const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,
@@ -216,7 +201,7 @@ async function serve(
     onCommand: (action, message) => commands.handle(action, message),
     onQuery: (kind, message) => queries.handle(kind, message),
   });
-  const queue = startQueue({
+  const queue = startDurable({
     agent: agent.name,
     options,
     connection,
@@ -225,9 +210,12 @@ async function serve(
     serverNow: () => serverClock.now(),
     maxPayload,
     intake: commands,
+    store,
     voice,
+    onAbsent: () => presence.missesExecutor(),
     onFault,
   });
+  presence.followQueue(() => queue.forget());
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 
@@ -242,17 +230,25 @@ async function serve(
     };
     const draining = drain().catch(() => {});
     await within(clock, options.drainTimeoutMs, draining);
+    presence.stop();
     store.stop();
     sweep.stop();
-    held.stop();
     serverClock.stop();
     requester.close();
     await connection.close();
   };
   const stop = (): Promise<void> => (stopping ??= close());
+  const problems = (): string[] => {
+    if (stopping !== undefined) return ['the agent stops'];
+    return [
+      ...(connected() && !connection.isClosed() ? [] : ['there is no connection to NATS']),
+      ...presence.problems(),
+    ];
+  };
   return {
     name: agent.name,
-    ready: () => stopping === undefined && connected() && !connection.isClosed(),
+    ready: () => problems().length === 0,
+    problems,
     stats: () => ({
       actions: stats.all(),
       inFlight: commands.inFlight,

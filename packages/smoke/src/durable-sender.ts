@@ -63,7 +63,8 @@ export class DurableSender {
   static async open(context: CheckContext): Promise<DurableSender> {
     const sender = new DurableSender(context);
     // Asked before anything is made that would have to be taken back.
-    await sender.waiting(delayedCommandSubject(inventoryContract.name, context.newId('nothing')));
+    const nothing = context.newId('nothing');
+    await sender.waiting(delayedCommandSubject(inventoryContract.name, nothing, nothing));
     const { connection } = context;
     const subscription = connection.subscribe(sender.#inbox, {
       callback: (error, message) => {
@@ -77,14 +78,14 @@ export class DurableSender {
   }
 
   async send(action: string, entityId: string, data: object, options: StoreOptions = {}): Promise<Stored> {
-    return await this.sendBody(action, encode({ entity_id: entityId, data }), options);
+    return await this.sendBody(action, entityId, encode({ entity_id: entityId, data }), options);
   }
 
   /** For bodies that no correct client would send. */
-  async sendBody(action: string, body: Payload, options: StoreOptions = {}): Promise<Stored> {
+  async sendBody(action: string, entityId: string, body: Payload, options: StoreOptions = {}): Promise<Stored> {
     const { at, commandId = this.#context.newId('durable') } = options;
-    const target = queuedCommandSubject(inventoryContract.name, action);
-    const subject = at === undefined ? target : delayedCommandSubject(inventoryContract.name, commandId);
+    const target = queuedCommandSubject(inventoryContract.name, entityId, action);
+    const subject = at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, commandId);
     const lines: [string, string][] = [
       [HEADERS.commandId, commandId],
       [HEADERS.outcomeTo, this.#inbox],

@@ -1,11 +1,11 @@
 // Hunts for what an agent needs and production.conf forbids, and for what it allows beyond that.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { createInbox, headers, type NatsConnection } from '@nats-io/transport-node';
+import { createInbox, type NatsConnection } from '@nats-io/transport-node';
 import { describe, expect, test } from 'vitest';
 import { meshForThisFile } from './mesh.ts';
 import { arrivalsDuring, refusalsDuring } from './refusals.ts';
-import { commit, contents, heldLocks, inventoryLog, lockLog, signals } from './streams.ts';
+import { commit, contents, inventoryLog, lockLog, signals } from './streams.ts';
 
 const mesh = meshForThisFile();
 
@@ -19,29 +19,20 @@ describe('an agent', () => {
     expect(config.duplicate_window).toBe(60 * 1e9);
   });
 
-  test('keeps the commands that it holds back where all its replicas hear and read them', async () => {
-    const { lockManager, operator } = mesh();
-    const manager = await jetstreamManager(lockManager);
-    await manager.streams.update(heldLocks.name, { ...heldLocks, max_msgs: 1_000_000 });
-    const heard = await arrivalsDuring(
-      lockManager,
-      'held.lock.>',
-      async () => {
-        const lasting = headers();
-        lasting.set('Nats-TTL', '60s');
-        const stored = await lockManager.request('held.lock.resource.command', 'held', {
-          headers: lasting,
-          timeout: 5_000,
-        });
-        expect(stored.json()).toMatchObject({ stream: heldLocks.name });
-      },
-      1,
-    );
-    expect(heard).toEqual(['held.lock.resource.command']);
-    const query = { seq: 1, next_by_subj: 'held.lock.resource.*' };
-    const read = await manager.streams.getMessage(heldLocks.name, query);
-    expect(read?.string()).toBe('held');
-    expect((await contents(operator))[heldLocks.name]).toBe(1);
+  test('hears what JetStream says of its streams, and of no others', async () => {
+    const { inventory, lockManager } = mesh();
+    const manager = await jetstreamManager(inventory);
+    const advisories = `$JS.EVENT.ADVISORY.STREAM.*.${inventoryLog.name}`;
+    const edit = async (): Promise<void> => {
+      await manager.streams.update(inventoryLog.name, { ...inventoryLog, max_msgs: 1_000_000 });
+    };
+    const heard = await arrivalsDuring(inventory, advisories, edit, 1);
+    expect(heard).toEqual([`$JS.EVENT.ADVISORY.STREAM.UPDATED.${inventoryLog.name}`]);
+    const others = [advisories, '$JS.EVENT.ADVISORY.>', '$JS.EVENT.ADVISORY.CONSUMER.DELETED.ENTITIES_inventory.mine'];
+    const refused = await refusalsDuring(lockManager, () => {
+      for (const subject of others) lockManager.subscribe(subject, { callback: () => {} });
+    });
+    expect(refused).toEqual(others.map((subject) => `subscription ${subject}`));
   });
 
   test('commits with compare-and-set, once per expected sequence', async () => {
@@ -189,14 +180,12 @@ const forbiddenToPublish = [
   ['another agent’s refusals', 'evt.lock.conflict'],
   ['commands', 'cmd.lock.acquire'],
   ['the end of another’s lease', 'cmd.lock.break'],
-  ['commands that another agent holds back', 'held.lock.x.y'],
   ['another agent’s inbox', '_INBOX_sys_lock_manager.x'],
   ['its own stream’s end', '$JS.API.STREAM.DELETE.ENTITIES_inventory'],
   ['its own stream’s purge', '$JS.API.STREAM.PURGE.ENTITIES_inventory'],
   ['the removal of a message', '$JS.API.STREAM.MSG.DELETE.ENTITIES_inventory'],
   ['another agent’s stream', '$JS.API.STREAM.UPDATE.ENTITIES_lock'],
   ['another agent’s messages', '$JS.API.DIRECT.GET.ENTITIES_lock.ent.lock.resource.*'],
-  ['what another agent holds back, read', '$JS.API.STREAM.MSG.GET.HELD_lock'],
   ['a stream of another name', '$JS.API.STREAM.CREATE.TRAP'],
   ['a consumer', '$JS.API.CONSUMER.CREATE.ENTITIES_inventory.spy'],
   ['the server’s own account', '$SYS.REQ.SERVER.PING'],
@@ -209,7 +198,6 @@ const forbiddenToSubscribe = [
   'evt.>',
   'cmd.>',
   'cmd.lock.*',
-  'held.>',
   '_INBOX.>',
   '_INBOX_client.>',
   '_INBOX_sys_lock_manager.>',
@@ -251,11 +239,7 @@ describe('the agent sys_lock_manager', () => {
     'ent.inventory.x.created',
     'evt.lock.acquired',
     'cmd.lock.break',
-    'held.inventory.x.y',
     '$JS.API.STREAM.PURGE.ENTITIES_lock',
-    '$JS.API.STREAM.DELETE.HELD_lock',
-    '$JS.API.STREAM.MSG.DELETE.HELD_lock',
-    '$JS.API.CONSUMER.CREATE.HELD_lock.spy',
     '$JS.API.STREAM.UPDATE.ENTITIES_inventory',
   ])('cannot publish %s', async (subject) => {
     const { lockManager, operator } = mesh();

@@ -22,13 +22,6 @@ export const lockLog: NamedStream = {
   republish,
 };
 
-export const heldLocks: NamedStream & { allow_msg_ttl: boolean } = {
-  name: 'HELD_lock',
-  subjects: ['held.lock.*.*'],
-  allow_direct: true,
-  allow_msg_ttl: true,
-};
-
 /** Durable commands to an agent, now and for later. */
 export const commandsTo = (
   token: 'inventory' | 'lock',
@@ -57,7 +50,6 @@ export async function makeStreams(inventory: NatsConnection, lockManager: NatsCo
   const asLockManager = await jetstreamManager(lockManager);
   await addStream(asInventory, { ...inventoryLog, num_replicas: replicas });
   await addStream(asLockManager, { ...lockLog, num_replicas: replicas });
-  await addStream(asLockManager, { ...heldLocks, num_replicas: replicas });
   await addStream(asInventory, { ...commandsTo('inventory'), num_replicas: replicas });
   await addStream(asLockManager, { ...commandsTo('lock'), num_replicas: replicas });
   await addStream(asInventory, { ...signals, num_replicas: replicas });

@@ -1,13 +1,15 @@
-// What npm test runs, in order. Each entry is one step with its own line and its own time.
+// What npm test and npm run test:all run, in order. Each entry is one step with its own line and its own time.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { runCommand } from './command.mjs';
 import { install, isInstalled } from './install.mjs';
 import { pnpm } from './pnpm.mjs';
 import { countReport, countVitest, ONE_FAILED, ONE_PASSED } from './tally.mjs';
 
 const minuteMs = 60_000;
+const progressReporter = fileURLToPath(new URL('progress-reporter.mjs', import.meta.url));
 
 /**
  * @typedef {import('./tally.mjs').Count} Count
@@ -28,28 +30,40 @@ const installing = {
 /** @type {Check} */
 const building = asPnpm('build', ['exec', 'turbo', 'build'], 5);
 
-/** @type {readonly Check[]} */
-const EVERYTHING = [
-  installing,
-  building,
-  asPnpm('lint', ['exec', 'turbo', 'lint'], 5),
-  asPnpm('typecheck', ['exec', 'turbo', 'typecheck'], 5),
-  asPnpm('house rules', ['run', 'rules'], 2),
-  asPnpm('knip', ['run', 'knip'], 2),
-  asPnpm('format', ['run', 'format:check'], 2),
-  vitest([]),
-  smoke(),
-  image('@meshforge/inventory'),
-  image('@meshforge/lock-manager'),
-];
+/**
+ * What `npm test` runs, and what it leaves to `npm run test:all`.
+ *
+ * @type {{ quick: readonly Check[], long: readonly Check[] }}
+ */
+export const CHECKS = {
+  quick: [
+    installing,
+    building,
+    asPnpm('lint', ['exec', 'turbo', 'lint'], 5),
+    asPnpm('typecheck', ['exec', 'turbo', 'typecheck'], 5),
+    asPnpm('house rules', ['run', 'rules'], 2),
+    asPnpm('knip', ['run', 'knip'], 2),
+    asPnpm('format', ['run', 'format:check'], 2),
+    vitest('quick tests', { only: 'quick' }),
+    smoke(),
+  ],
+  long: [
+    installing,
+    building,
+    vitest('long tests', { only: 'long' }),
+    image('@meshforge/inventory'),
+    image('@meshforge/lock-manager'),
+  ],
+};
 
 /**
- * All checks; with filters only the tests whose file matches one, and what they need.
+ * Only the tests, quick and long, whose file matches a filter, and what they need.
  *
  * @param {readonly string[]} filters
+ * @returns {readonly Check[]}
  */
 export function checksFor(filters) {
-  return filters.length === 0 ? EVERYTHING : [installing, building, vitest(filters)];
+  return [installing, building, vitest('tests', { filters })];
 }
 
 /**
@@ -78,17 +92,19 @@ function asPnpm(name, args, limitMinutes) {
 }
 
 /**
- * @param {readonly string[]} filters
+ * @param {string} name
+ * @param {{ only?: 'quick' | 'long', filters?: readonly string[] }} which see @meshforge/vitest-config
  * @returns {Check}
  */
-function vitest(filters) {
+function vitest(name, { only, filters = [] }) {
   return {
-    name: 'tests',
+    name,
     run: async ({ root, signal, directory }) => {
       const report = join(directory, 'vitest.json');
-      const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-      const args = ['exec', 'vitest', 'run', ...reporters, ...filters];
-      const { code } = await pnpm(root, args, { signal, limitMs: 40 * minuteMs });
+      const reporters = ['default', 'json', progressReporter].map((reporter) => `--reporter=${reporter}`);
+      const args = ['exec', 'vitest', 'run', ...reporters, `--outputFile.json=${report}`, ...filters];
+      const env = { MESHFORGE_TESTS: only };
+      const { code } = await pnpm(root, args, { signal, limitMs: 40 * minuteMs, env });
       return countVitest(readIfThere(report), code);
     },
   };

@@ -6,8 +6,8 @@ const echoMs = 1_000;
 const parentCheckMs = 200;
 
 /**
- * Aborts on SIGINT, on SIGTERM, and when the npm that started this process is gone. Another signal after a second ends the
- * process at once, with `impatientCode`.
+ * Aborts on SIGINT, SIGTERM, SIGHUP, when nobody reads the output any more, and when the npm that started this process is
+ * gone. Another signal after a second ends the process at once, with `impatientCode`.
  *
  * @param {{ impatientCode: number }} options
  */
@@ -22,7 +22,9 @@ export function onStop({ impatientCode }) {
     firstAt = performance.now();
     controller.abort();
   };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
+  // Nobody reads any more: the terminal is gone, or the process behind the pipe.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => controller.abort());
   if (process.env['npm_lifecycle_event'] !== undefined) {
     const parent = process.ppid;
     const check = setInterval(() => {

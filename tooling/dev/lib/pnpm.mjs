@@ -20,12 +20,13 @@ export function pnpmVersion(packageManager) {
  *
  * @param {string} root
  * @param {readonly string[]} args
- * @param {Omit<Parameters<typeof runCommand>[2], 'cwd' | 'env'>} options
+ * @param {Omit<Parameters<typeof runCommand>[2], 'cwd'>} options env: on top of what this process has
  */
 export async function pnpm(root, args, options) {
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const env = {
     ...process.env,
+    ...options.env,
     npm_config_update_notifier: 'false',
     TURBO_TELEMETRY_DISABLED: '1',
     TURBO_NO_UPDATE_NOTIFIER: '1',

@@ -74,11 +74,18 @@ export async function untilReady(
   }
 }
 
-async function countAnswers(connection: NatsConnection, subject: string, wanted: number): Promise<number> {
+/** How many processes of the agent answer a ping. */
+export async function replicasOf(connection: NatsConnection, agent: string): Promise<number> {
+  return await countAnswers(connection, `$SRV.PING.${agent}`);
+}
+
+/** @param wanted it waits for no more than these */
+async function countAnswers(connection: NatsConnection, subject: string, wanted?: number): Promise<number> {
+  const ending =
+    wanted === undefined ? ({ strategy: 'stall' } as const) : { strategy: 'count' as const, maxMessages: wanted };
   let answers = 0;
   try {
-    const options = { strategy: 'count', maxMessages: wanted, maxWait: pingTimeoutMs } as const;
-    for await (const answer of await connection.requestMany(subject, '', options)) {
+    for await (const answer of await connection.requestMany(subject, '', { ...ending, maxWait: pingTimeoutMs })) {
       if (answer.headers?.code !== NO_RESPONDERS) answers++;
     }
   } catch {

@@ -3,7 +3,7 @@ import { commandSubject, inventoryContract, lockContract } from '@meshforge/prot
 
 const defaultUrl = 'nats://127.0.0.1:4222';
 
-/** Three commands to paste into another terminal, each for plain Node and for the nats CLI. */
+/** Three commands to paste into another terminal. */
 export function suggestions(url: string): string[] {
   // A new name each time: what an earlier start left would answer `already_exists`.
   const id = `bolt-${randomBytes(2).toString('hex')}`;
@@ -25,15 +25,16 @@ export function suggestions(url: string): string[] {
       body: { entity_id: id, data: { owner_id: 'me', ttl_ms: 5_000 } },
     },
   ];
-  const forNode = url === defaultUrl ? '' : `NATS_URL=${quoted(url)} `;
-  const forCli = url === defaultUrl ? '' : ` --server ${quoted(url)}`;
+  const elsewhere = url === defaultUrl ? [] : [`  export NATS_URL=${quoted(url)}`];
   return [
-    'Try it in another terminal, in this directory (each command twice: plain Node, or the nats CLI):',
+    'Try it in another terminal, in this directory:',
+    ...elsewhere,
     ...commands.flatMap(({ about, subject, body }) => [
       `  # ${about}`,
-      `  ${forNode}node tooling/dev/ask.mjs ${subject} '${JSON.stringify(body)}'`,
-      `  nats${forCli} request ${subject} '${JSON.stringify(body)}'`,
+      `  node tooling/dev/ask.mjs ${subject} \\`,
+      `    '${JSON.stringify(body)}'`,
     ]),
+    'With the nats CLI, write `nats request` in place of `node tooling/dev/ask.mjs`.',
   ];
 }
 

@@ -93,6 +93,14 @@ export const BANS: readonly Ban[] = [
     instead: 'let the test run, or delete it',
   },
   {
+    id: 'clusters-in-long-tests',
+    in: /\.test\.ts$/,
+    except: /\.long\.test\.ts$/,
+    where: 'code',
+    text: /\bstart(?:Nats|Production)Cluster\(/,
+    instead: 'name the file *.long.test.ts, which `npm run test:all` runs: a cluster takes too long for `npm test`',
+  },
+  {
     id: 'nothing-left-for-later',
     in: everyFile,
     except: lockfileOrRules,

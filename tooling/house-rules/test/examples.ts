@@ -191,6 +191,13 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     ],
     fine: [file('compose.yaml', 'services:', '  a:', '    version: 1'), file('pnpm-workspace.yaml', 'version: 1')],
   },
+  'clusters-in-long-tests': {
+    broken: [file('apps/inventory/test/a.test.ts', 'const cluster = await startNatsCluster();')],
+    fine: [
+      file('apps/inventory/test/a.long.test.ts', 'const cluster = await startNatsCluster();'),
+      file('apps/inventory/test/a.test.ts', '// startNatsCluster() takes too long', 'await startNatsServer();'),
+    ],
+  },
   'short-files': {
     broken: [file('packages/runtime/src/a.ts', ...Array.from({ length: 301 }, () => 'x;'))],
     fine: [

@@ -1,4 +1,4 @@
-// A process of its own for guard.test.ts: starts a server, says so in one line, and ends as it is told.
+// A process of its own for guard.long.test.ts: starts a server, says so in one line, and ends as it is told.
 import { startNatsServer } from '../src/start-nats-server.ts';
 
 const ending = process.argv[2];

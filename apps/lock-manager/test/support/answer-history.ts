@@ -3,7 +3,7 @@ import { isLease, type LockEvent } from './locks.ts';
 import { tellingOf, type Waiter } from './waiting.ts';
 
 /** What may be told to one who waits. */
-const TELLINGS = new Set(['acquired', 'held', 'cancelled', 'queue_full', 'too_late', 'unavailable', 'contended']);
+const TELLINGS = new Set(['acquired', 'held', 'cancelled', 'queue_full', 'unavailable', 'contended']);
 
 export interface AnswerRules {
   /** Nothing was killed or paused: one answer each. */

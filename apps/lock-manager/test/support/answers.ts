@@ -8,22 +8,20 @@ export const STATES = [
   'free, released',
   'free, expired',
   'free, owners wait',
+  'free for 2 s, owners wait',
   'held',
-  'held, last 250 ms',
-  'due, not yet ended',
 ] as const;
 export type State = (typeof STATES)[number];
 
-const AROUND_A_HOLDER = ['its holder', 'another', 'who waits for it'] as const;
+const AROUND_WAITERS = ['first who waits', 'later who waits', 'another'] as const;
 /** Who can ask in each state, beside an operator, who can always. */
 export const ASKERS = {
   'never held': ['anybody'],
   'free, released': ['its last holder', 'another'],
   'free, expired': ['its last holder', 'another'],
-  'free, owners wait': ['first in the queue', 'later in the queue', 'not in the queue'],
-  held: AROUND_A_HOLDER,
-  'held, last 250 ms': AROUND_A_HOLDER,
-  'due, not yet ended': AROUND_A_HOLDER,
+  'free, owners wait': AROUND_WAITERS,
+  'free for 2 s, owners wait': AROUND_WAITERS,
+  held: ['its holder', 'another', 'who waits for it'],
 } as const satisfies Record<State, readonly string[]>;
 export type Asker = (typeof ASKERS)[State][number] | 'an operator';
 
@@ -43,10 +41,7 @@ export interface Cell {
   readonly state: State;
   readonly asker: Asker;
   readonly action: Action;
-  /** What the page says, without its mark. */
   readonly answer: string;
-  /** Marked: decided only when the log says that the lease has ended. */
-  readonly waitsForTheEnd: boolean;
 }
 
 export function nameOf({ state, asker, action }: Pick<Cell, 'state' | 'asker' | 'action'>): string {
@@ -78,8 +73,7 @@ function cellsOf(table: string): Cell[] {
       state: state as State,
       asker: asker as Asker,
       action: (actions[column] ?? `column ${column + 1}`) as Action,
-      answer: answer.replace('\\*', ''),
-      waitsForTheEnd: answer.endsWith('\\*'),
+      answer,
     })),
   );
 }

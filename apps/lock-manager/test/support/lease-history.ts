@@ -1,4 +1,5 @@
 /** What a log of leases must look like, whoever wrote it and whatever was killed meanwhile. */
+import { LOCK_LIMITS } from '@meshforge/protocol';
 import type { LockEvent } from './locks.ts';
 
 /** Flaws named in a failure's message. */
@@ -19,19 +20,22 @@ export interface Expected {
   mayMiss?: boolean;
   /** How long a lock that somebody waits for may stand free, in milliseconds. Default: any time. */
   freeMs?: number;
+  /** Nobody is passed over, however long a lock stands free: all replicas live, and serve their waiters. */
+  inOrder?: boolean;
 }
 
 interface Place {
   owner: string;
   until: number;
+  wasPassed: boolean;
 }
 
 /**
  * Walks the events of all locks in log order and says everything that is wrong with them:
- * - I1: versions are 1, 2, 3, …; an expiry repeats that of the lease it ends, and what happens in the queue the last;
+ * - I1: versions are 1, 2, 3, …; an expiry repeats that of the lease it ends, and what tells of waiters repeats the last;
  * - I7: a grant comes only after the former was released or has expired, and tokens strictly grow;
  * - an expiry is never early by the server's clock, and tells of the very lease that stood;
- * - a free lock goes to whoever waits first, and soon; what happens in the queue changes nothing else.
+ * - a free lock goes to whoever waits first, or to anybody once it has been free for two seconds; waiting changes nothing else.
  */
 export function flawsOf(events: readonly LockEvent[], expected: Expected = {}): string[] {
   const flaws: string[] = [];
@@ -53,6 +57,8 @@ class LockHistory {
   #token = 0;
   #grant: Grant | undefined;
   #queue: Place[] = [];
+  /** When its last lease ended, by its own `expires_at`. */
+  #freeSince = Number.POSITIVE_INFINITY;
   /** Since when somebody waits for it though nobody holds it, by the server's clock. */
   #idleSince: number | undefined;
   readonly #expected: Expected;
@@ -64,8 +70,8 @@ class LockHistory {
   take(change: LockEvent, wrong: Wrong): void {
     const { event, payload } = change;
     const { entity_version: version, state } = payload;
-    const isAside = event === 'queued' || event === 'left' || event === 'cancelled';
-    const next = isAside ? this.#version : this.#version + 1;
+    const isOfWaiters = event === 'queued' || event === 'left' || event === 'cancelled';
+    const next = isOfWaiters ? this.#version : this.#version + 1;
     const expected = event === 'expired' ? (this.#grant?.version ?? version) : next;
     if (version !== expected && this.#expected.mayMiss === true && version > this.#version)
       return this.#believe(change);
@@ -75,8 +81,8 @@ class LockHistory {
     if (version !== expected) wrong(`comes after version ${this.#version}, and ${expected} was expected`);
     this.#version = Math.max(this.#version, version);
 
-    if (isAside) this.#wait(change, wrong);
-    else if (event === 'acquired' && state.fencing_token === version) this.#granted(change, wrong);
+    if (isOfWaiters) this.#wait(change, wrong);
+    else if (event === 'acquired' && state.fencing_token !== this.#grant?.token) this.#granted(change, wrong);
     else this.#ofLease(change, wrong);
     const waits = this.#queue.some(({ until }) => until > change.time);
     if (this.#grant !== undefined || !waits) this.#idleSince = undefined;
@@ -101,9 +107,14 @@ class LockHistory {
     if (token <= this.#token) wrong(`token ${token} does not grow`);
     const place = this.#queue.findIndex((waiting) => waiting.owner === owner);
     const earlier = place === -1 ? this.#queue : this.#queue.slice(0, place);
-    const passedOver = earlier.filter(({ until }) => until > time + CLOCK_SLACK_MS);
+    const wasLongFree = Date.parse(payload.state.acquired_at) - this.#freeSince >= LOCK_LIMITS.passOverMs;
+    const mayPass = wasLongFree && this.#expected.inOrder !== true;
+    const passedOver = mayPass ? [] : earlier.filter(({ until }) => until > time + CLOCK_SLACK_MS);
     if (passedOver.length > 0) wrong(`passes over ${passedOver.map((waiting) => waiting.owner).join(', ')}`);
-    this.#queue = this.#queue.filter((waiting) => waiting.owner !== owner);
+    // Who is passed a second time waits no more.
+    const passedAgain = new Set(earlier.filter((waiting) => waiting.wasPassed));
+    for (const waiting of earlier) waiting.wasPassed = true;
+    this.#queue = this.#queue.filter((waiting) => waiting.owner !== owner && !passedAgain.has(waiting));
     this.#token = token;
     this.#grant = { owner, token, version: payload.entity_version, expiresAt };
   }
@@ -122,6 +133,7 @@ class LockHistory {
       if (time < Date.parse(state.expires_at)) wrong(`is early, at ${new Date(time).toISOString()}`);
     }
     this.#grant = event === 'acquired' ? { ...grant, version, expiresAt: state.expires_at } : undefined;
+    this.#freeSince = Date.parse(state.expires_at);
     // Whoever holds the lock waits for nothing.
     if (event === 'acquired') this.#queue = this.#queue.filter((waiting) => waiting.owner !== grant.owner);
   }
@@ -138,17 +150,14 @@ class LockHistory {
       for (const waiting of over)
         if (waiting.until > time + CLOCK_SLACK_MS) wrong(`${waiting.owner} has lost the place`);
       this.#queue = this.#queue.filter((waiting) => !over.has(waiting));
-      this.#queue.splice(position - 1, 0, { owner, until: Date.parse(until) });
+      this.#queue.splice(position - 1, 0, { owner, until: Date.parse(until), wasPassed: false });
       if (this.#queue.length !== data.waiters) wrong(`tells of ${data.waiters} waiters, not of ${this.#queue.length}`);
       return;
     }
     if (event === 'cancelled' && this.#queue.every((waiting) => waiting.owner !== owner))
       wrong(`${owner} did not wait`);
-    // Two may wait until the same moment: the place that nobody is known to wait in is the first.
-    const place = this.#queue.findIndex((waiting) =>
-      owner === '' ? waiting.until === Date.parse(until) : waiting.owner === owner,
-    );
+    const place = this.#queue.findIndex((waiting) => waiting.owner === owner);
     if (place !== -1) this.#queue.splice(place, 1);
-    else wrong(`nobody waits ${owner === '' ? `until ${until}` : `as ${owner}`}`);
+    else wrong(`nobody waits as ${owner}`);
   }
 }

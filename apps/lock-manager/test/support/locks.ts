@@ -162,7 +162,7 @@ function readChange(event: Change, body: object): Pick<LockEvent, 'payload' | 'd
   if (schema === undefined) expect(data).toBeUndefined();
   return {
     payload: LeasePayload.parse(payload),
-    data: schema === undefined || !hasData ? undefined : (schema.strict().parse(data) as LockEvent['data']),
+    data: schema === undefined || !hasData ? undefined : schema.strict().parse(data),
   };
 }
 
@@ -179,7 +179,7 @@ export function storedExpiry(
   resource: string,
   version: number,
 ): Promise<{ payload: LeasePayload; time: number }> {
-  const request = JSON.stringify({ last_by_subj: entitySubject(LOCKS, resource, 'expired') });
+  const request = JSON.stringify({ last_by_subj: entitySubject(LOCKS, resource, 'x', 'expired') });
   return until(`the stream holds the end of ${resource} ${version}`, async () => {
     const answer = await connection
       .request(`$JS.API.STREAM.MSG.GET.${LOCK_STREAM}`, request, { timeout: 1_000 })

@@ -1,5 +1,6 @@
 /** Owners that wait for a lock, each with an inbox of its own: so every answer is seen, also a second one. */
-import { commandSubject, encode, HEADERS, type JsonObject } from '@meshforge/protocol';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { commandSubject, encode, HEADERS, replicaCommandSubject, type JsonObject } from '@meshforge/protocol';
 import { expect } from 'vitest';
 import { until } from '../../../../packages/runtime/test/support/until.ts';
 import {
@@ -17,6 +18,10 @@ export interface WaitOptions {
   commandId?: string;
   expectedVersion?: number;
   headers?: Readonly<Record<string, string>>;
+  /** How often it is sent again until it is answered, in milliseconds, as our client does. Default: never. */
+  repeatMs?: number;
+  /** Id of the replica that gets it first. Default: whichever takes it. */
+  replica?: string;
 }
 
 /** A command that waits for its answer. */
@@ -53,6 +58,8 @@ export function startWaiting(
     commandId = `wait-${owner}-${++sent}`,
     expectedVersion,
     headers = {},
+    repeatMs,
+    replica,
   } = options;
   const answers: Waiter['answers'] = [];
   let first = (_reply: RawReply): void => {};
@@ -62,6 +69,8 @@ export function startWaiting(
     callback: (error, message) => {
       // No lock manager was there to take it.
       if (error !== null || message.data.length === 0) return;
+      // It stops: who sends again asks another one.
+      if (repeatMs !== undefined && message.headers?.get(HEADERS.errorCode) === '503') return;
       const { event, payload } = message.json<{ event: string; payload: JsonObject }>();
       const reply: RawReply = {
         event,
@@ -82,11 +91,19 @@ export function startWaiting(
   const body = encode({ entity_id: resource, expected_version: expectedVersion, data });
   const sentAt = performance.now();
   let sends = 0;
-  const send = (): void => {
+  const send = (subject = commandSubject(LOCKS, 'acquire')): void => {
     sends++;
-    connection.publish(commandSubject(LOCKS, 'acquire'), body, { headers: lines, reply: inbox });
+    connection.publish(subject, body, { headers: lines, reply: inbox });
   };
-  send();
+  send(replica === undefined ? undefined : replicaCommandSubject(LOCKS, 'acquire', replica));
+  const repeat = async (ms: number): Promise<void> => {
+    for (;;) {
+      await sleep(ms);
+      if (answers.length > 0 || subscription.isClosed() || connection.isClosed()) return;
+      send();
+    }
+  };
+  if (repeatMs !== undefined) void repeat(repeatMs);
   return {
     owner,
     commandId,
@@ -95,7 +112,7 @@ export function startWaiting(
     answer,
     vanish: () => subscription.unsubscribe(),
     isGone: () => subscription.isClosed(),
-    again: send,
+    again: () => send(),
     sends: () => sends,
   };
 }
@@ -106,6 +123,19 @@ export async function queued(connection: Connection, resource: string, waiters: 
     const view = await viewLock(connection, resource).catch(() => undefined);
     return view?.waiters === waiters;
   });
+}
+
+/** Ids of the lock managers that serve. */
+export async function replicaIds(connection: Connection): Promise<string[]> {
+  const inbox = createInbox();
+  const ids = new Set<string>();
+  const subscription = connection.subscribe(inbox, {
+    callback: (_error, message) => void (message.data.length > 0 && ids.add(message.json<{ id: string }>().id)),
+  });
+  connection.publish(`$SRV.PING.${LOCKS}`, '', { reply: inbox });
+  await sleep(500);
+  subscription.unsubscribe();
+  return [...ids];
 }
 
 export function cancel(connection: Connection, resource: string, owner: string): Promise<RawReply> {

@@ -4,7 +4,7 @@ import { lockManager } from '@meshforge/lock-manager';
 import { agentToken, LOCK_LIMITS, type JsonObject, type LockState } from '@meshforge/protocol';
 import type { AnyAgent } from '@meshforge/runtime';
 import type { Logged, Sent } from '../history.ts';
-import { keyOfOwner, placesIn, queueChangedAt, subjectOf } from './queue.ts';
+import { placeOf, placesIn } from './queue.ts';
 
 export interface CheckedAgent {
   readonly agent: AnyAgent;
@@ -15,9 +15,9 @@ export interface CheckedAgent {
   /**
    * When a commit was decided, in milliseconds since the epoch by the server's clock, as its state tells; undefined for
    * rules that never ask for the time.
-   * @param data of the command, with the defaults of its schema
+   * @param data of the command, with the defaults of its schema @param before state of the entity before it
    */
-  decidedAt(committed: Logged, data: JsonObject, before: Before): number | undefined;
+  decidedAt(committed: Logged, data: JsonObject, before: JsonObject | null): number | undefined;
   /** From when on the rules may see an entity with other eyes, in milliseconds since the epoch. */
   turningPoints(state: JsonObject | null, notes: string): readonly number[];
   /**
@@ -25,13 +25,6 @@ export interface CheckedAgent {
    * @param notes of the entity before it
    */
   ownCommand(committed: Logged, notes: string): Sent | undefined;
-}
-
-/** An entity before a commit. */
-export interface Before {
-  readonly notes: string;
-  /** Of its last message, in milliseconds since the epoch. */
-  readonly timeMs: number;
 }
 
 const checkedInventory: CheckedAgent = {
@@ -48,20 +41,18 @@ const checkedLocks: CheckedAgent = {
   token: agentToken(lockManager.name),
   leaseEvents: new Set(['acquired']),
   decidedAt(committed, { ttl_ms: ttlMs }, before) {
-    const { agent, aside, event, state, version } = committed;
+    const { agent, event, kind, state } = committed;
     const lock = lockOf(agent, state);
-    if (lock === undefined) return undefined;
-    if (aside !== undefined) return queueChangedAt(committed, before.notes, before.timeMs);
+    // A change of the places does not tell.
+    if (lock === undefined || kind === 'unchanged') return undefined;
     if (event === 'released') return Date.parse(lock.expires_at);
-    if (lock.fencing_token === version) return Date.parse(lock.acquired_at);
+    if (lock.fencing_token !== lockOf(agent, before)?.fencing_token) return Date.parse(lock.acquired_at);
     return Date.parse(lock.expires_at) - Number(ttlMs);
   },
   turningPoints(state, notes) {
     const lock = state as LockState | null;
     const ends = placesIn(notes).map(({ until }) => until);
-    return lock === null || lock.owner_id === null
-      ? ends
-      : [Date.parse(lock.expires_at) - LOCK_LIMITS.guardMs, ...ends];
+    return lock?.owner_id === null ? [Date.parse(lock.expires_at) + LOCK_LIMITS.passOverMs, ...ends] : ends;
   },
   ownCommand(committed, notes) {
     const { agent, commandId, data = {}, entityId, event, state } = committed;
@@ -70,12 +61,10 @@ const checkedLocks: CheckedAgent = {
       return { type: 'sent', atMs: 0, client: 'the agent itself', agent, action, commandId, entityId, data: asked };
     };
     if (event === 'queued') {
-      const place = placesIn(committed.notes ?? '').find(({ key }) => key === keyOfOwner(String(owner)));
-      return own('queue', place === undefined ? data : { owner_id: owner, since: place.asked, until: place.until });
+      const { command = '', since = 0, until = 0 } = placeOf(owner, committed.notes ?? '') ?? {};
+      return own('wait', { owner_id: owner, command, since, until });
     }
-    if (event === 'left') {
-      return own('leave', { key: subjectOf(committed, notes), ...(owner === undefined ? {} : { owner_id: owner }) });
-    }
+    if (event === 'left') return own('leave', { owner_id: owner, command: placeOf(owner, notes)?.command ?? '' });
     if (event !== 'released' || data['cause'] !== 'gone') return undefined;
     return own('withdraw', { owner_id: owner, fencing_token: lockOf(agent, state)?.fencing_token });
   },

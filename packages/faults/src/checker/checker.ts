@@ -8,7 +8,7 @@
  * What is not promised: entities are taken to be new when the history begins, and a lease commit that the log no longer
  * has is taken on trust as far as the messages around it allow.
  */
-import type { Breach, Entry, Heard, Logged, Sent, Told } from '../history.ts';
+import type { Breach, Entry, Heard, Logged, Sent, Taken, Told } from '../history.ts';
 import { CHECKED_AGENTS, type CheckedAgent } from './agents.ts';
 import type { Invariant, Watcher } from './invariant.ts';
 import { INVARIANTS } from './invariants.ts';
@@ -75,12 +75,18 @@ export class Checker {
       case 'disturbed':
         for (const watcher of this.#watchers) watcher.onDisturbed?.(entry);
         break;
+      case 'taken':
+        this.#taken(entry);
+        break;
     }
   }
 
-  /** Tells that the history is complete: what has not come by now never came. */
-  finish(): readonly Breach[] {
-    if (!this.#finished) for (const watcher of this.#watchers) watcher.finish?.();
+  /**
+   * The history has ended. Where it is complete, what has not come by now never came; else nothing is said of that, for one hole
+   * would look like thousands of breaches.
+   */
+  finish(isComplete = true): readonly Breach[] {
+    if (!this.#finished && isComplete) for (const watcher of this.#watchers) watcher.finish?.();
     this.#finished = true;
     return this.#breaches;
   }
@@ -94,6 +100,7 @@ export class Checker {
 
   #told(told: Told): void {
     const command = this.#ledger.told(told);
+    if (command.isOld) return;
     for (const watcher of this.#watchers) watcher.onTold?.(told, command);
     if (told.answer === undefined) return;
     for (const message of command.messages) {
@@ -101,7 +108,14 @@ export class Checker {
     }
   }
 
-  #logged(entry: Logged): void {
+  #taken(taken: Taken): void {
+    const left = this.#ledger.taken(taken);
+    for (const watcher of this.#watchers) watcher.onTaken?.(taken);
+    for (const entry of left) this.#logged(entry, true);
+  }
+
+  /** @param isAgain it was filed before a log lost its tail */
+  #logged(entry: Logged, isAgain = false): void {
     const filed = this.#ledger.logged(entry);
     if (filed.kind === 'repeated') return;
     if (filed.kind === 'rewritten') {
@@ -109,7 +123,7 @@ export class Checker {
       return;
     }
     const { message } = filed;
-    for (const watcher of this.#watchers) watcher.onLogged?.(message);
+    for (const watcher of this.#watchers) watcher.onLogged?.(message, isAgain);
     if (message.command !== undefined) this.#pair(message, message.command);
   }
 

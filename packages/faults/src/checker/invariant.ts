@@ -1,4 +1,4 @@
-import type { Disturbed, Entry, Heard, Logged, Told } from '../history.ts';
+import type { Disturbed, Entry, Heard, Logged, Taken, Told } from '../history.ts';
 import type { Ledger } from './ledger.ts';
 import type { Command, Message } from './records.ts';
 
@@ -16,15 +16,18 @@ export interface Invariant {
 export interface Watcher {
   onSent?(command: Command): void;
   onTold?(told: Told, command: Command): void;
-  onLogged?(message: Message): void;
+  /** @param isAgain told before, as a message of an entity that is over now: the log has lost its tail since */
+  onLogged?(message: Message, isAgain: boolean): void;
   onHeard?(heard: Heard): void;
-  /** A commit and its command are both known. Once for each commit. */
+  /** A commit, or the record of a refusal, and its command are both known. Once for each. */
   onPaired?(message: Message, command: Command): void;
-  /** A definite answer and a commit of the same command are both known. Once for each two. */
+  /** A definite answer and a commit of the same command, or a record, are both known. Once for each two. */
   onSettled?(told: Told, message: Message, command: Command): void;
   /** A log delivered something at a place that it had passed, other than before. */
   onRewritten?(entry: Logged, message: Message): void;
   onDisturbed?(disturbed: Disturbed): void;
+  /** An operator took something away. What is left of a log comes again as messages of new entities, right after this. */
+  onTaken?(taken: Taken): void;
   /** The history is complete. */
   finish?(): void;
 }

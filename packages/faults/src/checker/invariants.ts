@@ -1,8 +1,5 @@
 import type { Invariant } from './invariant.ts';
 import { acknowledgedCommits } from './invariants/acknowledged-commits.ts';
-import { acknowledgedLeases } from './invariants/acknowledged-leases.ts';
-import { asides } from './invariants/asides.ts';
-import { brokenLeases } from './invariants/broken-leases.ts';
 import { commitsOfCommands } from './invariants/commits-of-commands.ts';
 import { durableCommands } from './invariants/durable-commands.ts';
 import { durableOrder } from './invariants/durable-order.ts';
@@ -14,34 +11,32 @@ import { gaplessVersions } from './invariants/gapless-versions.ts';
 import { guardedCommits } from './invariants/guarded-commits.ts';
 import { guardedWrites } from './invariants/guarded-writes.ts';
 import { lastingLog } from './invariants/lasting-log.ts';
+import { marks } from './invariants/marks.ts';
 import { oneHolder } from './invariants/one-holder.ts';
 import { onceEach } from './invariants/once-each.ts';
 import { reactions } from './invariants/reactions.ts';
 import { realTimeOrder } from './invariants/real-time-order.ts';
 import { refusedCommands } from './invariants/refused-commands.ts';
-import { signalsOfCommands } from './invariants/signals-of-commands.ts';
+import { signals } from './invariants/signals.ts';
+import { standingState } from './invariants/standing-state.ts';
 import { statesFollow } from './invariants/states-follow.ts';
 import { waiters } from './invariants/waiters.ts';
-import { wipedRefreshes } from './invariants/wiped-refreshes.ts';
 
 /** All that a history must fulfil. Several may be parts of one invariant, and carry its number. */
 export const INVARIANTS: readonly Invariant[] = [
   lastingLog,
   gaplessVersions,
   statesFollow,
-  asides,
+  standingState,
   acknowledgedCommits,
   refusedCommands,
-  wipedRefreshes,
   commitsOfCommands,
   guardedCommits,
   onceEach,
   eventsOfCommits,
-  signalsOfCommands,
+  signals,
   fencingTokens,
   oneHolder,
-  brokenLeases,
-  acknowledgedLeases,
   firstComeFirstServed,
   waiters,
   guardedWrites,
@@ -49,5 +44,6 @@ export const INVARIANTS: readonly Invariant[] = [
   explicableRefusals,
   durableCommands,
   durableOrder,
+  marks,
   reactions,
 ];

@@ -1,9 +1,10 @@
 /** All of a history so far, joined: the one index that every invariant looks things up in. */
-import type { Logged, Queued, Sent, Told } from '../history.ts';
+import type { JsonObject } from '@meshforge/protocol';
+import type { Logged, Queued, Sent, Taken, Told } from '../history.ts';
 import { isReaction } from '../reactor/mirroring.ts';
-import { lockOf, type CheckedAgent } from './agents.ts';
+import type { CheckedAgent } from './agents.ts';
 import { Landmarks } from './landmarks.ts';
-import { gapAt, repeatsVersion, type Command, type Entity, type Message } from './records.ts';
+import { gapAt, keepsWhatEnded, repeatsVersion, type Command, type Entity, type Message } from './records.ts';
 import { sameJson } from './same-json.ts';
 
 interface Log {
@@ -75,6 +76,8 @@ export class Ledger {
       queued: [],
       messages: [],
       single: false,
+      isLost: false,
+      isOld: false,
     };
     this.#commands.set(sent.commandId, command);
     const messages = this.#unclaimed.get(sent.commandId) ?? [];
@@ -86,6 +89,7 @@ export class Ledger {
   told(told: Told): Command {
     const command = this.#commands.get(told.commandId);
     if (command === undefined) throw new RangeError(`command ${told.commandId} was answered, but never sent`);
+    if (command.isOld) return command;
     command.single = told.single;
     if (told.answer !== undefined) {
       command.told.push(told);
@@ -103,7 +107,44 @@ export class Ledger {
     if (command?.sent.durable === undefined) {
       throw new RangeError(`command ${queued.commandId} was ${queued.as}, but never sent to be stored`);
     }
-    command.queued.push(queued);
+    if (!command.isOld) command.queued.push(queued);
+  }
+
+  /** @returns what is left of a log that has lost its tail, to be filed again */
+  taken({ agent, entityId = '', sequence = 0, what }: Taken): readonly Logged[] {
+    switch (what) {
+      case 'queue':
+        for (const command of this.#commands.values()) if (command.sent.agent === agent) command.isLost = true;
+        return [];
+      case 'entity':
+        this.#entity(agent, entityId).mayBeginAnew = true;
+        return [];
+      case 'tail': {
+        const log = this.#log(agent);
+        const left = [...log.bySequence.values()].filter(({ entry }) => entry.sequence <= sequence);
+        log.bySequence.clear();
+        log.last = undefined;
+        this.#beginAnew([...log.entities.values()]);
+        for (const [commandId, [message]] of this.#unclaimed) {
+          if (message?.entry.agent === agent) this.#unclaimed.delete(commandId);
+        }
+        return left.map(({ entry }) => entry);
+      }
+    }
+  }
+
+  /** From now on the names of these entities are those of others, which have no messages yet. */
+  #beginAnew(over: readonly Entity[]): void {
+    for (const entity of over) {
+      entity.isOver = true;
+      this.#log(entity.agent.token).entities.delete(entity.id);
+    }
+    for (const [commandId, command] of this.#commands) {
+      if (!command.entity.isOver) continue;
+      const entity = this.#entity(command.sent.agent, command.sent.entityId);
+      const nothing = { landmark: undefined, told: [], queued: [], messages: [], single: false };
+      this.#commands.set(commandId, { ...command, ...nothing, entity, isOld: true });
+    }
   }
 
   logged(entry: Logged): Filed {
@@ -122,44 +163,48 @@ export class Ledger {
   }
 
   #file(entry: Logged): Message {
-    const entity = this.#entity(entry.agent, entry.entityId);
+    const entity = this.#entityOf(entry);
     const { agent, messages, gaps } = entity;
     const before = messages.at(-1);
+    const { kind, notes = '', version } = entry;
     const highest = before?.version ?? 0;
-    const { byServer, state, version } = entry;
-    const isOld = byServer && version < highest;
-    // The server takes out whatever stands under the subject of the schedule.
-    const wiped = isOld && before !== undefined && isRefreshOf(before.entry, entry) ? before : undefined;
-    const isStray = isOld && wiped === undefined;
-    const expire = agent.agent.lease?.expire;
-    const expected = repeatsVersion(entry) ? highest : highest + 1;
-    const isAsked = !byServer && !isReaction(entry) && agent.ownCommand(entry, before?.notes ?? '') === undefined;
+    const isExpiry = kind === 'expiry';
+    const isVoid = isExpiry && version < highest;
+    const ended = isExpiry && !isVoid ? version : (before?.ended ?? 0);
+    const isOver = isExpiry || keepsWhatEnded(entry, ended);
+    const isAsked = isAskedFor(entry, agent, before);
     const message: Message = {
       entry,
       entity,
       before,
       index: messages.length,
       timeMs: Date.parse(entry.time),
-      version: isStray ? highest : version,
-      state:
-        isStray || (before !== undefined && repeatsEnded(entry, before.entry))
-          ? (before?.state ?? null)
-          : byServer && state !== null && expire
-            ? expire(state)
-            : state,
-      notes: byServer ? notesAfterExpiry(entry, wiped === undefined ? before : wiped.before) : (entry.notes ?? ''),
-      missing: Math.max(0, version - expected),
-      wiped,
-      wipedBy: undefined,
+      version: isVoid ? highest : version,
+      state: isVoid ? (before?.state ?? null) : isOver ? afterLease(agent, entry) : entry.state,
+      // An expiry has a copy of older ones.
+      notes: isExpiry && before !== undefined && highest >= version ? before.notes : notes,
+      mark: (isExpiry ? before?.mark : undefined) ?? entry.mark ?? 0,
+      missing: Math.max(0, version - highest - (repeatsVersion(entry) ? 0 : 1)),
+      isVoid,
+      ended,
       command: isAsked ? this.#commands.get(entry.commandId) : undefined,
     };
-    if (wiped !== undefined) wiped.wipedBy = message;
     messages.push(message);
     if (message.missing > 0) gaps.push(message);
     if (isAsked && message.command === undefined) {
       this.#unclaimed.set(entry.commandId, [...(this.#unclaimed.get(entry.commandId) ?? []), message]);
     }
     return message;
+  }
+
+  /** The entity whose log has this; a new one where its versions begin anew, as they may. */
+  #entityOf(entry: Logged): Entity {
+    const entity = this.#entity(entry.agent, entry.entityId);
+    const highest = entity.messages.at(-1)?.version ?? 0;
+    const goesBack = entry.kind === 'commit' ? entry.version <= highest : entry.version < highest;
+    if (!entity.mayBeginAnew || !goesBack || entry.kind === 'expiry') return entity;
+    this.#beginAnew([entity]);
+    return this.#entity(entry.agent, entry.entityId);
   }
 
   #log(token: string): Log {
@@ -172,7 +217,7 @@ export class Ledger {
     const { agent, entities } = this.#log(token);
     let entity = entities.get(id);
     if (entity === undefined) {
-      entity = { agent, id, messages: [], gaps: [], landmarks: new Landmarks() };
+      entity = { agent, id, messages: [], gaps: [], landmarks: new Landmarks(), mayBeginAnew: false, isOver: false };
       entities.set(id, entity);
     }
     return entity;
@@ -191,22 +236,13 @@ function sameCommand(one: Sent, other: Sent): boolean {
   );
 }
 
-/** The newest commit that is left is the truth; where there is none, the expiry has a copy of what it ended. */
-function notesAfterExpiry({ notes = '', version }: Logged, newest: Message | undefined): string {
-  return newest !== undefined && newest.version >= version ? newest.notes : notes;
+/** Whether a client has asked for it: neither the server, nor a reaction, nor the agent itself. */
+function isAskedFor(entry: Logged, agent: CheckedAgent, before: Message | undefined): boolean {
+  if (entry.kind === 'expiry' || isReaction(entry)) return false;
+  if (entry.kind === 'record') return entry.refusal !== undefined;
+  return agent.ownCommand(entry, before?.notes ?? '') === undefined;
 }
 
-/**
- * Whether what changes nothing but the notes was decided before the end of the lease that came directly before it, and so
- * says that it stands: the leader of a replicated stream does not hold a commit against an expiry that is not stored yet.
- */
-export function repeatsEnded({ aside, state, version }: Logged, before: Logged): boolean {
-  return aside !== undefined && before.byServer && before.version === version && sameJson(before.state, state);
-}
-
-/** Whether a commit has moved the end of the very lease that an expiry is of, and nothing else tells of it. */
-function isRefreshOf(entry: Logged, expiry: Logged): boolean {
-  const token = lockOf(expiry.agent, expiry.state)?.fencing_token;
-  const lock = repeatsVersion(entry) ? undefined : lockOf(entry.agent, entry.state);
-  return lock !== undefined && lock.owner_id !== null && lock.fencing_token === token;
+function afterLease({ agent }: CheckedAgent, { state }: Logged): JsonObject | null {
+  return state === null || agent.lease === undefined ? state : (agent.lease.expire(state) as JsonObject | null);
 }

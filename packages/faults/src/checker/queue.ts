@@ -1,26 +1,31 @@
 /**
- * The queue of a lock as its log shows it: a word for each place in the notes of the lock, `<digest of the owner>.<begin of
- * the wait>.<its length>[.<later begin>]`, the times to the base 36. Read without the lock manager's own code.
+ * Who waits for a lock, as its log shows: a word for each place in the notes of the lock, `<owner>.<command>.<begin>.<length>` with
+ * short digests of the owner and of the command's id, and times to the base 36. Behind the owner is a `~` where the wait has ended,
+ * and a `!` where the place was passed over. Read without the lock manager's own code.
  */
 import { digestOf } from '@meshforge/runtime';
-import type { Logged, Sent } from '../history.ts';
-import type { Ruling } from './ruling.ts';
+import type { Sent } from '../history.ts';
 
 export interface Place {
-  readonly key: string;
+  readonly owner: string;
+  readonly command: string;
   readonly since: number;
   readonly until: number;
-  /** When the latest command of the owner came. */
-  readonly asked: number;
+  readonly hasEnded: boolean;
 }
 
 export function placesIn(notes: string): readonly Place[] {
-  if (notes === '') return [];
-  return notes.split(' ').map((word) => {
-    const [key = '', begin = '', length = '', later = '0'] = word.split('.');
+  return [...notes.matchAll(/([\w-]+)([.!~])([\w-]+)\.(\w+)\.(\w+)/g)].map((word) => {
+    const [, owner = '', mark, command = '', begin = '', length = ''] = word;
     const since = parseInt(begin, 36);
-    return { key, since, until: since + parseInt(length, 36), asked: since + parseInt(later, 36) };
+    return { owner, command, since, until: since + parseInt(length, 36), hasEnded: mark === '~' };
   });
+}
+
+/** The place at which an owner waits. */
+export function placeOf(ownerId: unknown, notes: string): Place | undefined {
+  const key = keyOfOwner(String(ownerId));
+  return placesIn(notes).find(({ hasEnded, owner }) => owner === key && !hasEnded);
 }
 
 /** How long a command may wait for its answer, in milliseconds. */
@@ -29,40 +34,10 @@ export function waitMsOf({ action, agent, data, expectedVersion }: Sent): number
   return isWaiting ? Number(data['wait_ms'] ?? 0) : 0;
 }
 
-/** That one waits no longer is told as what one has waited for. */
-export function afterWaiting(ruled: Ruling): Ruling {
-  return ruled.kind === 'refusal' && ruled.code === 'not_waiting' ? { ...ruled, code: 'held' } : ruled;
-}
-
 export function keyOfOwner(ownerId: string): string {
-  return digestOf(ownerId);
+  return digestOf(ownerId).slice(0, 8);
 }
 
-/** Whose place a change of the queue is about. A place that nobody claims is taken away without a name. */
-export function subjectOf({ data, notes = '' }: Logged, before: string): string | undefined {
-  const owner = data?.['owner_id'];
-  if (typeof owner === 'string') return keyOfOwner(owner);
-  // Others that are gone had ended: theirs were over sooner.
-  return gone(before, notes)
-    .toSorted((one, other) => one.until - other.until)
-    .at(-1)?.key;
-}
-
-/** When a change of the queue was decided, as far as it tells: places that are over are dropped with it. */
-export function queueChangedAt(entry: Logged, before: string, beforeMs: number): number {
-  const { notes = '' } = entry;
-  const subject = subjectOf(entry, before);
-  const mine = placesIn(notes).find(({ key }) => key === subject);
-  const dropped = [
-    ...gone(before, notes),
-    ...placesIn(before).filter(({ key, since }) => key === mine?.key && since < mine.since),
-  ];
-  const ends = dropped.filter(({ key }) => key !== subject || mine !== undefined).map(({ until }) => until);
-  const kept = placesIn(notes).filter(({ key }) => key !== subject);
-  return Math.max(...ends, Math.min(beforeMs, ...kept.map(({ until }) => until - 1)));
-}
-
-function gone(before: string, after: string): Place[] {
-  const left = new Set(placesIn(after).map(({ key }) => key));
-  return placesIn(before).filter(({ key }) => !left.has(key));
+export function keyOfCommand(commandId: string): string {
+  return digestOf(commandId).slice(0, 6);
 }

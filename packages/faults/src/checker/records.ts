@@ -15,10 +15,14 @@ export interface Command {
   readonly told: Told[];
   /** What became of it before it was executed, for one that is durable. */
   readonly queued: Queued[];
-  /** Its commits; more than one is a breach. */
+  /** Its commits, and the records that it was refused; more than one is a breach. */
   readonly messages: Message[];
   /** Only one copy of it was ever sent; known when its client is done with it. */
   single: boolean;
+  /** An operator may have taken it out of the queue. */
+  isLost: boolean;
+  /** It was sent before an operator took away what its entity had; what it was told says nothing of what came after. */
+  isOld: boolean;
 }
 
 /** A message of a log, in its place among those of its entity. */
@@ -31,18 +35,20 @@ export interface Message {
   readonly index: number;
   /** Of the entry, in milliseconds since the epoch. */
   readonly timeMs: number;
-  /** Version of the entity after it: that of the entry, unless that is an expiry which came too late to matter. */
+  /** Version of the entity after it: that of the entry, unless that is a void expiry. */
   readonly version: number;
   /** State of the entity after it: an expiry repeats the state of the lease and ends it. */
   readonly state: JsonObject | null;
   /** Notes of the entity after it: an expiry leaves those of the newest commit, and has a copy of older ones. */
   readonly notes: string;
+  /** Mark of the entity after it. */
+  readonly mark: number;
   /** Versions before it of which the log has no message any more. */
   readonly missing: number;
-  /** For an expiry: the refresh that it took out, since it was written without a look at what stood there. */
-  readonly wiped: Message | undefined;
-  /** For a refresh: the expiry that took it out. */
-  wipedBy: Message | undefined;
+  /** An expiry whose version is not the highest before it: it changes nothing. */
+  readonly isVoid: boolean;
+  /** Version of the last lease whose expiry counts; 0 = none. */
+  readonly ended: number;
   /** The command that made it; undefined for what no client asks for, and as long as it is not known to have been sent. */
   command: Command | undefined;
 }
@@ -55,6 +61,10 @@ export interface Entity {
   /** Messages with versions missing before them, in log order. */
   readonly gaps: Message[];
   readonly landmarks: Landmarks;
+  /** An operator is about to purge it: its versions may begin anew. */
+  mayBeginAnew: boolean;
+  /** It has begun anew, as another one of the same name. */
+  isOver: boolean;
 }
 
 /** `inventory "bolt"` */
@@ -78,9 +88,14 @@ export function lastMissing({ entry }: Message): number {
   return repeatsVersion(entry) ? entry.version : entry.version - 1;
 }
 
-/** Whether it leaves the version as it was: the end of a lease, and what changes nothing but the notes. */
-export function repeatsVersion({ aside, byServer }: Logged): boolean {
-  return byServer || aside !== undefined;
+/** Whether it leaves the version as it was. */
+export function repeatsVersion({ kind }: Logged): boolean {
+  return kind !== 'commit';
+}
+
+/** Whether it was written while the lease that it leaves standing had just ended in the log. */
+export function keepsWhatEnded({ keeps = '' }: Logged, ended: number): boolean {
+  return ended > 0 && keeps.split(' ')[1] === String(ended);
 }
 
 /** Index of the first item, in a list sorted so that `holds` turns from false to true once; its length if none. */

@@ -1,7 +1,8 @@
 import { check, type JsonObject } from '@meshforge/protocol';
 import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
-import type { Command, Message } from './records.ts';
+import type { Message } from './records.ts';
+import { sameJson } from './same-json.ts';
 
 /** What an agent's definition says about a command: in the runtime's order, but not with the runtime's code. */
 export type Ruling =
@@ -12,8 +13,8 @@ export type Ruling =
       state: JsonObject | null;
       data: JsonObject | undefined;
       notes: string;
-      /** Set where it changes nothing but the notes. */
-      aside: string | undefined;
+      /** Whether it changes nothing but the notes. */
+      isUnchanged: boolean;
     }
   /** `reason` is missing where the runtime words it, and not the rule. */
   | { kind: 'refusal'; code: string; reason?: string; details?: JsonObject }
@@ -38,7 +39,7 @@ export const NOTHING: Ruled = { state: null, version: 0, notes: '' };
 type Rule = (state: JsonObject | null, data: JsonObject, context: object) => unknown;
 
 /** The data of a command with the defaults of its schema; undefined if it is malformed. */
-export function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | undefined {
+function dataOf(agent: AnyAgent, { action, data }: Sent): JsonObject | undefined {
   const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
   if (definition === undefined) return undefined;
   const checked = check(definition.data, data, 'data');
@@ -60,27 +61,54 @@ export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: 
     const { code, reason, details } = result as ReturnType<typeof reject>;
     return { kind: 'refusal', code, reason, ...(details === undefined ? {} : { details }) };
   }
-  const { event, internal } = definition;
+  const { event } = definition;
   if (result instanceof Annotation) {
     const { data: added, notes: left } = result as ReturnType<typeof annotate>;
-    const aside = internal === true ? 'forgotten' : 'remembered';
-    return { kind: 'commit', event, version, state, data: added, notes: left, aside };
+    return { kind: 'commit', event, version, state, data: added, notes: left, isUnchanged: true };
   }
   const made =
     result instanceof Commit
       ? (result as ReturnType<typeof commit<JsonObject>>)
       : { state: result as JsonObject | null, data: undefined, notes: undefined };
   const { data: added, notes: left = notes } = made;
-  return { kind: 'commit', event, version: version + 1, state: made.state, data: added, notes: left, aside: undefined };
+  return {
+    kind: 'commit',
+    event,
+    version: version + 1,
+    state: made.state,
+    data: added,
+    notes: left,
+    isUnchanged: false,
+  };
 }
 
-/**
- * Whether a command is refused, for its expectation or by the rules.
- * @param at the message that made the state; undefined: before the first
- */
-export function isRefusedAt({ entity, sent }: Command, at: Message | undefined): boolean {
-  const { state, version } = at ?? NOTHING;
-  const current = state === null ? 0 : version;
-  if (sent.expectedVersion !== undefined && sent.expectedVersion !== current) return true;
-  return ruling(entity.agent.agent, at ?? NOTHING, sent, at?.timeMs ?? 0).kind !== 'commit';
+/** When the agent decided on a commit, as far as its result names a time; in milliseconds since the epoch. */
+export function decisionTime({ before, entity, entry, timeMs }: Message, sent: Sent): number {
+  const { agent } = entity;
+  const data = dataOf(agent.agent, sent);
+  return (data && agent.decidedAt(entry, data, before?.state ?? null)) ?? timeMs;
+}
+
+/** What of a commit is not as the rules have it. */
+export function differenceTo(ruled: Ruling, { entry }: Message): string | undefined {
+  if (ruled.kind === 'malformed') return `is none that the agent could decide: ${ruled.reason}`;
+  if (ruled.kind === 'refusal') return `is none: the rules refuse it, ${ruled.code}`;
+  const { event, isUnchanged, notes, state, data } = ruled;
+  if (event !== entry.event) return `is ${entry.event}, expected ${event}`;
+  if (isUnchanged !== (entry.kind === 'unchanged')) return `is ${entry.kind}, expected the other kind of commit`;
+  if (!sameJson(state, entry.state))
+    return `has the state ${JSON.stringify(entry.state)}, expected ${JSON.stringify(state)}`;
+  if (!sameJson(data, entry.data))
+    return `has the data ${JSON.stringify(entry.data)}, expected ${JSON.stringify(data)}`;
+  if (notes !== (entry.notes ?? '')) return `has the notes "${entry.notes ?? ''}", expected "${notes}"`;
+  return undefined;
+}
+
+/** Whether a refusal by the rules says what somebody was told; how long one has to wait is different at every moment. */
+export function isSaid(payload: JsonObject, ruled: Ruling): boolean {
+  if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
+  if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
+  return Object.entries(ruled.details ?? {}).every(
+    ([key, value]) => key === 'retry_after_ms' || sameJson(payload[key], value),
+  );
 }

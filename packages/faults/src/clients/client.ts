@@ -43,13 +43,14 @@ export class Client {
     return new Client(name, servers, mesh, await connectBare(servers, `${name} bare`));
   }
 
-  /** As users send: tried again with the same id until there is an answer, for ten seconds. */
-  async sendPatiently(command: Command): Promise<Outcome> {
+  /** As users send: tried again with the same id until there is an answer, for ten seconds by default. */
+  async sendPatiently(command: Command, timeoutMs = patienceMs): Promise<Outcome> {
     const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
     const options = {
       commandId,
       entityId,
       data,
+      timeoutMs,
       ...(expectedVersion === undefined ? {} : { expectedVersion }),
       ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
     };
@@ -76,8 +77,8 @@ export class Client {
   }
 
   /** Takes a durable command back. Undefined: nobody knows. */
-  async cancel({ agent, commandId }: Command): Promise<boolean | undefined> {
-    const certain = await orUnknown(() => this.mesh.cancel(CONTRACTS[agent], commandId));
+  async cancel({ agent, commandId, entityId }: Command): Promise<boolean | undefined> {
+    const certain = await orUnknown(() => this.mesh.cancel(CONTRACTS[agent], { entityId, commandId }));
     return typeof certain === 'boolean' ? certain : undefined;
   }
 

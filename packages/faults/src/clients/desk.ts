@@ -21,6 +21,8 @@ export class Desk {
   /** The highest version of each entity that any client was told of. */
   readonly #versions = new Map<string, number>();
   #isClosed = false;
+  /** How often what clients have seen was gone. */
+  forgotten = 0;
 
   constructor(recorder: Recorder, random: Random) {
     this.#recorder = recorder;
@@ -32,10 +34,11 @@ export class Desk {
     return this.#versions.get(entityId);
   }
 
-  /** Tried again until it is answered. */
-  async send(client: Client, command: Command): Promise<Answer | undefined> {
+  /** Tried again until it is answered. @param waitMs its answer may be held back for so long */
+  async send(client: Client, command: Command, waitMs?: number): Promise<Answer | undefined> {
     this.#sent(client, command);
-    return this.#toldFirst(command, false, await client.sendPatiently(command));
+    const outcome = await client.sendPatiently(command, waitMs === undefined ? undefined : waitMs + patientMs);
+    return this.#toldFirst(command, false, outcome);
   }
 
   /** Exactly one copy: its refusal says that it is not in the log, and never will be. */
@@ -83,6 +86,13 @@ export class Desk {
     const askedAtMs = this.#recorder.now();
     const isCancelled = await client.cancel(command);
     this.#queued(command, isCancelled === undefined ? 'unsure' : isCancelled ? 'cancelled' : 'kept', askedAtMs);
+  }
+
+  /** What clients have seen may be gone. */
+  forget(): void {
+    this.forgotten++;
+    this.#versions.clear();
+    this.#ledger.clear();
   }
 
   /** From now on nothing is recorded that is told late. */

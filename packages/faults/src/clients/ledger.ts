@@ -26,6 +26,10 @@ export class Ledger {
     else this.#remembered[random.int(0, capacity - 1)] = entry;
   }
 
+  clear(): void {
+    this.#remembered.length = 0;
+  }
+
   /** Any of them; undefined when the one that was drawn is too old, or there is none. */
   draw(nowMs: number, random: Random): Remembered | undefined {
     if (this.#remembered.length === 0) return undefined;

@@ -1,3 +1,4 @@
+import type { Taken } from '../history.ts';
 import type { MeshShape, TestedMesh } from '../mesh/tested-mesh.ts';
 import type { Random } from '../random.ts';
 
@@ -15,11 +16,23 @@ export interface Fault {
   readonly lane: Lane;
   /** Default: for every mesh. */
   readonly isFor?: (shape: MeshShape) => boolean;
+  /** Comes once in a run. */
+  readonly isOnce?: true;
   /** From the injection to the heal, in milliseconds. Drawn before the run, from nothing but the seed. */
   readonly drawDurationMs: (random: Random) => number;
   /** Injects it. What it draws here may depend on the mesh as it is now, such as who leads. */
-  readonly apply: (mesh: TestedMesh, random: Random) => Promise<Injected>;
+  readonly apply: (mesh: TestedMesh, random: Random, watch: Watch) => Promise<Injected>;
 }
+
+/** Who has to know of a fault that takes data away. */
+export interface Watch {
+  taken(what: Omit<Taken, 'type'>): void;
+  /** The log of an agent is read no more, until what it answers is called: then from a sequence on. */
+  pauseReading(agent: string): Promise<(next: number) => void>;
+}
+
+/** For faults that take nothing away. */
+export const NOBODY: Watch = { taken: () => {}, pauseReading: () => Promise.resolve(() => {}) };
 
 /** A fault that is there. */
 export interface Injected {
@@ -27,6 +40,8 @@ export interface Injected {
   readonly target: string;
   /** Clients whose own ways to the servers it is about; numbers from 0. */
   readonly clients?: readonly number[];
+  /** Agents of which a replica ends. */
+  readonly ended?: readonly string[];
   /** Missing where nothing has to be healed. */
   readonly heal?: () => Promise<void>;
 }

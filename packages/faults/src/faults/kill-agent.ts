@@ -11,6 +11,7 @@ export const killAgent: Fault = {
     await Promise.all(agents.map((agent) => agent.kill()));
     return {
       target,
+      ended: agents.map(({ agent }) => agent),
       heal: async () => {
         await Promise.all(agents.map((agent) => agent.revive()));
       },

@@ -8,7 +8,7 @@ import type { Injected } from './fault.ts';
 /** A server: mostly the one that leads a stream, for that hurts most. */
 export async function drawServer(mesh: TestedMesh, random: Random): Promise<{ server: NatsServer; target: string }> {
   const { nodes } = mesh.servers;
-  const { agent } = random.pick(AGENTS);
+  const { agent } = drawAgent(random);
   const any = random.pick(nodes);
   const wanted = random.pick(['leader', 'leader', 'follower', 'any'] as const);
   const leader = nodes.length === 1 ? undefined : await mesh.leaderOf(agent);
@@ -17,6 +17,11 @@ export async function drawServer(mesh: TestedMesh, random: Random): Promise<{ se
   if (wanted === 'leader') return { server: leader, target: `${name(leader)}, leader of ${agent}` };
   const follower = nodes[(nodes.indexOf(leader) + random.int(1, nodes.length - 1)) % nodes.length] ?? any;
   return { server: follower, target: `${name(follower)}, follower of ${agent}` };
+}
+
+/** An agent, by its token and its name. */
+export function drawAgent(random: Random): (typeof AGENTS)[number] {
+  return random.pick(AGENTS);
 }
 
 /** Mostly one replica, and now and then all of one agent. */

@@ -1,6 +1,5 @@
 import { breaking } from './breaking.ts';
 import { copies } from './copies.ts';
-import { guardedUpdates } from './guarded-updates.ts';
 import { guardedWrites } from './guarded-writes.ts';
 import { lives } from './lives.ts';
 import type { Load } from './load.ts';
@@ -11,7 +10,7 @@ import { refusals } from './refusals.ts';
 import { reservations } from './reservations.ts';
 import { sameIdRetries } from './same-id-retries.ts';
 import { sending } from './sending.ts';
-import { unguardedUpdates } from './unguarded-updates.ts';
+import { guardedUpdates, unguardedUpdates } from './updates.ts';
 import { waiting } from './waiting.ts';
 
 /** Every load there is; a further one is a file and a line here. */

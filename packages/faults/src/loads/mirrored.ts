@@ -19,13 +19,14 @@ export const mirrored: Load = {
 /** The mirror first: it must be there when its source changes. */
 async function isMade({ desk, client, memory, nextId }: Worker, source: string): Promise<boolean> {
   for (const entityId of [mirrorOf(source) ?? '', source]) {
-    if (memory.has(entityId)) continue;
+    if (memory.get(entityId) === desk.forgotten) continue;
     const data = { name: 'mirrored', quantity: 1_000_000 };
+    const { forgotten } = desk;
     const command = { agent: 'inventory', action: 'create', commandId: nextId(), entityId, data } as const;
     const answer = await desk.send(client, command);
     // That it is there already is as good.
     if (answer === undefined) return false;
-    memory.set(entityId, true);
+    memory.set(entityId, forgotten);
   }
   return true;
 }

@@ -28,7 +28,8 @@ export const waiting: Load = {
       return;
     }
     const cancelled = random.chance(0.15) ? cancelAfter(random.int(0, wait), worker, entityId) : undefined;
-    const answer = await desk.sendAndWait(client, command, wait);
+    const isPatient = random.chance(0.4);
+    const answer = await (isPatient ? desk.send(client, command, wait) : desk.sendAndWait(client, command, wait));
     if (isCommitted(answer)) await hold(worker, entityId, ttl, isOffer);
     await cancelled;
   },

@@ -15,6 +15,8 @@ export interface AgentPlan {
   /** Its own way to each server. */
   readonly links: readonly Link[];
   readonly streamReplicas: 1 | 3;
+  /** Further settings. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Told when it ends although nobody killed it. */
   readonly onDeath: (death: Death) => void;
 }
@@ -31,6 +33,8 @@ export interface Death {
 const readyTimeoutMs = 60_000;
 const reviveAttempts = 10;
 const revivePauseMs = 500;
+/** An agent drains for up to 15 s. */
+const haltMs = 20_000;
 const measureTimeoutMs = 10_000;
 const shownLogLines = 20;
 
@@ -41,11 +45,18 @@ export class AgentReplica {
   readonly links: readonly Link[];
   readonly #onDeath: AgentPlan['onDeath'];
   readonly #process: ManagedProcess;
+  /** A restart uses it as it is then. */
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #healthUrl: string;
+  /** Starts wait for it, and for each other. */
+  #mayStart: Promise<unknown> = Promise.resolve();
   #onMeasured: ((memory: MemoryMessage) => void) | undefined;
   /** Ends by our hand are no deaths. */
   #isAskedToEnd = false;
 
-  private constructor(plan: AgentPlan, started: ManagedProcess) {
+  private constructor(plan: AgentPlan, started: ManagedProcess, env: NodeJS.ProcessEnv, healthUrl: string) {
+    this.#env = env;
+    this.#healthUrl = healthUrl;
     this.name = nameOf(plan);
     this.agent = plan.agent;
     this.links = plan.links;
@@ -56,18 +67,20 @@ export class AgentReplica {
   /** Resolves when it serves. @throws ProcessFailed */
   static async start(plan: AgentPlan): Promise<AgentReplica> {
     const [healthPort] = await pickFreePorts('127.0.0.1', 1);
+    const healthUrl = `http://127.0.0.1:${healthPort}/readyz`;
+    const env = environment(plan, healthPort ?? 0);
     const onMessage = (message: unknown): void => replica.#onMeasured?.(message as MemoryMessage);
     const started = await ManagedProcess.start({
       name: nameOf(plan),
       file: process.execPath,
       args: [...controlArguments, plan.module],
       cwd: plan.folder,
-      env: environment(plan, healthPort ?? 0),
+      env,
       readyTimeoutMs,
-      isReady: async () => await answersOk(`http://127.0.0.1:${healthPort}/readyz`),
+      isReady: async () => await answersOk(healthUrl),
       onMessage,
     });
-    const replica = new AgentReplica(plan, started);
+    const replica = new AgentReplica(plan, started, env, healthUrl);
     replica.#watch();
     return replica;
   }
@@ -78,6 +91,16 @@ export class AgentReplica {
 
   get isAlive(): boolean {
     return this.#process.isAlive;
+  }
+
+  /** Whether it says that it can serve. */
+  async isReady(): Promise<boolean> {
+    return await answersOk(this.#healthUrl);
+  }
+
+  /** What it expects of the streams from its next start on. */
+  set streamReplicas(replicas: 1 | 3) {
+    this.#env['STREAM_REPLICAS'] = String(replicas);
   }
 
   logs(): string {
@@ -98,8 +121,35 @@ export class AgentReplica {
     await this.#process.kill('SIGCONT');
   }
 
+  /** SIGTERM, also to a frozen one; resolves when it is gone. */
+  async halt(): Promise<void> {
+    this.#isAskedToEnd = true;
+    for (const signal of ['SIGTERM', 'SIGCONT'] as const) await this.#process.kill(signal);
+    await Promise.race([this.#process.exited, sleep(haltMs, undefined, { ref: false })]);
+    await this.kill();
+  }
+
+  /** Resolves when no start of it is under way; none begins until what it answers is called. */
+  async holdStarts(): Promise<() => void> {
+    const before = this.#mayStart;
+    let release = (): void => {};
+    this.#mayStart = new Promise<void>((resolve) => (release = resolve));
+    await before;
+    return release;
+  }
+
   /** Starts it again, and once more where it gives up; resolves when it serves. @throws ProcessFailed */
   async revive(): Promise<void> {
+    const release = await this.holdStarts();
+    try {
+      // Whoever killed it and whoever stopped it may both want it back.
+      if (!this.isAlive) await this.#revive();
+    } finally {
+      release();
+    }
+  }
+
+  async #revive(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
         this.#isAskedToEnd = true;
@@ -156,7 +206,7 @@ function nameOf({ agent, number }: AgentPlan): string {
   return `${agent}-${number}`;
 }
 
-function environment({ links, streamReplicas }: AgentPlan, healthPort: number): NodeJS.ProcessEnv {
+function environment({ env, links, streamReplicas }: AgentPlan, healthPort: number): NodeJS.ProcessEnv {
   // Settings of whoever runs the harness are not meant for these agents.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:NATS_|NODE_|VITEST)/.test(name));
   return {
@@ -164,5 +214,6 @@ function environment({ links, streamReplicas }: AgentPlan, healthPort: number): 
     NATS_URL: links.map((link) => link.url).join(),
     STREAM_REPLICAS: String(streamReplicas),
     HEALTH_PORT: String(healthPort),
+    ...env,
   };
 }

@@ -7,6 +7,7 @@ import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import { Link } from '../proxy/link.ts';
+import { OTHER_EVENTS } from '../reactor/mirroring.ts';
 import { AgentReplica, type Death } from './agent-replica.ts';
 import { startServers, type Servers } from './servers.ts';
 
@@ -19,6 +20,8 @@ export interface MeshShape {
 }
 
 export interface MeshOptions extends MeshShape {
+  /** That streams begin with. Default: as many as there are servers. */
+  readonly streamReplicas?: 1 | 3;
   /** Ways for clients: each has its own link to each server. */
   readonly clients: number;
   readonly onDeath: (death: Death) => void;
@@ -37,6 +40,7 @@ const reactor = {
   folder: fileURLToPath(new URL('../..', import.meta.url)),
   module: join('dist', 'reactor', 'main.js'),
 };
+const ignoreDeath = (): void => {};
 
 const infoTimeoutMs = 1_000;
 
@@ -62,7 +66,7 @@ export class TestedMesh {
 
   /** Resolves when every agent serves; on failure nothing is left behind. */
   static async start(options: MeshOptions): Promise<TestedMesh> {
-    const { replicas, agents: count, clients, onDeath, onProgress } = options;
+    const { replicas, agents: count, clients, onDeath, onProgress, streamReplicas = replicas } = options;
     const servers = await startServers(replicas, onProgress);
     const opened: { close(): Promise<unknown> }[] = [];
     const started: AgentReplica[] = [];
@@ -86,7 +90,7 @@ export class TestedMesh {
       );
       const starts = plans.map(async (plan) => {
         const links = await openLinks(`${plan.agent}-${plan.number}`);
-        started.push(await AgentReplica.start({ ...plan, links, streamReplicas: replicas, onDeath }));
+        started.push(await AgentReplica.start({ ...plan, links, streamReplicas, onDeath }));
       });
       const failure = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected');
       if (failure !== undefined) throw failure.reason;
@@ -107,6 +111,15 @@ export class TestedMesh {
     if (nodes.length === 1) return nodes[0];
     const info = await this.manager.streams.info(entityStream(agent)).catch(() => undefined);
     return nodes.find((node) => node.name === info?.cluster?.leader);
+  }
+
+  /** A reaction of the same name in a release that follows fewer events. */
+  async startOtherRelease(): Promise<AgentReplica> {
+    const links = this.agents.find(({ agent }) => agent === reactor.agent)?.links ?? [];
+    const env = { FAULTS_EVENTS: OTHER_EVENTS.join() };
+    const { replicas } = this.shape;
+    const plan = { ...reactor, number: 0, links, streamReplicas: replicas, env, onDeath: ignoreDeath };
+    return await AgentReplica.start(plan);
   }
 
   connectDirectly(name: string): Promise<NatsConnection> {

@@ -4,9 +4,10 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inventoryContract } from '@meshforge/protocol';
 import { command, connectMesh, MeshError, type Mesh, type RunningReaction } from '@meshforge/runtime';
-import { mirrorOf, REACTION } from './mirroring.ts';
+import { EVENTS, mirrorOf, REACTION } from './mirroring.ts';
 
 const retryMs = 250;
+const events = process.env['FAULTS_EVENTS']?.split(',') ?? EVENTS;
 const note = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const mesh = await connectMesh({
@@ -29,10 +30,10 @@ async function react(on: Mesh): Promise<RunningReaction> {
     try {
       return await on.react(
         inventoryContract,
-        { name: REACTION, events: ['adjusted'], onFault: (error) => note(String(error)) },
-        ({ data, entityId }) => {
+        { name: REACTION, events: [...events], onFault: (error) => note(String(error)) },
+        ({ data, entityId, event }) => {
           const mirror = mirrorOf(entityId);
-          return mirror === undefined
+          return mirror === undefined || event !== 'adjusted'
             ? undefined
             : command(inventoryContract, 'adjust', { entityId: mirror, data: { delta: Number(data?.['delta']) } });
         },

@@ -3,6 +3,10 @@ import type { Logged } from '../history.ts';
 /** The reaction that the harness runs: what is added to a source, or taken from it, is added to its mirror, or taken from it. */
 export const REACTION = 'mirroring';
 
+/** That it follows, and that another release of it follows. Only adjustments lead to anything. */
+export const EVENTS: readonly string[] = ['adjusted', 'updated'];
+export const OTHER_EVENTS: readonly string[] = ['updated'];
+
 export const SOURCES: readonly string[] = ['source 1', 'source 2', 'source 3'];
 
 const mirrors = new Map(SOURCES.map((source) => [source, source.replace('source', 'mirror')]));

@@ -20,8 +20,6 @@ export interface Unavailability {
 export interface Recovery {
   /** From the heal, or the injection where nothing had to be healed, to the first commit of every agent after it. */
   readonly afterHealMs: Quantiles | undefined;
-  /** The longest time without any commit of some agent that the fault had a part in. */
-  readonly pauseMs: Quantiles | undefined;
   /** Faults after which some agent committed nothing any more. */
   readonly never: number;
 }
@@ -79,12 +77,7 @@ export class Availability implements Listener {
   recovery(happened: readonly Happened[]): Recovery {
     const recoveries = happened.map(({ healedAtMs }) => this.#firstByAllAfter(healedAtMs));
     const known = recoveries.filter((each) => each !== undefined);
-    const pauses = happened.map((each) => this.#longestPause(each.injectedAtMs, each.healedAtMs));
-    return {
-      afterHealMs: quantilesOf(known),
-      pauseMs: quantilesOf(pauses),
-      never: recoveries.length - known.length,
-    };
+    return { afterHealMs: quantilesOf(known), never: recoveries.length - known.length };
   }
 
   #note(agent: string, atMs: number): void {
@@ -110,20 +103,6 @@ export class Availability implements Listener {
       slowest = Math.max(slowest, found * binMs - atMs);
     }
     return slowest;
-  }
-
-  #longestPause(fromMs: number, toMs: number): number {
-    let longest = 0;
-    for (const bins of this.#bins.values()) {
-      let last = bins.lastIndexOf(1, Math.floor(fromMs / binMs));
-      while (last * binMs <= toMs && last !== -1) {
-        const next = bins.indexOf(1, last + 1);
-        if (next === -1) break;
-        longest = Math.max(longest, (next - last) * binMs);
-        last = next;
-      }
-    }
-    return longest;
   }
 }
 

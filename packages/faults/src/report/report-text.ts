@@ -2,8 +2,8 @@ import type { Breach } from '../history.ts';
 import type { Quantiles } from './quantiles.ts';
 import type { Report } from './report.ts';
 
-/** Breaches that are shown with all they have; the JSON has every one. */
-const shownBreaches = 5;
+/** Of the breaches of one kind; the JSON has every one. */
+const shownBreaches = 3;
 const shownEntries = 30;
 
 /** The report for people. */
@@ -26,9 +26,9 @@ export function reportText(report: Report): string {
       .join(', ')}`,
     `logs      ${commands.logged} commits, ${commands.expired} of them by the server; ${commands.heard} events heard`,
     ...report.witness.map(
-      ({ agent, lastSequence, copied, missed, restarts }) =>
-        `          ${agent}: read to ${lastSequence}, ${copied} known from their events only, ${missed} unknown, ` +
-        `reader restarted ${restarts} times`,
+      ({ agent, messages, copied, missed, quietMs }) =>
+        `          ${agent}: ${messages} messages, ${copied} known from their events only, ${missed} unknown, ` +
+        `not readable for ${seconds(quietMs)} at the longest`,
     ),
     `away      ${seconds(unavailability.totalMs)} without a commit in ${unavailability.gaps} pauses over 1 s, ` +
       `the longest ${seconds(unavailability.longestMs)}`,
@@ -44,12 +44,11 @@ export function reportText(report: Report): string {
     ]),
     '',
     ...table([
-      ['faults', 'injected', 'recovery p50 ms', 'p99', 'max', 'longest pause p50 ms', 'max', 'never'],
-      ...report.faults.map(({ name, injected, afterHealMs, pauseMs, never }) => [
+      ['faults', 'injected', 'recovery p50 ms', 'p99', 'max', 'never'],
+      ...report.faults.map(({ name, injected, afterHealMs, never }) => [
         name,
         String(injected),
         ...numbers(afterHealMs, ['p50', 'p99', 'max']),
-        ...numbers(pauseMs, ['p50', 'max']),
         String(never),
       ]),
     ]),
@@ -61,21 +60,33 @@ export function reportText(report: Report): string {
   ].join('\n');
 }
 
-function breachLines({ breaches, command }: Report): string[] {
-  if (breaches.length === 0) return ['no breach'];
-  const shown = breaches.slice(0, shownBreaches).flatMap(breachText);
-  const more = breaches.length - shownBreaches;
+/** By kind: those that differ only in names and numbers are of one. */
+function breachLines({ breaches, command, problems }: Report): string[] {
+  const kinds = new Map<string, Breach[]>();
+  for (const breach of breaches) {
+    const kind = `BREACH of ${breach.invariant}: ${kindOf(breach)}`;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), breach]);
+  }
+  const { length } = breaches;
   return [
-    ...shown,
-    ...(more > 0 ? [`and ${more} more breaches: --json has them`] : []),
-    `${breaches.length} ${breaches.length === 1 ? 'breach' : 'breaches'}; to repeat: ${command}`,
+    ...problems.map((what) => `PROBLEM of the harness: ${what}; what only a whole log tells was not judged`),
+    ...[...kinds].flatMap(([kind, found]) => [
+      `${kind}${found.length > 1 ? `: ${found.length} times, the first` : ''}`,
+      ...found.slice(0, shownBreaches).flatMap(breachText),
+    ]),
+    length === 0 ? 'no breach' : `${length} ${length === 1 ? 'breach' : 'breaches'}; to repeat: ${command}`,
   ];
 }
 
-function breachText({ invariant, what, history }: Breach): string[] {
+/** Names in quotation marks, ids and numbers are left out. */
+function kindOf({ what }: Breach): string {
+  return what.replaceAll(/"[^"]*"|[\w.:-]*\d[\w.:-]*/g, '…');
+}
+
+function breachText({ what, history }: Breach): string[] {
   const left = history.length - shownEntries;
   return [
-    `BREACH of ${invariant}: ${what}`,
+    `  ${what}`,
     ...history.slice(0, shownEntries).map((entry) => `    ${JSON.stringify(entry)}`),
     ...(left > 0 ? [`    and ${left} more`] : []),
   ];

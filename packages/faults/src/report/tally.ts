@@ -1,83 +1,93 @@
 import type { Entry, Told } from '../history.ts';
 import type { Listener } from '../recorder.ts';
 
-type Counts = Record<string, number>;
+type ByName = Record<string, number>;
+
+function noCounts() {
+  return {
+    sent: 0,
+    answered: 0,
+    /** Sent once and no more, and answered. */
+    single: 0,
+    committed: 0,
+    /** Without a definite answer, by reason. */
+    unknown: { timeout: 0, unavailable: 0 } as ByName,
+    /** By agent and action, by outcome. */
+    outcomes: {} as Record<string, ByName>,
+    /** By their codes. */
+    refusals: {} as ByName,
+    /** Commands that might wait for a lock, by what came of them. */
+    waiters: { sent: 0, granted: 0, refused: 0, left: 0, unanswered: 0 },
+    /** Durable commands, by what became of them before they were executed. */
+    queued: { stored: 0, cancelled: 0, kept: 0, unsure: 0 },
+    logged: 0,
+    heard: 0,
+    /** Leases that ended by themselves. */
+    expired: 0,
+  };
+}
+
+export type Counts = ReturnType<typeof noCounts>;
 
 /** Counts what was sent and what came of it. */
 export class Tally implements Listener {
+  readonly counts = noCounts();
   readonly #actions = new Map<string, string>();
-  /** By agent and action, by outcome. */
-  readonly outcomes: Record<string, Counts> = {};
-  readonly unknown: Counts = { timeout: 0, unavailable: 0 };
-  sent = 0;
-  answered = 0;
-  /** Sent once and no more, and told. */
-  single = 0;
-  committed = 0;
-  logged = 0;
-  heard = 0;
-  expired = 0;
-  /** Refusals by their codes. */
-  readonly refusals: Counts = {};
-  /** Commands that may wait: sent, answered, those of clients that left, and so on. */
-  readonly waiters = { sent: 0, granted: 0, refused: 0, left: 0, unanswered: 0 };
-  /** What became of durable commands before they were executed. */
-  readonly queued = { stored: 0, cancelled: 0, kept: 0, unsure: 0 };
   readonly #waiting = new Set<string>();
 
   entry(entry: Entry): void {
+    const { counts } = this;
     switch (entry.type) {
-      case 'sent': {
-        this.sent++;
+      case 'sent':
+        counts.sent++;
         // Forgotten again below: commands under way are few.
         if (Number(entry.data['wait_ms'] ?? 0) > 0) {
-          if (!this.#waiting.has(entry.commandId)) this.waiters.sent++;
+          if (!this.#waiting.has(entry.commandId)) counts.waiters.sent++;
           this.#waiting.add(entry.commandId);
         }
         this.#actions.set(entry.commandId, `${entry.agent}.${entry.action}`);
         break;
-      }
-      case 'told': {
-        const action = this.#actions.get(entry.commandId) ?? 'second copies';
-        this.#actions.delete(entry.commandId);
-        const counts = (this.outcomes[action] ??= {});
-        const kind = entry.answer?.kind ?? 'unknown';
-        counts[kind] = (counts[kind] ?? 0) + 1;
-        if (this.#waiting.delete(entry.commandId)) this.#waited(entry);
-        if (entry.answer === undefined) break;
-        const code = entry.answer.payload['code'];
-        if (typeof code === 'string') this.refusals[code] = (this.refusals[code] ?? 0) + 1;
-        this.answered++;
-        if (entry.single) this.single++;
-        if (kind === 'committed') this.committed++;
+      case 'told':
+        this.#told(entry);
         break;
-      }
-      case 'queued': {
-        this.queued[entry.as]++;
+      case 'queued':
+        counts.queued[entry.as]++;
         break;
-      }
-      case 'logged': {
-        this.logged++;
-        if (entry.byServer) this.expired++;
+      case 'logged':
+        counts.logged++;
+        if (entry.kind === 'expiry') counts.expired++;
         break;
-      }
-      case 'heard': {
-        this.heard++;
+      case 'heard':
+        counts.heard++;
         break;
-      }
       case 'disturbed':
+      case 'taken':
         break;
     }
   }
 
-  #waited({ answer, gone }: Told): void {
-    if (gone === true) this.waiters.left++;
-    else if (answer === undefined) this.waiters.unanswered++;
-    else if (answer.kind === 'denied' || answer.kind === 'rejected') this.waiters.refused++;
-    else this.waiters.granted++;
+  unknownOutcome(kind: 'unavailable' | 'timeout'): void {
+    addTo(this.counts.unknown, kind);
   }
 
-  unknownOutcome(kind: 'unavailable' | 'timeout'): void {
-    this.unknown[kind] = (this.unknown[kind] ?? 0) + 1;
+  #told({ answer, commandId, gone, single }: Told): void {
+    const { counts } = this;
+    const kind = answer?.kind ?? 'unknown';
+    addTo((counts.outcomes[this.#actions.get(commandId) ?? 'second copies'] ??= {}), kind);
+    this.#actions.delete(commandId);
+    if (this.#waiting.delete(commandId)) {
+      const isRefused = kind === 'denied' || kind === 'rejected';
+      counts.waiters[gone ? 'left' : kind === 'unknown' ? 'unanswered' : isRefused ? 'refused' : 'granted']++;
+    }
+    if (answer === undefined) return;
+    const code = answer.payload['code'];
+    if (typeof code === 'string') addTo(counts.refusals, code);
+    counts.answered++;
+    if (single) counts.single++;
+    if (kind === 'committed') counts.committed++;
   }
+}
+
+function addTo(counts: ByName, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LANES, type Lane } from '../faults/fault.ts';
+import { LANES, type Injected, type Lane, type Watch } from '../faults/fault.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Random } from '../random.ts';
 import type { Planned } from './draw-schedule.ts';
@@ -15,6 +15,7 @@ export interface Happened {
 }
 
 export interface CarryOutOptions {
+  readonly watch: Watch;
   /** Milliseconds since the load began. */
   readonly now: () => number;
   /** Ends the faults that are there, and makes no more. */
@@ -22,7 +23,7 @@ export interface CarryOutOptions {
   readonly onInjected: (planned: Planned, target: string) => void;
   readonly onHealed: (happened: Happened) => void;
   /** The fault is over: it was healed, and where it took a server away, the servers work together again. */
-  readonly onOver: (lane: Lane, fromMs: number, clients: readonly number[] | undefined) => void;
+  readonly onOver: (lane: Lane, fromMs: number, injected: Injected) => void;
   /** Why a fault could not be injected; the next one will be. */
   readonly onSkipped: (planned: Planned, why: string) => void;
 }
@@ -57,12 +58,12 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
   const beganAtMs = now();
   let injected;
   try {
-    injected = await fault.apply(mesh, new Random(seed));
+    injected = await fault.apply(mesh, new Random(seed), options.watch);
   } catch (error) {
     onSkipped(planned, (error as Error).message);
     return;
   }
-  const { clients, target, heal } = injected;
+  const { target, heal } = injected;
   const injectedAtMs = now();
   onInjected(planned, target);
   if (heal !== undefined) {
@@ -72,7 +73,7 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
   const healedAtMs = heal === undefined ? injectedAtMs : now();
   onHealed({ name: fault.name, target, plannedAtMs: atMs, injectedAtMs, healedAtMs });
   if (fault.lane === 'servers') await mesh.servers.ready(readyWithinMs);
-  onOver(fault.lane, beganAtMs, clients);
+  onOver(fault.lane, beganAtMs, injected);
 }
 
 async function sleepUntil(atMs: number, now: () => number, signal: AbortSignal): Promise<void> {

@@ -47,8 +47,9 @@ function drawLane(lane: Lane, faults: readonly Fault[], random: Random, endMs: n
   let remaining: Fault[] = [];
   for (let atMs = random.int(...firstPauseMs); ;) {
     // Each has its turn before any has a second one.
-    if (remaining.length === 0) remaining = [...faults];
-    const [fault] = remaining.splice(random.int(0, remaining.length - 1), 1) as [Fault];
+    if (remaining.length === 0) remaining = faults.filter(({ isOnce }) => planned.length === 0 || isOnce !== true);
+    const [fault] = remaining.splice(random.int(0, remaining.length - 1), 1);
+    if (fault === undefined) return planned;
     const durationMs = fault.drawDurationMs(random);
     const seed = random.int(0, 0xffff_ffff);
     if (atMs + durationMs > endMs) return planned;

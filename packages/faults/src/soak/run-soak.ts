@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Desk } from '../clients/desk.ts';
 import { cutConnections } from '../faults/cut-connections.ts';
+import { NOBODY } from '../faults/fault.ts';
 import { startWork, type Work } from '../loads/work.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { Interrupted } from '../problems.ts';
@@ -57,7 +58,7 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
       warmUp,
     );
     const start = await takeSample(mesh, now());
-    const answeredBefore = tally.answered;
+    const answeredBefore = tally.counts.answered;
     const endMs = now() + durationMs - warmUpMs;
     const between: Sample[] = [];
     const work = startWork(clients, desk, random.fork('loads'));
@@ -65,7 +66,7 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
     const sampling = sampleUntil(mesh, between, endMs, now, signal);
     await rest(Promise.all([cutting, sampling]), work);
     const end = await takeSample(mesh, now());
-    const answered = tally.answered - answeredBefore;
+    const answered = tally.counts.answered - answeredBefore;
     const seconds = Math.round((end.atMs - start.atMs) / 1000);
     return {
       command,
@@ -75,7 +76,7 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
       seconds,
       answered,
       answeredPerSecond: Math.round(answered / seconds),
-      unknown: tally.unknown,
+      unknown: tally.counts.unknown,
       cuts: await cutting,
       findings: judge({ start, end, between, answered }),
     };
@@ -95,7 +96,7 @@ async function cutUntil(
   for (let cuts = 0; ; cuts++) {
     await sleep(random.int(...cutEveryMs), undefined, { signal }).catch(() => {});
     if (now() >= endMs || signal.aborted) return cuts;
-    await cutConnections.apply(mesh, random);
+    await cutConnections.apply(mesh, random, NOBODY);
   }
 }
 

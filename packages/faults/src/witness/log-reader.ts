@@ -1,135 +1,105 @@
-import { AckPolicy, DeliverPolicy, type JetStreamManager } from '@nats-io/jetstream';
-import { createInbox, nanos, nuid, type Msg, type NatsConnection, type Subscription } from '@nats-io/nats-core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/nats-core';
 import type { LogMessage } from './read-message.ts';
 
 export interface LogReaderOptions {
   readonly connection: NatsConnection;
-  readonly manager: JetStreamManager;
   readonly stream: string;
-  /** Told each message that is there, in order, each once. */
+  /** Given each message that is there, in order, each once. */
   readonly onMessage: (message: LogMessage) => void;
 }
 
-const heartbeatMs = 300;
-/** Without a sign of life for so long the consumer is given up: it, its server or the connection is gone. */
-const silenceMs = 1_200;
-const checkMs = 100;
-/** A consumer that was given up removes itself. */
-const inactiveMs = 5_000;
+const batch = 500;
+const pauseMs = 40;
+/** Between two messages of an answer; the server that answers may die half-way. */
+const silenceMs = 1_000;
 
 /**
- * Reads a stream as it grows, from its first message on, and never stops trying: a consumer that fails is replaced by one
- * that begins where it ended. (The client's own ordered consumer does the same, but only notices after many seconds, and
- * leases are purged within half a second.)
+ * Reads a stream as it grows by asking for what comes next, again and again. Any replica answers (Direct Get), and nothing is
+ * kept at a server. So no lost consumer, change of leader or broken connection can end it; `quietMs` says how long nobody has
+ * answered.
  */
 export class LogReader {
   readonly #options: LogReaderOptions;
-  #subscription: Subscription | undefined;
-  /** Of the stream: the next that may come. */
-  #next = 1;
-  /** Of the consumer: what it has delivered. */
-  #delivered = 0;
-  #lastSignAt = 0;
-  #isOpening = false;
-  #watchdog: NodeJS.Timeout | undefined;
-  #restarts = -1;
+  /** The sequence from which on nothing was read. */
+  #next: number;
+  #answeredAt = performance.now();
+  #longestQuietMs = 0;
+  #isStopped = false;
 
-  private constructor(options: LogReaderOptions) {
+  private constructor(options: LogReaderOptions, from: number) {
     this.#options = options;
+    this.#next = from;
   }
 
-  static start(options: LogReaderOptions): LogReader {
-    const reader = new LogReader(options);
-    reader.#watchdog = setInterval(() => reader.#check(), checkMs);
-    reader.#check();
+  static start(options: LogReaderOptions, from = 1): LogReader {
+    const reader = new LogReader(options, from);
+    void reader.#run();
     return reader;
   }
 
-  /** Whatever is stored before this was read. */
   get next(): number {
     return this.#next;
   }
 
-  /** How often it had to begin anew. */
-  get restarts(): number {
-    return Math.max(0, this.#restarts);
+  /** The longest time in which nobody answered, up to now. */
+  get longestQuietMs(): number {
+    return Math.max(this.#longestQuietMs, performance.now() - this.#answeredAt);
   }
 
   stop(): void {
-    clearInterval(this.#watchdog);
-    this.#subscription?.unsubscribe();
-    this.#subscription = undefined;
+    this.#isStopped = true;
   }
 
-  #check(): void {
-    if (this.#isOpening || performance.now() - this.#lastSignAt < silenceMs) return;
-    this.#isOpening = true;
-    void this.#open()
-      .catch(() => {})
-      .finally(() => {
-        this.#isOpening = false;
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      const next = this.#next;
+      await this.#ask();
+      if (this.#next === next) await sleep(pauseMs);
+    }
+  }
+
+  /** Resolves when the answer has ended, or ended too early. */
+  async #ask(): Promise<void> {
+    const { connection, stream } = this.#options;
+    let unsubscribe = (): void => {};
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, silenceMs);
+        const inbox = createInbox();
+        let last = 0;
+        const callback = (error: Error | null, message: Msg): void => {
+          timer?.refresh();
+          last = error === null && !this.#isStopped ? this.#take(message, last) : 0;
+          if (last === 0) resolve();
+        };
+        const subscription = connection.subscribe(inbox, { callback });
+        unsubscribe = () => subscription.unsubscribe();
+        const question = JSON.stringify({ seq: this.#next, batch });
+        connection.publish(`$JS.API.DIRECT.GET.${stream}`, question, { reply: inbox });
       });
+    } catch {
+      // The connection is away, and comes back.
+    }
+    clearTimeout(timer);
+    unsubscribe();
   }
 
-  async #open(): Promise<void> {
-    const { connection, manager, stream } = this.#options;
-    this.#subscription?.unsubscribe();
-    this.#restarts++;
-    this.#delivered = 0;
-    const deliverTo = createInbox();
-    const subscription = connection.subscribe(deliverTo, {
-      callback: (error, message) => {
-        if (error === null && this.#subscription === subscription) this.#receive(message);
-      },
-    });
-    this.#subscription = subscription;
-    await manager.consumers.add(stream, {
-      name: `witness-${nuid.next()}`,
-      deliver_subject: deliverTo,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.#next,
-      ack_policy: AckPolicy.None,
-      idle_heartbeat: nanos(heartbeatMs),
-      flow_control: true,
-      inactive_threshold: nanos(inactiveMs),
-      mem_storage: true,
-      num_replicas: 1,
-    });
-    this.#lastSignAt = performance.now();
-  }
-
-  #receive(message: Msg): void {
-    this.#lastSignAt = performance.now();
-    if (message.headers?.code === 100) {
-      // Flow control: the server goes on once it is answered, also where it asks by way of a heartbeat.
-      const stalled = message.headers.get('Nats-Consumer-Stalled');
-      if (stalled !== '') this.#options.connection.publish(stalled);
-      else if ((message.reply ?? '') !== '') message.respond();
-      return;
-    }
-    const place = placeOf(message.reply ?? '');
-    if (place.delivered !== this.#delivered + 1) {
-      // One was lost on the way.
-      this.#lastSignAt = 0;
-      this.#subscription?.unsubscribe();
-      this.#subscription = undefined;
-      return;
-    }
-    this.#delivered = place.delivered;
-    this.#next = place.sequence + 1;
-    const { subject, headers, data } = message;
-    this.#options.onMessage({ subject, sequence: place.sequence, time: place.time, headers, data });
+  /** @param last sequence before it in this answer @returns its own; 0 at the end of the answer, and where one before it was lost */
+  #take({ data, headers }: Msg, last: number): number {
+    if (headers === undefined || headers.code === 503) return 0;
+    this.#longestQuietMs = this.longestQuietMs;
+    this.#answeredAt = performance.now();
+    if (headers.code !== 0 || number(headers, 'Nats-Last-Sequence') !== last) return 0;
+    const sequence = number(headers, 'Nats-Sequence');
+    const [subject, time] = [headers.get('Nats-Subject'), headers.get('Nats-Time-Stamp')];
+    this.#next = sequence + 1;
+    this.#options.onMessage({ subject, sequence, time, headers, data });
+    return sequence;
   }
 }
 
-/**
- * `$JS.ACK.<stream>.<consumer>.<tries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, or the same with
- * domain and account behind `ACK` and something random at the end.
- */
-function placeOf(reply: string): { sequence: number; delivered: number; time: string } {
-  const words = reply.split('.');
-  const first = words.length === 9 ? 5 : 7;
-  const [sequence, delivered, nanoseconds] = words.slice(first, first + 3);
-  const time = new Date(Number((nanoseconds ?? '').slice(0, -6))).toISOString();
-  return { sequence: Number(sequence), delivered: Number(delivered), time };
+function number(headers: MsgHdrs, name: string): number {
+  return Number(headers.get(name));
 }

@@ -2,13 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logged } from '../history.ts';
 
 export interface OrderedLogOptions {
+  /** The sequence with which the log begins. */
+  readonly first: number;
   /** Whether messages leave the log again, as those of leases do. */
   readonly forgets: boolean;
-  /** Told each message, in the order of the log, each once. */
+  /** Given each message, in the order of the log, each once. */
   readonly onLogged: (logged: Logged) => void;
 }
 
-/** How long a message that had left the log before it could be read is waited for by way of its event, in milliseconds. */
+/** How long the event of a message is waited for that had left the log before it could be read, in milliseconds. */
 const copyMs = 400;
 const pollMs = 20;
 const mostCopies = 20_000;
@@ -20,65 +22,58 @@ const mostCopies = 20_000;
 export class OrderedLog {
   readonly #options: OrderedLogOptions;
   readonly #copies = new Map<number, Logged>();
-  #next = 1;
+  #next: number;
   #work: Promise<void> = Promise.resolve();
-  #copied = 0;
-  #missed = 0;
-  #told = 0;
+  /** Messages that were known from their events only. */
+  copied = 0;
+  /** Sequences of which nothing is known. */
+  missed = 0;
 
   constructor(options: OrderedLogOptions) {
     this.#options = options;
-  }
-
-  /** Messages told. */
-  get told(): number {
-    return this.#told;
-  }
-
-  /** Messages that were known from their events only. */
-  get copied(): number {
-    return this.#copied;
-  }
-
-  /** Sequences of which nothing is known. */
-  get missed(): number {
-    return this.#missed;
+    this.#next = options.first;
   }
 
   /** As it was read, in order. */
   add(logged: Logged): void {
-    this.#work = this.#work.then(() => this.#tell(logged));
+    const knownAt = performance.now();
+    const tell = async (before: Promise<void>): Promise<void> => {
+      await before;
+      await this.#fillUpTo(logged.sequence, knownAt);
+      this.#emit(logged);
+    };
+    this.#work = tell(this.#work);
   }
 
   /** As its event has it. */
   addCopy(logged: Logged): void {
     if (!this.#options.forgets || logged.sequence < this.#next) return;
     this.#copies.set(logged.sequence, logged);
-    if (this.#copies.size <= mostCopies) return;
-    const [oldest] = this.#copies.keys();
+    const [oldest] = this.#copies.size > mostCopies ? this.#copies.keys() : [];
     if (oldest !== undefined) this.#copies.delete(oldest);
+  }
+
+  /** Resolves when all that was read so far is told. */
+  async settled(): Promise<void> {
+    await this.#work;
   }
 
   /** The log has `lastSequence`, and nothing more is to be read: what is not known by now is missing. */
   async end(lastSequence: number): Promise<void> {
     await this.#work;
-    await this.#fillUpTo(lastSequence + 1);
+    await this.#fillUpTo(lastSequence + 1, performance.now());
   }
 
-  async #tell(logged: Logged): Promise<void> {
-    if (logged.sequence > this.#next) await this.#fillUpTo(logged.sequence);
-    this.#emit(logged);
-  }
-
-  async #fillUpTo(end: number): Promise<void> {
-    const deadline = performance.now() + (this.#options.forgets ? copyMs : 0);
+  /** @param knownAt when it was known that what comes before `end` has left the log */
+  async #fillUpTo(end: number, knownAt: number): Promise<void> {
+    const deadline = knownAt + (this.#options.forgets ? copyMs : 0);
     while (this.#next < end) {
       const copy = this.#copies.get(this.#next);
       if (copy !== undefined) {
-        this.#copied++;
+        this.copied++;
         this.#emit(copy);
-      } else if (performance.now() > deadline) {
-        this.#missed++;
+      } else if (performance.now() >= deadline) {
+        this.missed++;
         this.#next++;
       } else {
         await sleep(pollMs);
@@ -89,7 +84,6 @@ export class OrderedLog {
   #emit(logged: Logged): void {
     this.#next = logged.sequence + 1;
     this.#copies.delete(logged.sequence);
-    this.#told++;
     this.#options.onLogged(logged);
   }
 }

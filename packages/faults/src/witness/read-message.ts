@@ -1,6 +1,5 @@
-import { agentToken, HEADERS, parseSubject, type AgentContract, type JsonObject } from '@meshforge/protocol';
+import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
 import type { MsgHdrs } from '@nats-io/nats-core';
-import { CONTRACTS } from '../clients/command.ts';
 import type { Logged } from '../history.ts';
 
 /** A message of an agent's log, by whatever way it was read. */
@@ -10,49 +9,48 @@ export interface LogMessage {
   readonly sequence: number;
   /** RFC 3339. */
   readonly time: string;
-  readonly headers: MsgHdrs | undefined;
+  readonly headers: MsgHdrs;
   readonly data: Uint8Array;
 }
 
-interface Body {
+interface Body extends Pick<Logged, 'data' | 'refusal'> {
   readonly entity_version: number;
   readonly state: JsonObject | null;
-  readonly data?: JsonObject;
 }
 
 const decoder = new TextDecoder();
 
-/** @throws Error for a message that is no commit: nothing else may be in a log */
-export function readMessage({ subject, sequence, time, headers, data }: LogMessage): Logged {
-  const parsed = parseSubject(subject);
-  if (parsed?.kind !== 'entity') throw new Error(`${subject} at ${sequence} is no commit`);
-  const body = JSON.parse(decoder.decode(data)) as Body;
-  const has = (name: string): boolean => headers?.has(name) === true;
-  const also = (key: keyof Logged, name: string): Partial<Logged> => (has(name) ? { [key]: headers?.get(name) } : {});
-  const { agent, event } = parsed;
-  const expiry: string | undefined = Object.values<AgentContract>(CONTRACTS).find(
-    ({ name }) => agentToken(name) === agent,
-  )?.expiryEvent;
-  // What an agent publishes has a message id; a commit that ends a lease names the schedule as well.
-  const byServer = has('Nats-Scheduler') && !has('Nats-Msg-Id');
-  const overdue = !byServer && event === expiry;
+/** @throws Error for a message that no agent writes: nothing else may be in a log */
+export function readMessage({ subject, sequence, time, headers, data: bytes }: LogMessage): Logged {
+  const place = parseSubject(subject);
+  if (place?.kind !== 'entity' && place?.kind !== 'record') throw new Error(`${subject} at ${sequence} is no commit`);
+  const { data, entity_version: version, refusal, state } = JSON.parse(decoder.decode(bytes)) as Body;
+  const also = (key: keyof Logged, name: string): Partial<Logged> =>
+    headers.has(name) ? { [key]: headers.get(name) } : {};
+  const mark = headers.get(HEADERS.mark);
   return {
     type: 'logged',
-    agent,
+    agent: place.agent,
     sequence,
     time,
-    entityId: parsed.entityId,
-    event,
-    version: body.entity_version,
-    state: body.state,
-    ...(body.data === undefined ? {} : { data: body.data }),
-    commandId: headers?.get(HEADERS.commandId) ?? '',
+    entityId: place.entityId,
+    kind: kindOf(place, headers),
+    event: place.kind === 'record' ? 'refused' : place.event,
+    version,
+    state,
+    ...(data === undefined ? {} : { data }),
+    ...(refusal === undefined ? {} : { refusal }),
+    commandId: headers.get(HEADERS.commandId),
     ...also('causedBy', HEADERS.causationId),
-    byServer: byServer || overdue,
-    ...(overdue ? { overdue } : {}),
-    ...also('aside', HEADERS.aside),
     ...also('keeps', HEADERS.lease),
     ...also('notes', HEADERS.notes),
     ...also('fences', HEADERS.fences),
+    ...(mark === '' ? {} : { mark: parseInt(mark, 36) }),
   };
+}
+
+function kindOf(place: NonNullable<ReturnType<typeof parseSubject>>, headers: MsgHdrs): Logged['kind'] {
+  if (place.kind === 'record') return 'record';
+  if (place.kind === 'entity' && place.slot === 'x') return 'expiry';
+  return headers.has(HEADERS.unchanged) ? 'unchanged' : 'commit';
 }

@@ -22,11 +22,11 @@ const logged: Logged = {
   sequence: 1,
   time: '2026-01-31T12:00:00.000Z',
   entityId: 'bolt',
+  kind: 'commit',
   event: 'created',
   version: 1,
   state: created,
   commandId: 'c1',
-  byServer: false,
 };
 const told: Told = {
   type: 'told',

@@ -101,7 +101,6 @@ test('the histories hold all that can happen', () => {
       "not_waiting",
       "open_reservations",
       "stale_token",
-      "too_late",
       "undefined",
       "unknown_reservation",
     ]

@@ -1,7 +1,7 @@
 // Hunts a lease that lives on after its end, because of what was on its way when it ended.
 import { expect, test } from 'vitest';
 import { Checker } from '../../src/checker/checker.ts';
-import { keyOfOwner } from '../../src/checker/queue.ts';
+import { keyOfCommand, keyOfOwner } from '../../src/checker/queue.ts';
 import type { Logged, Sent } from '../../src/history.ts';
 
 const START = Date.parse('2026-01-31T12:00:00.000Z');
@@ -13,19 +13,19 @@ function acquire(client: string, wait: object = {}): Sent {
 }
 
 function waits(owner: string): string {
-  return `${keyOfOwner(owner)}.${(START + 900).toString(36)}.${(5_000).toString(36)}`;
+  return `${keyOfOwner(owner)}.${keyOfCommand(owner)}.${(START + 900).toString(36)}.${(5_000).toString(36)}`;
 }
 
 function logged(sequence: number, ms: number, event: string, more: Partial<Logged>): Logged {
-  const state = { owner_id: 'ann', fencing_token: 1, acquired_at: at(0), expires_at: at(1_000) };
+  const state = { owner_id: 'ann', fencing_token: START * 1_000, acquired_at: at(0), expires_at: at(1_000) };
   const place = { type: 'logged', agent: 'lock', sequence, time: at(ms), entityId: 'l', version: 1 } as const;
-  return { ...place, event, state, commandId: 'ann', byServer: false, ...more };
+  return { ...place, kind: 'commit', event, state, commandId: 'ann', ...more };
 }
 
 function queued(sequence: number, ms: number, owner: string, position: number, notes: string): Logged {
   const data = { owner_id: owner, position, waiters: position, until: at(5_900) };
   const keeps = `acquired 1 ${START + 1_000}`;
-  const own = { commandId: `agent.${sequence}`, causedBy: owner, aside: 'forgotten', keeps };
+  const own = { kind: 'unchanged', commandId: `agent.${sequence}`, causedBy: owner, keeps } as const;
   return logged(sequence, ms, 'queued', { data, notes, ...own });
 }
 
@@ -34,7 +34,7 @@ const history = [
   acquire('bob', { wait_ms: 5_000 }),
   acquire('eve', { wait_ms: 5_000 }),
   logged(1, 1, 'acquired', {}),
-  logged(2, 1_001, 'expired', { byServer: true }),
+  logged(2, 1_001, 'expired', { kind: 'expiry' }),
   queued(3, 1_002, 'bob', 1, waits('bob')),
 ];
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineContract } from '../contract.ts';
-import { boundedText, EntityId, EntityVersion, Timestamp } from '../primitives.ts';
+import { boundedText, EntityId, Timestamp } from '../primitives.ts';
 
 /** Bounds of a lease, in milliseconds unless the name says otherwise. */
 export const LOCK_LIMITS = {
@@ -8,9 +8,9 @@ export const LOCK_LIMITS = {
   maxTtlMs: 86_400_000,
   defaultTtlMs: 30_000,
   maxWaitMs: 600_000,
-  /** A lease this close to its end cannot be refreshed: the expiry may already be on its way. */
-  guardMs: 250,
-  /** Owners that wait for one lock; each adds 27 bytes to every commit on it. */
+  /** A lock that has been free for so long goes to anybody who asks, past owners who wait and whom nobody serves. */
+  passOverMs: 2_000,
+  /** Owners that wait for one lock; each adds 30 bytes to every commit on it. */
   maxWaiters: 512,
   /** Locks that one `acquire` of the client takes together. */
   maxResources: 32,
@@ -19,14 +19,17 @@ export const LOCK_LIMITS = {
 } as const;
 
 const OwnerId = boundedText(256);
+
+/** Grows with every grant of a lock, also over a purge of its log: the server's time in microseconds, or one more than the last. */
+const FencingToken = z.int().min(1);
 const TtlMs = z.int().min(LOCK_LIMITS.minTtlMs).max(LOCK_LIMITS.maxTtlMs).default(LOCK_LIMITS.defaultTtlMs);
 
 /** A lock on the resource that the entity id names. */
 export const LockState = z.strictObject({
   /** Null when nobody holds the lock. */
   owner_id: OwnerId.nullable(),
-  /** `entity_version` at which the present (or last) holder was granted the lock; it only grows. */
-  fencing_token: EntityVersion,
+  /** Of the present, or last, grant. */
+  fencing_token: FencingToken,
   acquired_at: Timestamp,
   /** When the lease ends, or ended. */
   expires_at: Timestamp,
@@ -38,7 +41,6 @@ export const LOCK_DENIALS = [
   'held',
   'not_held',
   'not_holder',
-  'too_late',
   /** As many wait for the lock as may. */
   'queue_full',
   'not_waiting',
@@ -76,7 +78,7 @@ export const LeaseTaken = z.object({
 export type LeaseTaken = z.output<typeof LeaseTaken>;
 
 /** Payload of `evt.lock.lost`. */
-export const LeaseLost = LeaseTaken.extend({ entity_id: EntityId, fencing_token: EntityVersion });
+export const LeaseLost = LeaseTaken.extend({ entity_id: EntityId, fencing_token: FencingToken });
 export type LeaseLost = z.output<typeof LeaseLost>;
 
 const WaiterCount = z.int().min(0);
@@ -92,8 +94,8 @@ export const Queued = z.object({
 });
 export type Queued = z.output<typeof Queued>;
 
-/** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. `until`: of a wait of nobody knows whom. */
-export const WaitEnded = z.object({ owner_id: OwnerId.optional(), until: Timestamp.optional(), waiters: WaiterCount });
+/** What `evt.lock.cancelled` and `evt.lock.left` add. `waiters`: how many still wait. */
+export const WaitEnded = z.object({ owner_id: OwnerId, waiters: WaiterCount });
 export type WaitEnded = z.output<typeof WaitEnded>;
 
 /** What queries tell of a lock beside its state. */
@@ -127,12 +129,12 @@ export const lockContract = defineContract({
     },
     refresh: {
       description: 'Moves the end of a lease that its owner holds; the fencing token stays.',
-      data: z.strictObject({ owner_id: OwnerId, fencing_token: EntityVersion.optional(), ttl_ms: TtlMs }),
+      data: z.strictObject({ owner_id: OwnerId, fencing_token: FencingToken.optional(), ttl_ms: TtlMs }),
       event: 'acquired',
     },
     release: {
       description: 'Ends a lease that its owner holds.',
-      data: z.strictObject({ owner_id: OwnerId, fencing_token: EntityVersion.optional() }),
+      data: z.strictObject({ owner_id: OwnerId, fencing_token: FencingToken.optional() }),
       event: 'released',
     },
     cancel: {
@@ -147,35 +149,36 @@ export const lockContract = defineContract({
       event: 'released',
       eventData: LeaseTaken,
     },
-    queue: {
-      description: 'An owner begins to wait.',
-      data: z.strictObject({ owner_id: OwnerId, since: z.int().min(0), until: z.int().min(0) }),
+    wait: {
+      description: 'Gives an owner a place among those who wait.',
+      data: z.strictObject({ owner_id: OwnerId, command: z.string(), since: z.int().min(0), until: z.int().min(0) }),
       event: 'queued',
       eventData: Queued,
       internal: true,
     },
     grant: {
-      description: 'Acquires for an owner whose wait, with this very end, stands in the queue.',
+      description: 'Acquires for a command that has a place; says what it is answered if it has none any more.',
       data: z.strictObject({
         owner_id: OwnerId,
         ttl_ms: TtlMs,
         take_up_ms: TtlMs.optional(),
-        until: z.int().min(0),
+        command: z.string(),
+        /** What it is told if it has no place. */
+        otherwise: z.enum(['held', 'queue_full']),
       }),
       event: 'acquired',
       internal: true,
     },
     leave: {
-      description: 'The wait of an owner is over.',
-      // Of a wait that has been replaced by a later one of the same owner, the end is not the one in the queue.
-      data: z.strictObject({ key: z.string(), owner_id: OwnerId.optional(), until: z.int().min(0).optional() }),
+      description: 'Takes the place of a command away: its wait is over.',
+      data: z.strictObject({ owner_id: OwnerId, command: z.string() }),
       event: 'left',
       eventData: WaitEnded,
       internal: true,
     },
     withdraw: {
       description: 'Takes back a grant of which its owner could not be told.',
-      data: z.strictObject({ owner_id: OwnerId, fencing_token: EntityVersion }),
+      data: z.strictObject({ owner_id: OwnerId, fencing_token: FencingToken }),
       event: 'released',
       eventData: LeaseTaken,
       internal: true,

@@ -17,29 +17,45 @@ const NOTHING = new Uint8Array();
  * do: a replicated stream takes a change of it in while the schedule is firing (measured). Each decision has a subject of its
  * own, so that whoever loses an acknowledgement sees whose decision stands, without the right to read.
  */
-export async function cancelDelayed(asking: Asking, agent: string, commandId: string): Promise<boolean> {
+export async function cancelDelayed(
+  asking: Asking,
+  agent: string,
+  { commandId, entityId }: { commandId: string; entityId: string },
+): Promise<boolean> {
   const key = digestOf(commandId);
-  const schedule = delayedCommandSubject(agent, key);
-  const cancelled = decidedSubject(agent, key, 'cancelled');
+  const schedule = delayedCommandSubject(agent, entityId, key);
   const what = `the cancellation of command ${commandId} (${schedule})`;
-  const store = (subject: string, ...lines: (readonly [string, string])[]): Promise<Stored> => {
-    const headers = rawHeaders([['Nats-TTL', TTL], ...lines]);
-    const request = { subject, body: NOTHING, headers, timeoutMs: asking.timeoutMs, what, doubt: DOUBT };
-    return requestPatiently(asking.requester, asking.clock, request, storedOrSequence);
-  };
-  /** 0 = there is none. */
-  const sequenceOf = async (subject: string): Promise<number> => {
-    const found = await store(subject, ...expecting(NO_SEQUENCE));
-    return found === 'stored' ? 0 : found.sequence;
-  };
-  const isCancelled = async (): Promise<boolean> => (await sequenceOf(cancelled)) > 0;
-  const standing = await sequenceOf(schedule);
-  if (standing === 0) return await isCancelled();
-  const decided = await store(cancelled, ...expecting(0, decidedFilter(agent, key)));
-  if (decided !== 'stored' && !(await isCancelled())) return false;
+  const standing = await sequenceOf(asking, schedule, what);
+  if (standing === 0) return await isCancelled(asking, agent, commandId);
+  const cancelled = decidedSubject(agent, key, 'cancelled');
+  const decided = await store(asking, cancelled, what, ...expecting(0, decidedFilter(agent, key)));
+  if (decided !== 'stored' && !(await isCancelled(asking, agent, commandId))) return false;
   // Should it fire meanwhile, whoever would execute it finds what was decided.
-  await store(schedule, ['Nats-Rollup', 'sub'], ...expecting(standing));
+  await store(asking, schedule, what, ['Nats-Rollup', 'sub'], ...expecting(standing));
   return true;
+}
+
+/** Whether a delayed command was cancelled within the last hour. */
+export async function isCancelled(asking: Asking, agent: string, commandId: string): Promise<boolean> {
+  const cancelled = decidedSubject(agent, digestOf(commandId), 'cancelled');
+  return (await sequenceOf(asking, cancelled, `whether command ${commandId} was cancelled (${cancelled})`)) > 0;
+}
+
+/** Of the message that stands on a subject; 0 = there is none. */
+async function sequenceOf(asking: Asking, subject: string, what: string): Promise<number> {
+  const found = await store(asking, subject, what, ...expecting(NO_SEQUENCE));
+  return found === 'stored' ? 0 : found.sequence;
+}
+
+function store(
+  { clock, requester, timeoutMs }: Asking,
+  subject: string,
+  what: string,
+  ...lines: (readonly [string, string])[]
+): Promise<Stored> {
+  const headers = rawHeaders([['Nats-TTL', TTL], ...lines]);
+  const request = { subject, body: NOTHING, headers, timeoutMs, what, doubt: DOUBT };
+  return requestPatiently(requester, clock, request, storedOrSequence);
 }
 
 const DOUBT = 'It may be cancelled; ask again';

@@ -5,6 +5,7 @@ import {
   HistoryResult,
   ListResult,
   querySubject,
+  replicaCommandSubject,
   type AgentContract,
   type JsonObject,
   type QueryKind,
@@ -13,8 +14,9 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { systemClock, within, type Clock } from '../clock.ts';
 import { connectNats, INBOX_PREFIX } from '../nats/connect.ts';
+import { Presence } from '../nats/presence/presence.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
-import { Requester } from '../nats/requester.ts';
+import { Requester, type Answer } from '../nats/requester.ts';
 import { startReaction } from '../reaction/reaction.ts';
 import type { Reacting, ReactOptions, RunningReaction } from '../reaction/types.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
@@ -25,10 +27,12 @@ import { Letters } from './letters.ts';
 import { Locks } from './locks/locks.ts';
 import type { Lease, LockOptions } from './locks/types.ts';
 import { Inboxes } from './outcome-inbox.ts';
-import { requestPatiently, type Asking } from './patient-requester.ts';
+import { requestPatiently, type Asking, type PatientRequest } from './patient-requester.ts';
 import { query } from './query.ts';
+import { Replicas } from './replicas.ts';
 import { outcomeOf } from './reply.ts';
-import { Sending, type SendOptions, type Sent } from './send.ts';
+import { ServerTime } from './server-time.ts';
+import { Sending, type SendOptions, type Sent, type SentCommand } from './send.ts';
 import type {
   ActionOf,
   ChangeEvent,
@@ -43,6 +47,8 @@ import type {
 import { Updates, type UpdateOptions, type Updater } from './update.ts';
 import { watchEvents, type Watch } from './watch.ts';
 
+/** How long the first try waits for the replica that it was sent to, in milliseconds: it may stand still. */
+const FIRST_TRY_MS = 1_000;
 /** How long closing waits for a server that does not answer, in milliseconds. */
 const DRAIN_MS = 2_000;
 
@@ -60,25 +66,32 @@ export class Mesh {
   readonly #asking: Asking;
   readonly #inboxPrefix: string;
   readonly #updates: Updates;
+  readonly #replicas: Replicas;
+  readonly #serverTime: ServerTime;
   readonly #locks: Locks;
   readonly #sending: Sending;
   readonly #reactions = new Set<RunningReaction>();
-  readonly #jetstream: { checkAPI: false; domain?: string };
+  readonly #subscriptions = new Set<EventSubscription>();
+  readonly #presence: Presence;
+  readonly #domain: string | undefined;
 
   /** @param clock simulations replace it */
   constructor(connection: NatsConnection, options: MeshOptions, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#updates = new Updates(this, clock);
+    this.#serverTime = new ServerTime(clock);
     const { inboxPrefix = INBOX_PREFIX, jetstreamDomain: domain, timeoutMs = 10_000, tryTimeoutMs = 2_000 } = options;
-    this.#jetstream = domain === undefined ? { checkAPI: false } : { checkAPI: false, domain };
+    this.#domain = domain;
     this.#connection = connection;
     this.#inboxPrefix = inboxPrefix;
     this.#requester = new Requester(connection, inboxPrefix, this.#clock, tryTimeoutMs);
+    this.#presence = new Presence({ connection, requester: this.#requester, clock, domain, report: () => {} });
     this.#timeoutMs = timeoutMs;
+    this.#replicas = new Replicas(connection, inboxPrefix, clock);
     this.#asking = { requester: this.#requester, clock: this.#clock, timeoutMs };
     this.#locks = new Locks(this, connection, this.#clock, timeoutMs);
     const inboxes = new Inboxes(connection, inboxPrefix, this.#clock);
-    this.#sending = new Sending({ ...this.#asking, inboxes });
+    this.#sending = new Sending({ ...this.#asking, inboxes, serverTime: this.#serverTime });
   }
 
   /**
@@ -95,7 +108,8 @@ export class Mesh {
     const { commandId = nuid.next(), timeoutMs = this.#timeoutMs, tryTimeoutMs } = options;
     const subject = commandSubject(contract.name, action);
     const body = commandBody(options);
-    const lines = commandHeaders(commandId, options);
+    const lines = [...commandHeaders(commandId, options), ...this.#serverTime.deadline(options.notAfterMs)];
+    const first = this.#firstTry(contract.name, action, options.entityId, tryTimeoutMs);
     const what = `command ${commandId} (${subject})`;
     const doubt = 'It may have been carried out; send it again with the same command id to learn its outcome';
     const { correlationId, entityId } = options;
@@ -104,10 +118,15 @@ export class Mesh {
       requestPatiently(
         this.#requester,
         this.#clock,
-        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, what, doubt },
-        (message) => {
+        { subject, body, headers: rawHeaders(traced), timeoutMs, tryTimeoutMs, first, what, doubt },
+        (message, wasLost) => {
+          this.#serverTime.see(message);
           const read = outcomeOf(message);
-          return read.kind === 'unavailable' ? { done: false, why: read.payload.reason } : { done: true, value: read };
+          // An earlier copy of it may have been decided in time.
+          const isUnsure = wasLost && read.kind === 'rejected' && read.payload.code === 'expired';
+          return read.kind === 'unavailable' || isUnsure
+            ? { done: false, why: read.payload.reason }
+            : { done: true, value: read };
         },
       ),
     );
@@ -132,13 +151,13 @@ export class Mesh {
   }
 
   /**
-   * Takes a command back that was sent for later.
+   * Takes a command back that was sent to an entity for later.
    * @returns true: it will not be executed, nor under the same id within the next hour; false: its time had come, or there is
    *   none (any more)
    * @throws MeshError `timeout`, `unavailable`
    */
-  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
-    return this.#sending.cancel(contract, commandId);
+  cancel(contract: AgentContract, command: SentCommand): Promise<boolean> {
+    return this.#sending.cancel(contract, command);
   }
 
   /**
@@ -158,8 +177,9 @@ export class Mesh {
       requester: this.#requester,
       clock: this.#clock,
       inboxPrefix: this.#inboxPrefix,
-      domain: this.#jetstream.domain,
+      domain: this.#domain,
       sending: this.#sending,
+      presence: this.#presence,
     });
     const running = {
       stats: () => reaction.stats(),
@@ -215,13 +235,38 @@ export class Mesh {
     return watchEvents(this.#connection, contract.name, options.events);
   }
 
-  /** Commits of an agent, at least once, from its stream. The user needs the rights of a durable subscriber. */
-  subscribe<C extends AgentContract>(
+  /**
+   * Commits of an agent, at least once, from its stream. The user needs the rights of a durable subscriber.
+   *
+   * The subscription goes on by itself after its stream or consumer was deleted and is there again; `onError` is told. It never
+   * creates them again: a new consumer would skip events or repeat them.
+   */
+  async subscribe<C extends AgentContract>(
     contract: C,
     options: SubscribeOptions,
     handler: (event: ChangeEvent<StateOf<C>>) => void | Promise<void>,
   ): Promise<EventSubscription> {
-    return subscribeDurably(this.#connection, this.#jetstream, contract.name, options, handler);
+    const ports = {
+      connection: this.#connection,
+      clock: this.#clock,
+      requester: this.#requester,
+      presence: this.#presence,
+      domain: this.#domain,
+    };
+    const started = await subscribeDurably(ports, contract.name, options, handler);
+    const subscription = {
+      stop: async () => {
+        this.#subscriptions.delete(subscription);
+        await started.stop();
+      },
+    };
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Why streams and consumers that this client relies on do not serve; empty: nothing is known to be wrong. */
+  problems(): string[] {
+    return this.#presence.problems();
   }
 
   /**
@@ -271,12 +316,27 @@ export class Mesh {
    */
   async close(): Promise<void> {
     await Promise.all([...this.#reactions].map((reaction) => reaction.stop()));
+    // Their handlers may take any time; what is not acknowledged by then comes again.
+    for (const subscription of this.#subscriptions) void subscription.stop();
+    this.#presence.stop();
     this.#locks.close();
     this.#requester.close();
     // A connection that is gone can not be drained: it must not hold up the end.
     const draining = this.#connection.drain().catch(() => {});
     await within(this.#clock, DRAIN_MS, draining);
     await this.#connection.close();
+  }
+
+  /** Undefined: to whichever replica takes it. */
+  #firstTry(agent: string, action: string, entityId: string, tryTimeoutMs?: number): PatientRequest['first'] {
+    const replica = this.#replicas.choose(agent, entityId);
+    if (replica === undefined) return undefined;
+    const subject = replicaCommandSubject(agent, action, replica);
+    const onFailure = (why: Answer['kind']): void => {
+      // Who names a time may wait so long for a lock: no answer says nothing of the replica.
+      if (why !== 'lost' || tryTimeoutMs === undefined) this.#replicas.suspect(agent, replica);
+    };
+    return { subject, timeoutMs: tryTimeoutMs ?? FIRST_TRY_MS, onFailure };
   }
 
   #query<T>(

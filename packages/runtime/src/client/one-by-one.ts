@@ -1,4 +1,5 @@
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
+import type { Clock } from '../clock.ts';
 
 /**
  * The messages of a consumer, each when its turn comes. Those that the server sent ahead are kept alive while they wait,
@@ -6,7 +7,7 @@ import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
  *
  * @param ackWaitMs how long the server waits, in milliseconds
  */
-export async function* oneByOne(messages: ConsumerMessages, ackWaitMs: number): AsyncGenerator<JsMsg> {
+export async function* oneByOne(messages: ConsumerMessages, clock: Clock, ackWaitMs: number): AsyncGenerator<JsMsg> {
   const waiting: JsMsg[] = [];
   let wake = (): void => {};
   let ended = false;
@@ -21,9 +22,14 @@ export async function* oneByOne(messages: ConsumerMessages, ackWaitMs: number): 
   });
   // Awaited below; until then a failure is nobody's.
   arriving.catch(() => {});
-  const keepAlive = setInterval(() => {
-    for (const message of waiting) message.working();
-  }, ackWaitMs / 4);
+  const over = new AbortController();
+  void (async () => {
+    for (;;) {
+      await clock.sleep(ackWaitMs / 4, over.signal);
+      if (over.signal.aborted) return;
+      for (const message of waiting) message.working();
+    }
+  })();
   try {
     for (;;) {
       const next = waiting.shift();
@@ -40,6 +46,6 @@ export async function* oneByOne(messages: ConsumerMessages, ackWaitMs: number): 
       }
     }
   } finally {
-    clearInterval(keepAlive);
+    over.abort();
   }
 }

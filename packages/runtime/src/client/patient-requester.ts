@@ -1,7 +1,7 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import type { Requester } from '../nats/requester.ts';
+import type { Answer, Exchange, Requester } from '../nats/requester.ts';
 
 /** Longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 500;
@@ -26,6 +26,8 @@ export interface PatientRequest {
   timeoutMs: number;
   /** For one try, in milliseconds; default that of the requester. */
   tryTimeoutMs?: number | undefined;
+  /** Where the first try goes instead, and for how long, in milliseconds; told when it brought no outcome. */
+  first?: { subject: string; timeoutMs: number; onFailure: (why: Answer['kind']) => void } | undefined;
   /** `query qry.inventory.get` */
   what: string;
   /** What may be so, and what to do, when it had no definite answer. */
@@ -33,17 +35,33 @@ export interface PatientRequest {
 }
 
 /**
- * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time: a command carries its
- * id, so it commits at most once however often it is sent.
+ * Sends one message until it has a definite answer, the time is up, or the requester is closed. The same bytes each time, and the
+ * same inbox: a command carries its id, so it commits at most once however often it is sent, and the first answer counts.
  *
- * @param judge reads an answer; `done: false` means "not now", and nothing has changed.
+ * @param judge reads an answer; `done: false` means "not now", and nothing has changed. `wasLost`: an earlier try had no
+ *   answer, so it may have been carried out.
  * @throws MeshError `timeout` when some try may have been carried out, `unavailable` when certainly none was
  */
 export async function requestPatiently<T>(
   requester: Requester,
   clock: Clock,
   request: PatientRequest,
-  judge: (message: Msg) => Judgement<T>,
+  judge: (message: Msg, wasLost: boolean) => Judgement<T>,
+): Promise<T> {
+  const exchange = requester.exchange();
+  try {
+    return await askPatiently(requester, exchange, clock, request, judge);
+  } finally {
+    exchange.end();
+  }
+}
+
+async function askPatiently<T>(
+  requester: Requester,
+  exchange: Exchange,
+  clock: Clock,
+  request: PatientRequest,
+  judge: (message: Msg, wasLost: boolean) => Judgement<T>,
 ): Promise<T> {
   const deadline = clock.monotonic() + request.timeoutMs;
   let lost = false;
@@ -51,13 +69,16 @@ export async function requestPatiently<T>(
   for (let tries = 1; ; tries++) {
     const left = deadline - clock.monotonic();
     if (left <= 0 || (tries > 1 && left < LAST_TRY_MS)) break;
-    const { subject, body, headers, tryTimeoutMs = requester.timeoutMs } = request;
-    const answer = await requester.request(subject, body, headers, Math.min(left, tryTimeoutMs));
+    const { body, headers, tryTimeoutMs = requester.timeoutMs } = request;
+    const first = tries === 1 ? request.first : undefined;
+    const subject = first?.subject ?? request.subject;
+    const patienceMs = Math.min(left, tryTimeoutMs, first?.timeoutMs ?? Infinity);
+    const answer = await exchange.send(subject, body, headers, patienceMs);
     if (answer.kind === 'answer') {
       if (answer.message.data.length === 0 && answer.message.headers?.code === NO_RESPONDERS) {
         why = 'nobody serves it';
       } else {
-        const judgement = judge(answer.message);
+        const judgement = judge(answer.message, lost);
         if (judgement.done) return judgement.value;
         why = judgement.why;
       }
@@ -65,8 +86,10 @@ export async function requestPatiently<T>(
       lost ||= answer.kind === 'lost';
       why = answer.why;
     }
+    first?.onFailure(answer.kind);
     // What the client cannot send, such as a body above the server's limit, it cannot send later either.
     if (answer.kind === 'unsent' || requester.isClosed) break;
+    if (first !== undefined) continue;
     const pause = clock.random() * Math.min(MAX_PAUSE_MS, 20 * 2 ** Math.min(tries, 6));
     await clock.sleep(Math.min(pause, Math.max(0, deadline - clock.monotonic())));
   }

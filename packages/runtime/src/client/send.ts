@@ -1,16 +1,23 @@
-import { delayedCommandSubject, HEADERS, queuedCommandSubject, type AgentContract } from '@meshforge/protocol';
+import {
+  delayedCommandSubject,
+  HEADERS,
+  queuedActionFilter,
+  queuedCommandSubject,
+  type AgentContract,
+} from '@meshforge/protocol';
 import type { Msg } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
 import { MeshError } from '../errors.ts';
-import { digestOf } from '../nats/digest.ts';
+import { digestOf, messageDigest } from '../nats/digest.ts';
 import { readPublishAck } from '../nats/jetstream-errors.ts';
 import { rawHeaders } from '../nats/raw-headers.ts';
 import { requestInSpan } from '../telemetry/request-span.ts';
-import { cancelDelayed } from './cancel.ts';
+import { cancelDelayed, isCancelled } from './cancel.ts';
 import { commandBody } from './command-body.ts';
 import { commandHeaders } from './command-headers.ts';
 import type { Inboxes, OutcomeInbox } from './outcome-inbox.ts';
 import { requestPatiently, type Asking, type Judgement } from './patient-requester.ts';
+import type { ServerTime } from './server-time.ts';
 import type { ActionOf, CommandOutcome, DataOf, RequestOptions } from './types.ts';
 
 export interface SendOptions<Data> extends Omit<RequestOptions<Data>, 'tryTimeoutMs'> {
@@ -35,8 +42,15 @@ export interface Sent<C extends AgentContract, A extends ActionOf<C>> {
   cancel(): Promise<boolean>;
 }
 
+/** Which delayed command. */
+export interface SentCommand {
+  entityId: string;
+  commandId: string;
+}
+
 interface SendingOptions extends Asking {
   inboxes: Inboxes;
+  serverTime: ServerTime;
 }
 
 /** A time that a `Date` cannot be made of would become a schedule that no server understands. */
@@ -56,6 +70,7 @@ export class Sending {
     action: A,
     options: SendOptions<DataOf<C, A>>,
   ): Promise<Sent<C, A>> {
+    const { entityId } = options;
     const { commandId, isLater, outcome, what } = await this.#store(contract, action, options, this.#options.inboxes);
     return {
       commandId,
@@ -63,7 +78,7 @@ export class Sending {
         const told = await outcome?.told(patienceMs, `the outcome of ${what}`);
         return { ...told, commandId } as CommandOutcome<C, A>;
       },
-      cancel: () => (isLater ? this.cancel(contract, commandId) : Promise.resolve(false)),
+      cancel: () => (isLater ? this.cancel(contract, { entityId, commandId }) : Promise.resolve(false)),
     };
   }
 
@@ -78,27 +93,35 @@ export class Sending {
     options: SendOptions<unknown>,
     inboxes: Inboxes | undefined,
   ): Promise<{ commandId: string; isLater: boolean; outcome: OutcomeInbox | undefined; what: string }> {
-    const { clock, requester } = this.#options;
-    const { commandId = nuid.next(), timeoutMs = this.#options.timeoutMs } = options;
+    const { clock, requester, serverTime } = this.#options;
+    const { commandId = nuid.next(), correlationId, entityId, timeoutMs = this.#options.timeoutMs } = options;
     const at = timeOf(options, clock.wall());
-    const target = queuedCommandSubject(contract.name, action);
+    const target = queuedCommandSubject(contract.name, entityId, action);
     const isLater = at !== undefined && at > clock.wall();
-    const subject = isLater ? delayedCommandSubject(contract.name, digestOf(commandId)) : target;
+    const subject = isLater ? delayedCommandSubject(contract.name, entityId, digestOf(commandId)) : target;
     const body = commandBody(options);
     const outcome = inboxes?.open();
-    const lines = commandHeaders(commandId, options);
-    const ofStream: (readonly [string, string])[] = [
-      // Within ten minutes a repetition is not stored again; after that the entity knows the command.
-      ['Nats-Msg-Id', commandId],
+    const lines = [...commandHeaders(commandId, options), ...serverTime.deadline(options.notAfterMs)];
+    const schedule = isLater ? `@at ${new Date(at).toISOString()}` : '';
+    const ofStream: [string, string][] = [
+      // Within ten minutes a repetition is not stored again; after that the entity knows the command. Another command under
+      // the same id is none: it is stored, and the agent refuses it.
+      ['Nats-Msg-Id', `${commandId} ${messageDigest(target, schedule, body)}`],
     ];
     if (outcome !== undefined) ofStream.push([HEADERS.outcomeTo, outcome.subject]);
-    if (isLater) {
-      ofStream.push(['Nats-Schedule', `@at ${new Date(at).toISOString()}`], ['Nats-Schedule-Target', target]);
-    }
+    if (isLater) ofStream.push(['Nats-Schedule', schedule], ['Nats-Schedule-Target', target]);
     const what = `durable command ${commandId} (${target})`;
     const doubt = 'It may be stored; send it again with the same command id';
-    const { correlationId, entityId } = options;
-    const command = { subject: target, agent: contract.name, action, entityId, commandId, correlationId, lines };
+    if (isLater && (await isCancelled({ ...this.#options, timeoutMs }, contract.name, commandId))) {
+      throw new MeshError({
+        code: 'rejected',
+        message: `${what} was not stored: its id was cancelled within the last hour. Send it under another id`,
+        details: { commandId, why: 'cancelled' },
+      });
+    }
+    // As traces name it: not one destination for each entity.
+    const destination = queuedActionFilter(contract.name, action);
+    const command = { subject: destination, agent: contract.name, action, entityId, commandId, correlationId, lines };
     await requestInSpan({ operation: 'send', ...command }, (traced) =>
       requestPatiently(
         requester,
@@ -111,8 +134,8 @@ export class Sending {
   }
 
   /** See `Mesh.cancel`. */
-  cancel(contract: AgentContract, commandId: string): Promise<boolean> {
-    return cancelDelayed(this.#options, contract.name, commandId);
+  cancel(contract: AgentContract, command: SentCommand): Promise<boolean> {
+    return cancelDelayed(this.#options, contract.name, command);
   }
 }
 

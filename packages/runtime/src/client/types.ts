@@ -43,7 +43,13 @@ export interface RequestOptions<Data> {
   trace?: { traceparent?: string; tracestate?: string; baggage?: string };
   /** For all tries together, in milliseconds; default 10,000. */
   timeoutMs?: number;
-  /** For one try, in milliseconds; default that of the client. For commands whose answer may be held back. */
+  /**
+   * The agent does not decide the command later than so many milliseconds from now, by the server's clock: it is `rejected`
+   * with the code `expired`. A client knows the server's time from the first reply that it got; before that, nothing is
+   * bounded. It bounds the decision: what was decided in time may be stored a moment later.
+   */
+  notAfterMs?: number;
+  /** For one try, in milliseconds; default that of the client. For commands that may be answered later. */
   tryTimeoutMs?: number;
 }
 
@@ -79,13 +85,25 @@ export type MeshEvent<State> = ChangeEvent<State> | SignalEvent;
 export interface SubscribeOptions {
   /** Name of the durable subscription; all processes that use it share its events. */
   durable: string;
-  /** Names of events, such as `updated`; default all that are committed. */
+  /**
+   * Names of events, such as `updated`; default all that are committed. All processes that use the name share the events of
+   * all of them: a start only adds events. Those that this process does not handle are left to the others.
+   */
   events?: readonly string[];
+  /**
+   * Makes `events` the events of the subscription, whatever other processes asked for before: the others are delivered to
+   * nobody from now on. Default false.
+   */
+  exactEvents?: boolean;
   /** Where a new subscription begins; default `beginning`. An existing one goes on where it was. */
   from?: 'beginning' | 'now' | Date;
   /** How long a handler may take before the event is delivered again, in milliseconds. Default 30,000. */
   ackWaitMs?: number;
-  /** Called when a handler fails, before the event is put back. */
+  /**
+   * Called when a handler fails, before the event is put back. Also with a MeshError when the subscription itself is in
+   * trouble, once for each: `gone` (its stream or consumer was deleted or replaced; it goes on when it is back),
+   * `stream_mismatch` (it delivers other events than these), `unavailable` (nobody has answered for 10 s).
+   */
   onError?: (error: unknown) => void;
 }
 

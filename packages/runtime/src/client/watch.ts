@@ -10,7 +10,8 @@ export interface Watch<State> extends AsyncIterable<MeshEvent<State>> {
 
 /**
  * Live events of an agent: at most once, none of the time before. A repeat (the server may send one when a stream's
- * leader changes) is dropped; a gap shows in `sequence` and `entityVersion`.
+ * leader changes) is dropped; a gap shows in `sequence` and `entityVersion`. After a restore of the stream the sequences
+ * are used again, and what has them is no repeat: it is younger by the server's time.
  *
  * @param events names to let through; undefined = all, signals included
  */
@@ -23,14 +24,16 @@ export function watchEvents<State>(
   return {
     stop: () => subscription.unsubscribe(),
     async *[Symbol.asyncIterator]() {
-      let last = 0;
+      let last = { sequence: 0, time: 0 };
       try {
         for await (const message of subscription) {
           const event = liveEvent<State>(message);
           if (event === undefined || events?.includes(event.event) === false) continue;
           if (event.kind === 'change') {
-            if (event.sequence <= last) continue;
-            last = event.sequence;
+            const { sequence } = event;
+            const time = Date.parse(event.time);
+            if (sequence <= last.sequence && time <= last.time) continue;
+            last = { sequence, time };
           }
           yield event;
         }

@@ -2,10 +2,11 @@
  * The decision: agent, entity and command in, a plan out. Pure, so that it can be made again whenever the
  * compare-and-set shows that somebody else was first.
  *
- * Order of precedence (a malformed message never gets here): already decided → replay; a lease that is over, or not the
- * one that the action requires → rejected; another version than expected → conflict; absent or present against the action →
- * rejected; the action's rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it
- * must not be told to read and try again.
+ * Order of precedence (a malformed message never gets here): already decided → replay, or misused if the id was another
+ * command's; a durable command at or below the entity's mark → forgotten; too late → rejected; a lease that is over, or not the one that the action
+ * requires → rejected; another version than expected → conflict; absent or present against the action → rejected; the action's
+ * rule → rejected or denied; else commit. The lease comes before the version: whoever has lost it must not be told to read and
+ * try again.
  */
 import {
   agentToken,
@@ -16,11 +17,11 @@ import {
   type RejectedPayload,
 } from '@meshforge/protocol';
 import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
-import { currentVersion, type Aside, type Entity } from './entity.ts';
+import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
 import { quoted } from './quoted.ts';
-import { findCommit, type RecentCommit } from './recent.ts';
+import { findCommand, type RecentCommand } from './recent.ts';
 
 /** Mesh and trace headers, checked: what travels from a command to its event and its reply. */
 export type CommandHeaders = readonly (readonly [name: string, value: string])[];
@@ -36,13 +37,21 @@ export interface Command {
   commandId: string;
   /** Short digest of the id. */
   digest: string;
+  /** Digest of what it says, to recognise an id that was another command's; empty: unknown. */
+  bodyDigest: string;
   headers: CommandHeaders;
-  /** Whether a commit of it may be on its way, from a try whose end nobody knows. */
-  mayBeUnderWay?: boolean | undefined;
+  /** Milliseconds since the epoch, by the server's clock, after which it is not decided any more. */
+  notAfter?: number | undefined;
+  /** Of a durable command: its place in the queue. Commands of one entity are decided in this order. */
+  queued?: QueuePlace | undefined;
 }
 
 export type Plan =
-  | { kind: 'replay'; commit: RecentCommit }
+  | { kind: 'replay'; earlier: RecentCommand }
+  /** Its id was another command's. */
+  | { kind: 'misused'; payload: RejectedPayload }
+  /** A durable command that was decided so long ago that the entity no longer remembers how. */
+  | { kind: 'forgotten' }
   | { kind: 'conflict'; payload: ConflictPayload }
   | { kind: 'rejected'; payload: RejectedPayload }
   | { kind: 'denied'; payload: JsonObject }
@@ -66,14 +75,19 @@ export interface CommitPlan {
   expiresAt: number | undefined;
   /** What the entity remembers of fencing tokens. */
   fences: Fences;
-  /** Set where nothing but the notes changes: version, state and lease stay. */
-  aside: Aside | undefined;
+  /** Nothing but the notes changes: version, state and lease stay. */
+  isUnchanged: boolean;
   notes: string;
 }
 
 export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
-  const earlier = findCommit(entity.recent, command.digest);
-  if (earlier !== undefined) return { kind: 'replay', commit: earlier };
+  const earlier = findCommand(entity.recent, command.digest);
+  if (earlier !== undefined) {
+    const isAnothers = earlier.body !== '' && command.bodyDigest !== '' && earlier.body !== command.bodyDigest;
+    return isAnothers ? misused(command, 'for another command on this entity') : { kind: 'replay', earlier };
+  }
+  if (command.queued !== undefined && isMarked(command.queued, entity.mark)) return { kind: 'forgotten' };
+  if (command.notAfter !== undefined && now > command.notAfter) return expired(command, command.notAfter, now);
 
   const action = agent.actions[command.action];
   if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
@@ -123,11 +137,11 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
   }
   const { fences } = lease;
   if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
-  return { kind: 'commit', event: action.event, version, state, data, expiresAt, aside: undefined, notes, fences };
+  return { kind: 'commit', event: action.event, version, state, data, expiresAt, isUnchanged: false, notes, fences };
 }
 
 function annotated(
-  { event, internal }: Pick<Action<never, never>, 'event' | 'internal'>,
+  { event }: Pick<Action<never, never>, 'event'>,
   { state, version }: Entity,
   command: Command,
   { data, notes }: Annotation,
@@ -135,8 +149,7 @@ function annotated(
 ): Plan {
   if (state === null) return defect(command, 'left notes to an entity that is not there', undefined);
   if (!NOTES.test(notes)) return defect(command, ODD_NOTES, undefined);
-  const aside = internal === true ? 'forgotten' : 'remembered';
-  return { kind: 'commit', event, version, state, data, expiresAt: undefined, aside, notes, fences };
+  return { kind: 'commit', event, version, state, data, expiresAt: undefined, isUnchanged: true, notes, fences };
 }
 
 const ODD_NOTES = `left notes that are not printable ASCII of at most ${LIMITS.noteBytes} bytes`;
@@ -175,6 +188,21 @@ export function rejected(
   payload: RejectedPayload;
 } {
   return { kind: 'rejected', payload: { entity_id: command.entityId, action: command.action, code, reason } };
+}
+
+function expired(command: Command, notAfter: number, now: number): Plan {
+  const late = `it was not to be decided after ${iso(notAfter)}, and it is ${iso(now)}`;
+  return rejected(command, 'expired', `${late} by the server's clock: send it anew if it still matters`);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** @param how its id was used before */
+export function misused(command: Command, how: string): Extract<Plan, { kind: 'misused' }> {
+  const reason = `command id ${command.commandId} was used before, ${how}: give each command its own`;
+  return { kind: 'misused', payload: rejected(command, 'invalid_command', reason).payload };
 }
 
 function refused(agent: AnyAgent, command: Command, refusal: Refusal): Plan {

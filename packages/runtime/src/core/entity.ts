@@ -1,39 +1,24 @@
+/**
+ * An entity, and the messages of its log. {@link entityAfter} is the one place that says what a message makes of its entity:
+ * for a commit on its way, for a message that was read, and for the test kit.
+ */
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
-import { NO_FENCES, readFences, type Fences } from './fences.ts';
-import { NO_COMMITS, readRecent, RECENT_BYTES, remember, type InlineOutcome, type RecentCommits } from './recent.ts';
+import { NO_FENCES, type Fences } from './fences.ts';
+import { NO_COMMANDS, RECENT_BYTES, remember, type RecentCommands } from './recent.ts';
 
-/** A lease that stands: when it ends, and under which event's subject the server keeps the schedule of its end. */
+/** A lease that stands: when it ends, and where the server keeps the schedule of its end. */
 export interface StandingLease {
+  /** Milliseconds since the epoch, by the server's clock. */
   endsAt: number;
+  /** Event of the commit that set it. */
   event: string;
-  /** Of the commit that set it. */
+  /** Version of the commit that set it; its slot in the log. */
   version: number;
 }
 
-/**
- * From so long before its end on, in milliseconds, a lease is the server's: nothing is committed on its entity until the
- * log says that it has ended. The server commits an expiry without a compare-and-set and takes out whatever lease it
- * finds by then: measured, it would wipe acknowledged refreshes, and grants that came after a release.
- */
-const LEASE_GUARD_MS = 250;
-/** A server that is up ends what is overdue within seconds; what is overdue by so much, it must have lost. */
-export const LEASE_LOST_MS = 10_000;
-
-/**
- * Whether the expiry of a lease may be on its way.
- * @param now milliseconds since the epoch, server's clock
- * @param delayMs how long a commit may take from now on
- */
-export function isEnding({ endsAt }: StandingLease, now: number, delayMs = 0): boolean {
-  return now + delayMs >= endsAt - LEASE_GUARD_MS;
-}
-
-/**
- * A commit that changed nothing but the notes: `remembered` for retries as any other, or `forgotten`, where its command is
- * the agent's own and does no harm when it is decided again.
- */
-export type Aside = 'remembered' | 'forgotten';
+/** A server that is up ends an overdue lease within this time, in milliseconds. After it, the agent ends the lease itself. */
+export const LEASE_LOST_MS = 2_000;
 
 /** An entity as its log says; what the next command on it is decided against. */
 export interface Entity {
@@ -46,11 +31,39 @@ export interface Entity {
   lease?: StandingLease;
   /** What its last rule left for the next. */
   notes: string;
-  recent: RecentCommits;
+  recent: RecentCommands;
   /** The highest fencing token that it has seen of each resource. */
   fences: Fences;
+  /** The place in the queue of the last durable command that was decided on it. */
+  mark: QueuePlace;
   /** Bytes of the message it was read from or written as. */
   bytes: number;
+}
+
+/**
+ * A place in a queue. A sequence alone is none: a stream that was restored or recreated uses it again, at a later time.
+ */
+export interface QueuePlace {
+  sequence: number;
+  /** When the command was stored, in milliseconds since the epoch by the server's clock. */
+  storedAt: number;
+}
+
+/** Before all places. */
+export const NO_PLACE: QueuePlace = Object.freeze({ sequence: 0, storedAt: 0 });
+
+/** Whether a command at this place was decided. What is younger than the mark was not, whatever its sequence. */
+export function isMarked(place: QueuePlace, mark: QueuePlace): boolean {
+  return place.sequence <= mark.sequence && place.storedAt <= mark.storedAt;
+}
+
+/**
+ * The mark once a command at this place is decided too. A lower sequence is that of a stream which was restored or recreated, and
+ * counts from now on. A lower time is that of another leader, whose clock is behind.
+ */
+export function markAfter(mark: QueuePlace, place: QueuePlace): QueuePlace {
+  if (isMarked(place, mark)) return mark;
+  return { sequence: place.sequence, storedAt: Math.max(mark.storedAt, place.storedAt) };
 }
 
 export const NO_ENTITY: Entity = Object.freeze({
@@ -58,8 +71,9 @@ export const NO_ENTITY: Entity = Object.freeze({
   version: 0,
   state: null,
   notes: '',
-  recent: NO_COMMITS,
+  recent: NO_COMMANDS,
   fences: NO_FENCES,
+  mark: NO_PLACE,
   bytes: 0,
 });
 
@@ -68,94 +82,93 @@ export function currentVersion(entity: Entity): number {
   return entity.state === null ? 0 : entity.version;
 }
 
-/** A message of an agent's own log, decoded. */
-export interface LogMessage {
-  entityId: string;
-  sequence: number;
-  /** Last token of its subject. */
-  event: string;
-  body: { entity_version: number; state: JsonObject | null; data?: JsonObject };
-  bytes: number;
-  /** Value of `Mesh-Recent`, empty if there is none. */
-  recent: string;
-  /** Value of `Mesh-Fences`, empty if there is none. */
-  fences: string;
-  /** Value of `Mesh-Notes`, empty if there is none. */
-  notes: string;
-  /** Set where it changed nothing but the notes. */
-  aside?: Aside;
-  /** The lease that it left as it was. */
-  keptLease?: StandingLease;
-  /** Digest of its command's id. */
-  digest: string;
-  /** Milliseconds since the epoch at which its schedule is due. */
-  leaseEndsAt?: number;
-  /** For an expiry: the event of the lease that ended. */
-  expiredEvent?: string;
-}
-
-/** What a log message says of its entity. An expiry repeats the version of the lease that ended, and ends its state. */
-export function entityOf(agent: AnyAgent, message: LogMessage): Entity {
-  const { sequence, body, bytes, digest, event, notes } = message;
-  const version = body.entity_version;
-  const earlier = readRecent(message.recent);
-  const fences = readFences(message.fences);
-  if (message.expiredEvent !== undefined) {
-    const inline = inlineOutcome(message.expiredEvent, body);
-    const leased = remember(earlier, { digest, version, sequence, inline });
-    const state = body.state === null || agent.lease === undefined ? body.state : agent.lease.expire(body.state);
-    return { sequence, version, state, notes, recent: leased, fences, bytes };
-  }
-  const leased = message.leaseEndsAt !== undefined;
-  const inline = leased ? inlineOutcome(event, body) : undefined;
-  return {
-    sequence,
-    version,
-    state: body.state,
-    notes,
-    recent:
-      message.aside === 'forgotten'
-        ? earlier
-        : remember(earlier, { digest, version, sequence, inline }, RECENT_BYTES - notes.length),
-    fences,
-    bytes,
-    ...leaseOf(message),
-  };
-}
-
-function leaseOf({ leaseEndsAt, keptLease, event, body }: LogMessage): { lease?: StandingLease } {
-  if (leaseEndsAt !== undefined) return { lease: { endsAt: leaseEndsAt, event, version: body.entity_version } };
-  return keptLease === undefined ? {} : { lease: keptLease };
+/** What a durable command was refused, as its entity's log keeps it. */
+export interface RecordedRefusal {
+  kind: 'conflict' | 'rejected' | 'denied';
+  payload: JsonObject & { reason: string };
 }
 
 /**
- * An entity whose newest message is an expiry. The server writes an expiry without a look at what came meanwhile, so the
- * newest commit is the truth: if it left the very lease alone that has ended, it ends now; if it had ended the lease itself,
- * the expiry only moves the sequence.
- *
- * @param newest of the highest version, and the last one of that
+ * A message of an entity's log:
+ * - `commit`: a new version;
+ * - `unchanged`: an event that changes nothing but the notes; version, state and lease stay;
+ * - `record`: a durable command was decided without a commit; version, state, lease and notes stay;
+ * - `expiry`: the end of a lease. It repeats the version and the state of the commit that set the lease.
  */
-export function afterExpiry(agent: AnyAgent, expired: Entity, newest: Entity): Entity {
-  if (newest.version < expired.version) return expired;
-  const { sequence } = expired;
-  if (newest.lease?.version !== expired.version) return { ...newest, sequence };
-  return { ...endLease(agent, newest), sequence };
+export interface LogEntry {
+  kind: 'commit' | 'unchanged' | 'record' | 'expiry';
+  /** Last token of its subject; of an expiry the event of the lease that ended. */
+  event: string;
+  version: number;
+  state: JsonObject | null;
+  /** What the event adds to the state. */
+  data?: JsonObject | undefined;
+  refusal?: RecordedRefusal | undefined;
+  /** The recent commands before it. */
+  earlier: RecentCommands;
+  /** Digests of the command that led to it. Undefined: its id is not remembered. */
+  command: { digest: string; body: string } | undefined;
+  /** The lease that stands after it. */
+  lease?: StandingLease | undefined;
+  notes: string;
+  fences: Fences;
+  mark: QueuePlace;
+  /** Of body and headers. */
+  bytes: number;
+}
+
+/** The entity after a message at this sequence of the stream. */
+export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, sequence: number): Entity {
+  const { bytes, command, data, earlier, event, fences, kind, lease, mark, notes, state, version } = entry;
+  let recent = earlier;
+  if (command !== undefined) {
+    const { body, digest } = command;
+    const isRefused = kind === 'record';
+    const leavesWithLease = kind === 'expiry' || (kind === 'commit' && lease !== undefined);
+    const inline = leavesWithLease ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
+    const remembered = { digest, body, version, sequence, isRefused, inline };
+    recent = remember(earlier, remembered, RECENT_BYTES - notes.length);
+  }
+  const entity: Entity = { sequence, version, state, notes, recent, fences, mark, bytes };
+  if (kind === 'expiry') return endLease(agent, entity);
+  if (lease !== undefined) entity.lease = lease;
+  return entity;
 }
 
 /** An entity whose lease has ended. */
-export function endLease(agent: AnyAgent, { lease: _ended, ...entity }: Entity): Entity {
+export function endLease(agent: Pick<AnyAgent, 'lease'>, { lease: _ended, ...entity }: Entity): Entity {
   const { state } = entity;
   return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
 }
 
-/** Whether one commit of an entity came after another. */
-export function isNewer(commit: Entity, other: Entity): boolean {
-  return commit.version === other.version ? commit.sequence > other.sequence : commit.version > other.version;
+/** A message of a log, at its place in the stream. */
+export interface LoggedEntry {
+  entry: LogEntry;
+  sequence: number;
 }
 
-export function inlineOutcome(
-  event: string,
-  body: { state: JsonObject | null; data?: JsonObject | undefined },
-): InlineOutcome {
-  return body.data === undefined ? { event, state: body.state } : { event, state: body.state, data: body.data };
+/**
+ * An entity from the last message of each subject of its log. The server writes an expiry without a look at what has come
+ * meanwhile: it counts only if its version is the highest before it, else it is void.
+ *
+ * @param logged not empty
+ */
+export function entityIn(agent: Pick<AnyAgent, 'lease'>, logged: readonly LoggedEntry[]): Entity {
+  const expired = newestOf(logged.filter(({ entry }) => entry.kind === 'expiry'));
+  const standing = newestOf(logged.filter(({ entry }) => entry.kind !== 'expiry'));
+  if (expired === undefined && standing === undefined) return NO_ENTITY;
+  const sequence = Math.max(expired?.sequence ?? 0, standing?.sequence ?? 0);
+  if (expired !== undefined && (standing === undefined || standing.entry.version < expired.entry.version)) {
+    return { ...entityAfter(agent, expired.entry, expired.sequence), sequence };
+  }
+  const { entry, sequence: at } = standing as LoggedEntry;
+  const entity = { ...entityAfter(agent, entry, at), sequence };
+  return entity.lease?.version === expired?.entry.version && expired !== undefined ? endLease(agent, entity) : entity;
+}
+
+function newestOf(logged: readonly LoggedEntry[]): LoggedEntry | undefined {
+  return logged.reduce<LoggedEntry | undefined>(
+    (newest, each) => (newest === undefined || each.sequence > newest.sequence ? each : newest),
+    undefined,
+  );
 }

@@ -2,6 +2,7 @@ import {
   HEADERS,
   ID_HEADER_VALUE,
   ID_HEADERS,
+  Timestamp,
   TRACE_HEADER_VALUE,
   TRACE_HEADERS,
   type Issue,
@@ -14,6 +15,8 @@ import type { CommandHeaders } from '../core/decide.ts';
 export interface ReadHeaders {
   commandId: string;
   lines: CommandHeaders;
+  /** Milliseconds since the epoch after which it is not decided any more. */
+  notAfter?: number | undefined;
   /** What was wrong with them; empty if nothing. */
   issues: Issue[];
 }
@@ -27,8 +30,7 @@ export function headersOf(message: Pick<Msg, 'headers'>): MsgHdrs | undefined | 
   }
 }
 
-export function readCommandHeaders(message: Pick<Msg, 'headers'>): ReadHeaders {
-  const found = headersOf(message);
+export function readCommandHeaders(found: MsgHdrs | undefined | 'unreadable'): ReadHeaders {
   const headers = found === 'unreadable' ? undefined : found;
   const issues: Issue[] = [];
   if (found === 'unreadable') {
@@ -53,9 +55,14 @@ export function readCommandHeaders(message: Pick<Msg, 'headers'>): ReadHeaders {
     commandId = nuid.next();
     lines.push([HEADERS.commandId, commandId]);
   }
+  const notAfter = headers?.get(HEADERS.notAfter) ?? '';
+  const deadline = Timestamp.safeParse(notAfter);
+  if (notAfter !== '' && !deadline.success) {
+    issues.push({ path: HEADERS.notAfter, message: 'expected a time such as 2026-01-31T12:00:00.000Z' });
+  }
   for (const name of TRACE_HEADERS) {
     const value = headers?.get(name) ?? '';
     if (TRACE_HEADER_VALUE.test(value)) lines.push([name, value]);
   }
-  return { commandId, lines, issues };
+  return { commandId, lines, issues, notAfter: deadline.success ? Date.parse(notAfter) : undefined };
 }

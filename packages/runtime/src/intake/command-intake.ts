@@ -8,6 +8,7 @@ import {
   commandsOf,
   decodeJson,
   EntityId,
+  HEADERS,
   LIMITS,
   printable,
   type Issue,
@@ -18,11 +19,12 @@ import type { Msg } from '@nats-io/nats-core';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Companion } from '../core/companion.ts';
 import type { Command, CommandHeaders } from '../core/decide.ts';
-import { digestOf } from '../nats/digest.ts';
+import { bodyDigest, digestOf } from '../nats/digest.ts';
+import type { QueuePlace } from '../core/entity.ts';
 import type { EntityStore } from '../store/entity-store.ts';
 import { refusal, type StoreOutcome } from '../core/outcome.ts';
 import { startCommandSpan, type CommandSpan } from '../telemetry/command-span.ts';
-import { readCommandHeaders, type ReadHeaders } from './command-headers.ts';
+import { headersOf, readCommandHeaders, type ReadHeaders } from './command-headers.ts';
 import { answerable, type Told, type Voice } from './reply.ts';
 import type { CommandStats } from './stats.ts';
 
@@ -34,11 +36,16 @@ export interface CommandIntakeOptions {
   /** Commands decided at once; more are answered `unavailable`. */
   maxInFlight: number;
   inboxPrefix: string;
-  /** Whether the answer to a command that was refused will be given later. */
-  holdsBack?: Companion['holdsBack'] | undefined;
+  /** Whether a command that was refused will be answered later. */
+  defers?: Companion['defers'] | undefined;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
   onFault: (error: unknown) => void;
+}
+
+/** A durable command's place in the queue, and the entity that its subject names. */
+interface Queued extends QueuePlace {
+  entityId: string;
 }
 
 /** After how long a caller who met a full agent may try again, in milliseconds. */
@@ -90,21 +97,13 @@ export class CommandIntake {
 
   /**
    * Decides a durable command on the same path; tells nobody. Its queue bounds how many come at once. Never rejects.
-   * @param isMine whether it is still this process that has to decide it
-   * @param isRepeated whether it may have been tried before
    */
-  async decideQueued(
-    action: string,
-    bytes: Uint8Array,
-    read: ReadHeaders,
-    isMine: () => boolean,
-    isRepeated: boolean,
-  ): Promise<StoreOutcome> {
+  async decideQueued(action: string, bytes: Uint8Array, read: ReadHeaders, queued: Queued): Promise<StoreOutcome> {
     // Each try is a span.
     const span = startCommandSpan(this.#options.agent, action, read, 'queue');
     const headers = span?.headers ?? read;
     const decide = async (): Promise<StoreOutcome> => {
-      const outcome = await this.#decide(action, bytes, headers, { isMine, isRepeated });
+      const outcome = await this.#decide(action, bytes, headers, { queued });
       span?.end(outcome);
       return outcome;
     };
@@ -123,13 +122,13 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, headers.lines, outcome, started);
     if (!isTold(outcome) || answerable({ reply: inbox }, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, headers.lines);
+    const answer = voice.answerTo(outcome, this.#withTime(headers.lines));
     voice.answer(inbox, answer.body, answer.lines);
   }
 
   #take(action: string, message: Msg): void {
     const started = performance.now();
-    const read = readCommandHeaders(message);
+    const read = readCommandHeaders(headersOf(message));
     const span = startCommandSpan(this.#options.agent, action, read, 'nats');
     const headers = span?.headers ?? read;
     const isForged = answerable(message, this.#options.inboxPrefix) === 'forged';
@@ -166,13 +165,13 @@ export class CommandIntake {
     action: string,
     bytes: Uint8Array,
     headers: ReadHeaders,
-    origin: 'own' | { reply?: string | undefined; isMine?: () => boolean; isRepeated?: boolean },
+    origin: 'own' | { reply?: string | undefined; queued?: Queued },
   ): StoreOutcome | Promise<StoreOutcome> {
-    const { agent, holdsBack, serverNow, store } = this.#options;
+    const { agent, defers, serverNow, store } = this.#options;
     const definition = Object.hasOwn(agent.actions, action) ? agent.actions[action] : undefined;
-    const isQueued = origin !== 'own' && origin.isMine !== undefined;
+    const queued = origin === 'own' ? undefined : origin.queued;
     const isHidden =
-      (origin !== 'own' && definition?.internal === true) || (isQueued && definition?.requestOnly === true);
+      (origin !== 'own' && definition?.internal === true) || (queued !== undefined && definition?.requestOnly === true);
     if (definition === undefined || isHidden) {
       const known = commandsOf(agent.actions)
         .map(([name]) => name)
@@ -189,6 +188,11 @@ export class CommandIntake {
     }
     const body = check(CommandBody, json.value);
     if (!body.ok) return malformed(action, entityId, body);
+    if (queued !== undefined && body.value.entity_id !== queued.entityId) {
+      const named = JSON.stringify(printable(body.value.entity_id, LIMITS.nameCharacters));
+      const reason = `the body names the entity ${named}, the subject another one`;
+      return malformed(action, queued.entityId, { code: 'invalid_command', reason });
+    }
     const data = check(definition.data, body.value.data ?? {}, 'data');
     if (!data.ok) return malformed(action, entityId, data);
     const { lease } = body.value;
@@ -200,18 +204,25 @@ export class CommandIntake {
       data: data.value as JsonObject,
       commandId: headers.commandId,
       digest: digestOf(headers.commandId),
+      bodyDigest: bodyDigest([action, body.value.expected_version, lease, data.value]),
       headers: headers.lines,
-      mayBeUnderWay: origin !== 'own' && origin.isRepeated,
+      notAfter: headers.notAfter,
+      queued,
     };
     const since = serverNow();
     // Without an inbox there is nobody to answer later.
-    const { isMine, reply = '' } = origin === 'own' ? {} : origin;
-    if (holdsBack === undefined || reply === '') return store.execute(command, undefined, isMine);
+    const { reply = '' } = origin === 'own' ? {} : origin;
+    if (defers === undefined || reply === '') return store.execute(command);
     const refused = { ...command, reply, since };
-    const decided = store.execute(command, (code, entity) => holdsBack(refused, code, entity));
+    const decided = store.execute(command, (code, entity) => defers(refused, code, entity));
     return decided.then((outcome) =>
-      outcome.kind === 'denied' && holdsBack(refused, outcome.code) ? { kind: 'held' } : outcome,
+      outcome.kind === 'denied' && defers(refused, outcome.code) ? { kind: 'deferred' } : outcome,
     );
+  }
+
+  /** Clients learn the server's time from replies. */
+  #withTime(lines: CommandHeaders): CommandHeaders {
+    return [...lines, [HEADERS.serverTime, new Date(this.#options.serverNow()).toISOString()]];
   }
 
   /** Counts it, and tells everybody of a refusal; the event of a commit is emitted by the server itself. */
@@ -219,7 +230,8 @@ export class CommandIntake {
     const { stats, voice } = this.#options;
     span?.end(outcome);
     stats.count(action, outcome.kind, performance.now() - started);
-    if (isTold(outcome) && 'code' in outcome) voice.signal(outcome.event, outcome.payload, lines);
+    if (isTold(outcome) && 'code' in outcome && outcome.kind !== 'decided_before')
+      voice.signal(outcome.event, outcome.payload, lines);
   }
 
   #conclude(
@@ -233,13 +245,13 @@ export class CommandIntake {
     const { inboxPrefix, voice } = this.#options;
     this.#tell(action, lines, outcome, started, span);
     if (!isTold(outcome) || answerable(message, inboxPrefix) !== 'yes') return;
-    const answer = voice.answerTo(outcome, lines);
+    const answer = voice.answerTo(outcome, this.#withTime(lines));
     voice.answer(message.reply as string, answer.body, answer.lines);
   }
 }
 
 function isTold(outcome: StoreOutcome): outcome is Told {
-  return outcome.kind !== 'abandoned' && outcome.kind !== 'held';
+  return outcome.kind !== 'abandoned' && outcome.kind !== 'deferred';
 }
 
 function malformed(

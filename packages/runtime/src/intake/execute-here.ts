@@ -25,7 +25,7 @@ export async function executeHere(
   const { commandId = nuid.next() } = command;
   const lines = withActiveTrace(commandHeaders(commandId, command));
   const outcome = await intake.execute(action, commandBody(command), { commandId, lines, issues: [] });
-  if (outcome.kind === 'abandoned' || outcome.kind === 'held') {
+  if (outcome.kind === 'abandoned' || outcome.kind === 'deferred') {
     throw new MeshError({
       code: 'timeout',
       message: `the agent stopped before the fate of command ${commandId} was known: send it again with the same id`,

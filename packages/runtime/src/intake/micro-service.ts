@@ -8,6 +8,7 @@ import {
   QUERY_KINDS,
   querySubject,
   queryWildcard,
+  replicaCommandWildcard,
 } from '@meshforge/protocol';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { Svcm } from '@nats-io/services';
@@ -83,8 +84,15 @@ export async function startMicroService(options: MicroServiceOptions): Promise<M
       },
     });
   }
+  // A client that knows the replicas sends the commands on one entity to the same one, whose memory of it is fresh then.
+  const own = connection.subscribe(replicaCommandWildcard(agent.name, service.info().id), {
+    callback: (error, message) => {
+      if (error === null) onCommand(message.subject.split('.')[2] ?? '', message);
+    },
+  });
   return {
     stop: async () => {
+      own.unsubscribe();
       await service.stop();
     },
     stopped: service.stopped,

@@ -123,7 +123,7 @@ export class QueryIntake {
 
   async #history({ entity_id: id, limit, before_version: before }: HistoryQuery): Promise<Answered> {
     const { agent, reader } = this.#options;
-    const read = await entityHistory(reader, agent.name, id, limit, before ?? Number.POSITIVE_INFINITY);
+    const read = await entityHistory(agent, reader, id, limit, before ?? Number.POSITIVE_INFINITY);
     if (read.kind === 'unavailable') return unavailable(id, read.why);
     return read.value === undefined ? notFound(id) : { ok: true, result: { events: read.value } };
   }

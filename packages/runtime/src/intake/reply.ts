@@ -55,7 +55,9 @@ export class Voice {
       return { body, lines: outcome.kind === 'replayed' ? [...headers, [HEADERS.replayed, 'true']] : headers };
     }
     const status = outcome.kind === 'conflict' ? CONFLICT_STATUS : statusOfCode(outcome.code);
-    return { body, lines: withError(headers, { status, reason: outcome.reason }) };
+    const isReplayed = outcome.kind === 'decided_before' || outcome.isReplayed === true;
+    const lines: HeaderLines = isReplayed ? [...headers, [HEADERS.replayed, 'true']] : headers;
+    return { body, lines: withError(lines, { status, reason: outcome.reason }) };
   }
 
   /** Answers whoever asked. @param body JSON text */
@@ -66,7 +68,7 @@ export class Voice {
 }
 
 /** An outcome that somebody is told of. */
-export type Told = Exclude<StoreOutcome, { kind: 'held' | 'abandoned' }>;
+export type Told = Exclude<StoreOutcome, { kind: 'deferred' | 'abandoned' }>;
 
 export function withError(headers: HeaderLines, { status, reason }: ServiceErrorStatus): HeaderLines {
   return [...headers, [HEADERS.errorCode, String(status)], [HEADERS.error, headerText(reason)]];

@@ -2,59 +2,72 @@
  * The one place that publishes to `ent.>`. Every write carries the compare-and-set with the byte-identical filter of
  * its entity; without it the server's guard could be bypassed.
  */
-import { entityFilter, entitySubject, HEADERS, LIMITS } from '@meshforge/protocol';
-import type { Aside, StandingLease } from '../core/entity.ts';
-import { expecting, NO_SEQUENCE } from './expecting.ts';
-import { readMessageIdAck, readPublishAck, type MessageIdResult, type PublishResult } from './jetstream-errors.ts';
+import { entityFilter, entitySubject, HEADERS, probeSubject, recordSubject } from '@meshforge/protocol';
+import type { AnyAgent } from '../core/agent.ts';
+import type { LogEntry, StandingLease } from '../core/entity.ts';
+import { recentHeader } from '../core/recent.ts';
+import { expecting } from './expecting.ts';
+import { readProbe, readPublishAck, type ProbeResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
 
 export interface CommitMessage {
   entityId: string;
-  event: string;
+  entry: LogEntry;
+  body: Uint8Array;
   /** Sequence of the entity's last message; 0 = it has none. */
   expectedSequence: number;
-  body: Uint8Array;
-  commandId: string;
-  /** Value of `Mesh-Recent`. */
-  recent: string;
-  /** Value of `Mesh-Fences`. */
-  fences: string;
+  /** The stream stores one message with it within its dedupe window: of a command, its id. */
+  messageId: string;
   /** Mesh and trace headers of the command, checked. */
   headers: readonly (readonly [name: string, value: string])[];
-  /** The lease that this commit grants or moves: when the server shall commit the expiry event. */
-  lease?: { endsAt: number; expiryEvent: string } | undefined;
-  /** The lease that stands now. */
+  /** The lease that stood before. */
   standing?: StandingLease | undefined;
-  /** Set where nothing but the notes changes; the standing lease goes on. */
-  aside?: Aside | undefined;
-  notes: string;
 }
 
-export function publishCommit(requester: RequestPort, agent: string, message: CommitMessage): Promise<PublishResult> {
-  const { aside, entityId, event, lease, standing, notes } = message;
+export function publishCommit(
+  requester: RequestPort,
+  { lease: definition, name }: Pick<AnyAgent, 'lease' | 'name'>,
+  { body, entityId, entry, expectedSequence, headers, messageId, standing }: CommitMessage,
+): Promise<PublishResult> {
+  const { command, earlier, event, fences, kind, lease, mark, notes, version } = entry;
+  const setsLease = kind === 'commit' && lease !== undefined;
   const lines: (readonly [string, string])[] = [
-    ...expecting(message.expectedSequence, entityFilter(agent, entityId)),
-    ['Nats-Msg-Id', message.commandId],
-    ...message.headers,
+    ...expecting(expectedSequence, entityFilter(name, entityId)),
+    ['Nats-Msg-Id', messageId],
+    ...headers,
+    [HEADERS.recent, recentHeader(earlier)],
   ];
-  if (message.recent !== '') lines.push([HEADERS.recent, message.recent]);
-  if (message.fences !== '') lines.push([HEADERS.fences, message.fences]);
+  if (command !== undefined) lines.push([HEADERS.body, command.body === '' ? NO_BODY : command.body]);
+  if (fences !== '') lines.push([HEADERS.fences, fences]);
   if (notes !== '') lines.push([HEADERS.notes, notes]);
-  if (lease !== undefined) {
-    // A schedule on the same subject replaces the one that stands.
+  if (mark.sequence > 0) lines.push([HEADERS.mark, `${mark.sequence.toString(36)}.${mark.storedAt.toString(36)}`]);
+  if (kind === 'unchanged') lines.push([HEADERS.unchanged, 'true']);
+  if (setsLease && definition !== undefined) {
     lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);
-    lines.push(['Nats-Schedule-Target', entitySubject(agent, entityId, lease.expiryEvent)]);
-  } else if (aside !== undefined) {
-    lines.push([HEADERS.aside, aside]);
-    if (standing !== undefined) lines.push([HEADERS.lease, leaseText(standing)]);
-  } else if (standing !== undefined) {
-    // The commit ends the lease: the same publish takes its schedule out.
-    lines.push(['Nats-Schedule-Next', 'purge']);
-    lines.push(['Nats-Scheduler', entitySubject(agent, entityId, standing.event)]);
+    lines.push(['Nats-Schedule-Target', entitySubject(name, entityId, 'x', definition.expiryEvent)]);
+  } else if (lease !== undefined) {
+    lines.push([HEADERS.lease, leaseText(lease)]);
   }
-  return requester.request(entitySubject(agent, entityId, event), message.body, rawHeaders(lines)).then(readPublishAck);
+  if (standing !== undefined && standing.version !== lease?.version) {
+    // The lease ends, or a new one takes its place: the same publish takes its schedule out.
+    lines.push(['Nats-Schedule-Next', 'purge']);
+    lines.push(['Nats-Scheduler', entitySubject(name, entityId, standing.version, standing.event)]);
+  }
+  const subject =
+    kind === 'record'
+      ? recordSubject(name, entityId)
+      : entitySubject(
+          name,
+          entityId,
+          kind === 'expiry' ? 'x' : setsLease ? version : 0,
+          kind === 'expiry' && definition !== undefined ? definition.expiryEvent : event,
+        );
+  return requester.request(subject, body, rawHeaders(lines)).then(readPublishAck);
 }
+
+/** Value of `Mesh-Body` for a command of which nobody took a digest. */
+export const NO_BODY = '-';
 
 /** Value of `Mesh-Lease`: what {@link readLease} reads. */
 function leaseText({ event, version, endsAt }: StandingLease): string {
@@ -69,27 +82,17 @@ export function readLease(text: string): StandingLease | undefined {
   return event === undefined ? undefined : { event, version: Number(version), endsAt: Number(endsAt) };
 }
 
-/** No command's id is this long: a publish that expects it is always refused. */
-const NO_COMMAND_ID = '-'.repeat(LIMITS.idHeaderCharacters + 1);
+const NOTHING = new Uint8Array();
 
 /**
- * Asks whether a command with this id came into the stream within its dedupe window: a publish that is a duplicate, or
- * is refused for what it expects, and so is never stored. A replicated stream looks for the id before it looks at the
- * subject's sequence, another one before it looks at the last message's id. (Refused for the latter, a replicated one
- * would hold the id for in process and not answer to it any more.)
+ * Asks whether a command with this id came into the stream within its dedupe window. The publish is a duplicate, or else
+ * refused for its roll-up, so it is never stored. (`Nats-Expected-Last-Msg-Id` would ask the same, but one that does not
+ * match stops a replicated stream for good.)
  */
-export function askForCommandId(
-  requester: RequestPort,
-  agent: string,
-  message: Pick<CommitMessage, 'entityId' | 'event' | 'commandId'>,
-  replicated: boolean,
-): Promise<MessageIdResult> {
-  const { entityId, event, commandId } = message;
-  const expectation: (readonly [string, string])[] = replicated
-    ? expecting(NO_SEQUENCE, entityFilter(agent, entityId))
-    : [['Nats-Expected-Last-Msg-Id', NO_COMMAND_ID]];
-  const headers = rawHeaders([['Nats-Msg-Id', commandId], ...expectation]);
-  return requester.request(entitySubject(agent, entityId, event), NOTHING, headers).then(readMessageIdAck);
+export function probe(requester: RequestPort, agent: string, commandId: string): Promise<ProbeResult> {
+  const headers = rawHeaders([
+    ['Nats-Msg-Id', commandId],
+    ['Nats-Rollup', 'none'],
+  ]);
+  return requester.request(probeSubject(agent), NOTHING, headers).then(readProbe);
 }
-
-const NOTHING = new Uint8Array();

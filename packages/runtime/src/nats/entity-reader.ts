@@ -1,15 +1,6 @@
-import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
+import { entityFilter, entityStream } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import {
-  afterExpiry,
-  endLease,
-  entityOf,
-  isNewer,
-  NO_ENTITY,
-  type Entity,
-  type LogMessage,
-  type StandingLease,
-} from '../core/entity.ts';
+import { entityAfter, entityIn, NO_ENTITY, type Entity, type LogEntry } from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
@@ -21,6 +12,17 @@ export type ReadResult<T> = { kind: 'read'; value: T } | { kind: 'unavailable'; 
 const EMPTY = new Uint8Array();
 /** A lease that ends within so many milliseconds may have ended: by so much the server's time is not known. */
 const CLOCK_ERROR_MS = 2_000;
+/** Looks at a whole log before the read is given up for the moment: a server that lags catches up meanwhile. */
+const MAX_LOOKS = 3;
+
+export interface EntityReaderOptions {
+  agent: AnyAgent;
+  requester: RequestPort;
+  /** Whether several servers keep the stream, so that one may answer with something old. It can change while the agent runs. */
+  isReplicated: () => boolean;
+  /** Milliseconds since the epoch, by the server's clock. Default: every lease may have ended. */
+  serverNow?: () => number;
+}
 
 /**
  * Reads an agent's log.
@@ -32,32 +34,23 @@ export class EntityReader {
   readonly #agent: AnyAgent;
   readonly #requester: RequestPort;
   readonly #stream: string;
-  readonly #replicated: boolean;
+  readonly #isReplicated: () => boolean;
   readonly #serverNow: () => number;
-  /** Events under which an ordinary commit can stand. */
-  readonly #commitEvents: readonly string[];
 
-  /** @param serverNow milliseconds since the epoch, by the server's clock; without it every lease may have ended */
-  constructor(
-    agent: AnyAgent,
-    requester: RequestPort,
-    replicas: number,
-    serverNow: () => number = () => Number.POSITIVE_INFINITY,
-  ) {
-    this.#serverNow = serverNow;
+  constructor({ agent, requester, isReplicated, serverNow }: EntityReaderOptions) {
     this.#agent = agent;
     this.#requester = requester;
     this.#stream = entityStream(agent.name);
-    this.#replicated = replicas > 1;
-    this.#commitEvents = [...new Set(Object.values(agent.actions).map((action) => action.event))];
+    this.#isReplicated = isReplicated;
+    this.#serverNow = serverNow ?? (() => Number.POSITIVE_INFINITY);
   }
 
   /** Whether any read is as good as one from the leader. */
   get alwaysAuthoritative(): boolean {
-    return !this.#replicated;
+    return !this.#isReplicated();
   }
 
-  /** The entity as its last message says; unavailable too where that is none that an agent wrote. */
+  /** The entity as its log says; unavailable too where that holds a message that no agent wrote. */
   async entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
     try {
       return await this.#entity(entityId, authoritative);
@@ -67,20 +60,38 @@ export class EntityReader {
   }
 
   async #entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
-    const last = await this.#last(entityFilter(this.#agent.name, entityId), authoritative);
+    const filter = entityFilter(this.#agent.name, entityId);
+    const last = await this.lastOn(filter, authoritative);
     if (last.kind === 'unavailable') return last;
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
-    const message = logMessage(this.#agent, last.value);
-    const entity = entityOf(this.#agent, message);
-    if (message.expiredEvent !== undefined) return this.#afterExpiry(entityId, entity);
-    const { keptLease } = message;
-    const mayHaveEnded = keptLease !== undefined && keptLease.endsAt - CLOCK_ERROR_MS <= this.#serverNow();
-    return mayHaveEnded ? this.#afterAside(entityId, entity, keptLease) : { kind: 'read', value: entity };
+    const { entry, sequence } = logMessage(this.#agent, last.value);
+    if (!this.#hidesMore(entry)) return { kind: 'read', value: entityAfter(this.#agent, entry, sequence) };
+    return await this.#whole(filter, sequence);
   }
 
-  /** The newest message of an entity; undefined if it never had one. */
-  lastMessage(entityId: string): Promise<ReadResult<StoredMessage | undefined>> {
-    return this.#last(entityFilter(this.#agent.name, entityId), false);
+  /**
+   * Whether the last message alone does not tell how the entity stands. The server writes an expiry without a look at what came
+   * before it. And a replicated stream can take in what left a lease alone behind the end of that lease.
+   */
+  #hidesMore({ kind, lease }: LogEntry): boolean {
+    if (kind === 'expiry') return true;
+    return kind !== 'commit' && lease !== undefined && lease.endsAt - CLOCK_ERROR_MS <= this.#serverNow();
+  }
+
+  /** The entity from the last message of each of its subjects, read at once. @param known sequence of one of them */
+  async #whole(filter: string, known: number): Promise<ReadResult<Entity>> {
+    const question = utf8(JSON.stringify({ multi_last: [filter] }));
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const answer = await this.#requester.requestBatch(`$JS.API.DIRECT.GET.${this.#stream}`, question);
+      if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
+      const found = answer.messages.filter(({ headers }) => (headers?.code ?? 0) === 0);
+      const logged = found.map((message) => logMessage(this.#agent, fromDirectGet(message)));
+      // From a server that lags, some may be missing.
+      if (logged.some(({ sequence }) => sequence >= known)) {
+        return { kind: 'read', value: entityIn(this.#agent, logged) };
+      }
+    }
+    return { kind: 'unavailable', why: 'the server that answers lags behind' };
   }
 
   /** The message at a sequence; undefined if it is gone. */
@@ -90,50 +101,14 @@ export class EntityReader {
       utf8(JSON.stringify({ seq: sequence })),
     );
     const read = directGetResult(answer);
-    // Who asks knows of the commit; a follower may not have it yet.
-    const mayLag = this.#replicated && read.kind === 'read' && read.value === undefined;
+    // Who asks knows of the message; a follower may not have it yet.
+    const mayLag = this.#isReplicated() && read.kind === 'read' && read.value === undefined;
     return mayLag ? this.#askLeader({ seq: sequence }) : read;
   }
 
-  /** The message at a sequence as a log message. */
-  toLogMessage(stored: StoredMessage): LogMessage {
-    return logMessage(this.#agent, stored);
-  }
-
-  /**
-   * A replicated stream can take in what left a lease alone behind the end of that lease, for its leader does not hold a
-   * commit against an expiry that is not stored yet: it says that the lease stands, and the log has ended it.
-   */
-  async #afterAside(entityId: string, entity: Entity, kept: StandingLease): Promise<ReadResult<Entity>> {
-    const { name, lease } = this.#agent;
-    if (lease === undefined) return { kind: 'read', value: entity };
-    const read = await this.#last(entitySubject(name, entityId, lease.expiryEvent), true);
-    if (read.kind === 'unavailable') return read;
-    const ended = read.value === undefined ? undefined : logMessage(this.#agent, read.value).body.entity_version;
-    return { kind: 'read', value: ended === kept.version ? endLease(this.#agent, entity) : entity };
-  }
-
-  /**
-   * The server writes an expiry without a compare-and-set, so it can land behind a commit that ended the lease in the same
-   * milliseconds, and it knows nothing of commits that left the lease as it was. They are asked of the leader: a follower may
-   * not have them yet, and the expiry's sequence would let a decision without them commit.
-   */
-  async #afterExpiry(entityId: string, expired: Entity): Promise<ReadResult<Entity>> {
-    const reads = await Promise.all(
-      this.#commitEvents.map((event) => this.#last(entitySubject(this.#agent.name, entityId, event), true)),
-    );
-    let newest = NO_ENTITY;
-    for (const read of reads) {
-      if (read.kind === 'unavailable') return read;
-      if (read.value === undefined) continue;
-      const committed = entityOf(this.#agent, logMessage(this.#agent, read.value));
-      if (isNewer(committed, newest)) newest = committed;
-    }
-    return { kind: 'read', value: afterExpiry(this.#agent, expired, newest) };
-  }
-
-  async #last(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
-    if (authoritative && this.#replicated) return this.#askLeader({ last_by_subj: subject });
+  /** The newest message on a subject, or under a filter. */
+  async lastOn(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
+    if (authoritative && this.#isReplicated()) return this.#askLeader({ last_by_subj: subject });
     const answer = await this.#requester.request(`$JS.API.DIRECT.GET.${this.#stream}.${subject}`, EMPTY);
     return directGetResult(answer);
   }

@@ -19,7 +19,7 @@ const WRONG_LAST_SEQUENCE = 10071;
 /** Replicated streams: another write to the same subject or message id is in flight. */
 const WRONG_LAST_SEQUENCE_IN_FLIGHT = 10164;
 const SAME_MESSAGE_ID_IN_PROCESS = 10158;
-const WRONG_LAST_MESSAGE_ID = 10070;
+const INVALID_ROLLUP = 10111;
 
 /** The stream or the account is full. Checked before a message is taken, so it is not in the stream. */
 const FULL = new Set([10023, 10047, 10077]);
@@ -28,10 +28,14 @@ const FULL = new Set([10023, 10047, 10077]);
 const TRANSIENT_STATUS = new Set([408, 429, 503]);
 
 export const STREAM_NOT_FOUND = 10059;
+export const CONSUMER_NOT_FOUND = 10014;
 export const STREAM_NAME_IN_USE = 10058;
 export const MESSAGE_NOT_FOUND = 10037;
 /** Of a message that is to be deleted. */
-export const SEQUENCE_NOT_FOUND = 10043;
+const SEQUENCE_NOT_FOUND = 10043;
+/** Also for a message outside the sequences of the stream, which only the description tells. */
+const DELETE_FAILED = 10057;
+const OUTSIDE = new Set(['no message found', 'stream store EOF']);
 /** With another configuration; with the same one, creating it again is no error. */
 export const CONSUMER_EXISTS = 10148;
 
@@ -44,8 +48,8 @@ export function isTransient(error: JetStreamApiError): boolean {
   return TRANSIENT_STATUS.has(error.status) || error.code === NO_SUITABLE_PEERS;
 }
 
-/** What the server knows of a message id. */
-export type MessageIdResult =
+/** What the server knows of a command's id. */
+export type ProbeResult =
   /** The stream took a message with it within the dedupe window. */
   { kind: 'taken'; sequence: number } | { kind: 'not_taken' } | { kind: 'unknown' };
 
@@ -60,14 +64,18 @@ export interface ApiResponse {
   ts?: string;
 }
 
-/** Reads the answer to a publish that is a duplicate or else refused, for what it expects. */
-export function readMessageIdAck(answer: Answer): MessageIdResult {
+/** Whether what was asked about is not there. */
+export function isAbsent({ description, err_code: errorCode }: ApiError): boolean {
+  if (errorCode === DELETE_FAILED) return OUTSIDE.has(description);
+  return errorCode === MESSAGE_NOT_FOUND || errorCode === SEQUENCE_NOT_FOUND || errorCode === CONSUMER_NOT_FOUND;
+}
+
+/** Reads the answer to a publish that is a duplicate, or else refused for its roll-up. */
+export function readProbe(answer: Answer): ProbeResult {
   const ack = readPublishAck(answer);
   if (ack.kind === 'duplicate') return { kind: 'taken', sequence: ack.sequence };
   if (answer.kind !== 'answer' || answer.message.data.length === 0) return { kind: 'unknown' };
-  const errorCode = apiResponse(answer.message)?.error?.err_code;
-  const refused = errorCode === WRONG_LAST_SEQUENCE || errorCode === WRONG_LAST_MESSAGE_ID;
-  return { kind: refused ? 'not_taken' : 'unknown' };
+  return { kind: apiResponse(answer.message)?.error?.err_code === INVALID_ROLLUP ? 'not_taken' : 'unknown' };
 }
 
 /** Reads a publish acknowledgement. */

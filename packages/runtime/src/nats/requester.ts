@@ -15,13 +15,28 @@ export type Answer =
   /** The request never left: it is certain that nothing happened. */
   | { kind: 'unsent'; why: string };
 
+/** Several messages that answer one request together. */
+export type BatchAnswer = { kind: 'answer'; messages: Msg[] } | Failure;
+
+type Failure = Exclude<Answer, { kind: 'answer' }>;
+
 interface Pending {
-  resolve: (answer: Answer) => void;
+  /** Takes a message; true when it was the last one. */
+  take: (message: Msg) => boolean;
+  /** True when nothing more is expected. */
+  fail: (why: Failure) => boolean;
   deadline: number;
 }
 
+/** A request that is sent several times with one inbox: an answer to any of its tries counts, however late it comes. */
+export interface Exchange {
+  /** Sends it, and waits for an answer. One that has come since the last try is taken instead. */
+  send(subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, timeoutMs: number): Promise<Answer>;
+  end(): void;
+}
+
 /** All that readers and publishers need of it. */
-export type RequestPort = Pick<Requester, 'request'>;
+export type RequestPort = Pick<Requester, 'request' | 'requestBatch'>;
 
 const SWEEP_MS = 100;
 const CLOSED = 'this side was closed';
@@ -46,7 +61,7 @@ export class Requester {
     this.#inbox = `${createInbox(inboxPrefix)}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
-        if (error === null) this.#settle(message.subject.slice(this.#inbox.length), { kind: 'answer', message });
+        if (error === null) this.#take(message.subject.slice(this.#inbox.length), message);
       },
     });
     void this.#watchConnection();
@@ -54,18 +69,77 @@ export class Requester {
 
   /** @param timeoutMs default: that of the requester; kept to within 100 ms */
   request(subject: string, payload: Uint8Array, headers?: MsgHdrs, timeoutMs = this.timeoutMs): Promise<Answer> {
-    if (this.#closed) return Promise.resolve({ kind: 'unsent', why: CLOSED });
     return new Promise((resolve) => {
-      const token = (this.#next++).toString(36);
-      this.#pending.set(token, { resolve, deadline: this.#clock.monotonic() + timeoutMs });
-      if (!this.#isSweeping) void this.#sweep();
-      try {
-        const reply = this.#inbox + token;
-        this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
-      } catch (error) {
-        this.#settle(token, { kind: 'unsent', why: (error as Error).message });
-      }
+      const take = (message: Msg): boolean => {
+        resolve({ kind: 'answer', message });
+        return true;
+      };
+      this.#send(this.#newToken(), subject, payload, headers, this.#once(take, resolve, timeoutMs));
     });
+  }
+
+  /** A request whose answer is a series of messages, up to one with a status, which is not part of it unless it is alone. */
+  requestBatch(subject: string, payload: Uint8Array, timeoutMs = this.timeoutMs): Promise<BatchAnswer> {
+    return new Promise((resolve) => {
+      const messages: Msg[] = [];
+      const take = (message: Msg): boolean => {
+        const isLast = (message.headers?.code ?? 0) !== 0;
+        if (!isLast || messages.length === 0) messages.push(message);
+        if (isLast) resolve({ kind: 'answer', messages });
+        return isLast;
+      };
+      this.#send(this.#newToken(), subject, payload, undefined, this.#once(take, resolve, timeoutMs));
+    });
+  }
+
+  exchange(): Exchange {
+    const token = this.#newToken();
+    const unread: Answer[] = [];
+    let resolve: ((answer: Answer) => void) | undefined;
+    const settle = (answer: Answer): boolean => {
+      pending.deadline = Infinity;
+      if (resolve !== undefined) resolve(answer);
+      else if (answer.kind === 'answer') unread.push(answer);
+      resolve = undefined;
+      return false;
+    };
+    const pending: Pending = { take: (message) => settle({ kind: 'answer', message }), fail: settle, deadline: 0 };
+    return {
+      send: (subject, payload, headers, timeoutMs) => {
+        const early = unread.shift();
+        if (early !== undefined) return Promise.resolve(early);
+        return new Promise((waiting) => {
+          resolve = waiting;
+          pending.deadline = this.#clock.monotonic() + timeoutMs;
+          this.#send(token, subject, payload, headers, pending);
+        });
+      },
+      end: () => void this.#pending.delete(token),
+    };
+  }
+
+  #newToken(): string {
+    return (this.#next++).toString(36);
+  }
+
+  #once(take: Pending['take'], fail: (why: Failure) => void, timeoutMs: number): Pending {
+    const failOnce = (why: Failure): boolean => {
+      fail(why);
+      return true;
+    };
+    return { take, fail: failOnce, deadline: this.#clock.monotonic() + timeoutMs };
+  }
+
+  #send(token: string, subject: string, payload: Uint8Array, headers: MsgHdrs | undefined, pending: Pending): void {
+    if (this.#closed) return void pending.fail({ kind: 'unsent', why: CLOSED });
+    this.#pending.set(token, pending);
+    if (!this.#isSweeping) void this.#sweep();
+    try {
+      const reply = this.#inbox + token;
+      this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
+    } catch (error) {
+      this.#fail(token, { kind: 'unsent', why: (error as Error).message });
+    }
   }
 
   get isClosed(): boolean {
@@ -79,21 +153,22 @@ export class Requester {
     if (!this.#connection.isClosed()) this.#subscription.unsubscribe();
   }
 
-  #settle(token: string, answer: Answer): void {
-    const pending = this.#pending.get(token);
-    if (pending === undefined) return;
-    this.#pending.delete(token);
-    pending.resolve(answer);
+  #take(token: string, message: Msg): void {
+    if (this.#pending.get(token)?.take(message) === true) this.#pending.delete(token);
+  }
+
+  #fail(token: string, why: Failure): void {
+    if (this.#pending.get(token)?.fail(why) === true) this.#pending.delete(token);
   }
 
   /** Runs while a request waits for its answer. */
   async #sweep(): Promise<void> {
     this.#isSweeping = true;
-    while (this.#pending.size > 0) {
+    while (this.#pending.size > 0 && !this.#closed) {
       await this.#clock.sleep(SWEEP_MS, this.#closing.signal);
       const now = this.#clock.monotonic();
       for (const [token, { deadline }] of this.#pending) {
-        if (deadline <= now) this.#settle(token, { kind: 'lost', why: 'no answer in time' });
+        if (deadline <= now) this.#fail(token, { kind: 'lost', why: 'no answer in time' });
       }
     }
     this.#isSweeping = false;
@@ -111,6 +186,6 @@ export class Requester {
   }
 
   #loseAll(why: string): void {
-    for (const token of this.#pending.keys()) this.#settle(token, { kind: 'lost', why });
+    for (const token of this.#pending.keys()) this.#fail(token, { kind: 'lost', why });
   }
 }

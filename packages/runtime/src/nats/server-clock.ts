@@ -3,6 +3,8 @@ import type { Clock } from '../clock.ts';
 /** How often the offset is measured anew, in milliseconds: clocks drift by some ms in that time. */
 const REFRESH_MS = 30_000;
 const SAMPLES = 3;
+/** Between this machine's clocks, in milliseconds: more than an adjusted clock drifts in 30 s. */
+const MAX_JUMP_MS = 250;
 
 /**
  * The NATS server's clock, as well as it can be known from here: leases end by it and nothing else.
@@ -15,15 +17,15 @@ export class ServerClock {
   /** Asks the server for its time, RFC 3339. */
   readonly #ask: () => Promise<string>;
   #offset: number;
-  /** Monotonic time since when nothing is known to have kept the server from its work. */
-  #settledSince: number;
+  /** Between this machine's two clocks when the offset was measured. */
+  #wallAhead: number;
   readonly #stopping = new AbortController();
 
   constructor(clock: Clock, ask: () => Promise<string>) {
     this.#clock = clock;
     this.#ask = ask;
     this.#offset = clock.wall() - clock.monotonic();
-    this.#settledSince = clock.monotonic();
+    this.#wallAhead = this.#offset;
   }
 
   /** Milliseconds since the epoch, an integer. */
@@ -31,19 +33,12 @@ export class ServerClock {
     return Math.floor(this.#clock.monotonic() + this.#offset);
   }
 
-  /** The connection has come back, or the stream has a new leader: what is due may not have been done yet. */
-  unsettle(): void {
-    this.#settledSince = this.#clock.monotonic();
-  }
-
   /**
-   * What was due before this moment, the server has had the time to do.
-   * @param graceMs how long it may take, also after it has come back
-   * @returns milliseconds since the epoch; `-Infinity` while it has not been there for so long
+   * Whether the offset may be wrong. A machine that slept, or whose clock was set, shows it by a jump between its two clocks:
+   * the monotonic one may have stood still.
    */
-  doneBefore(graceMs: number): number {
-    const isSettled = this.#clock.monotonic() - this.#settledSince >= graceMs;
-    return isSettled ? this.now() - graceMs : Number.NEGATIVE_INFINITY;
+  get isDoubtful(): boolean {
+    return Math.abs(this.#clock.wall() - this.#clock.monotonic() - this.#wallAhead) > MAX_JUMP_MS;
   }
 
   /** Measures now, and again every 30 s. */
@@ -65,6 +60,7 @@ export class ServerClock {
   async measure(): Promise<void> {
     let best = Number.POSITIVE_INFINITY;
     let offset = this.#offset;
+    const wallAhead = this.#clock.wall() - this.#clock.monotonic();
     for (let i = 0; i < SAMPLES; i++) {
       const sent = this.#clock.monotonic();
       const server = Date.parse(await this.#ask());
@@ -74,6 +70,7 @@ export class ServerClock {
       offset = server - (sent + received) / 2;
     }
     this.#offset = offset;
+    this.#wallAhead = wallAhead;
   }
 
   stop(): void {

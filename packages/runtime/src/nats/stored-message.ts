@@ -1,9 +1,11 @@
-import { HEADERS, parseSubject } from '@meshforge/protocol';
+import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import type { AnyAgent } from '../core/agent.ts';
-import type { LogMessage } from '../core/entity.ts';
-import { readLease } from './commit-publisher.ts';
+import { NO_PLACE, type LogEntry, type QueuePlace, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
+import { readFences } from '../core/fences.ts';
+import { readRecent } from '../core/recent.ts';
+import { NO_BODY, readLease } from './commit-publisher.ts';
 import { digestOf } from './digest.ts';
 
 /** A message as a stream keeps it. */
@@ -51,45 +53,90 @@ export function fromMessageGet(message: ApiMessage): StoredMessage {
 const SCHEDULE = /^@at (.+)$/;
 const decoder = new TextDecoder();
 
+/** A message of an agent's log. */
+export interface LogMessage {
+  entityId: string;
+  sequence: number;
+  entry: LogEntry;
+}
+
 /** The message as its entity's log has it. @throws TypeError, SyntaxError for a message that no agent wrote */
-export function logMessage(agent: AnyAgent, stored: StoredMessage): LogMessage {
-  const { headers, data } = stored;
-  const parsed = parseSubject(stored.subject);
-  if (parsed?.kind !== 'entity') throw new TypeError(`message ${stored.sequence} is no commit: ${stored.subject}`);
-  const body = JSON.parse(decoder.decode(data)) as LogMessage['body'];
-  const { entity_version: version, state } = body;
-  if (!Number.isSafeInteger(version) || version < 1) throw new TypeError(`message ${stored.sequence} has no version`);
-  if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${stored.sequence} has no state`);
+export function logMessage(agent: Pick<AnyAgent, 'lease'>, stored: StoredMessage): LogMessage {
+  const { data: bytes, headers, sequence } = stored;
+  const place = parseSubject(stored.subject);
+  if (place?.kind !== 'entity' && place?.kind !== 'record') {
+    throw new TypeError(`message ${sequence} is on ${stored.subject}, where no entity's log is`);
+  }
+  const { entity_version: version, state, data, refusal } = JSON.parse(decoder.decode(bytes)) as Body;
+  const isRecord = place.kind === 'record';
+  if (!Number.isSafeInteger(version) || version < (isRecord ? 0 : 1)) {
+    throw new TypeError(`message ${sequence} has no version`);
+  }
+  if (typeof state !== 'object' || Array.isArray(state)) throw new TypeError(`message ${sequence} has no state`);
   const recent = headers.get(HEADERS.recent);
-  const fences = headers.get(HEADERS.fences);
   const notes = headers.get(HEADERS.notes);
-  const message: LogMessage = {
-    entityId: parsed.entityId,
-    sequence: stored.sequence,
-    event: parsed.event,
-    body,
-    bytes: data.length + recent.length + notes.length + fences.length,
-    recent,
+  const fences = headers.get(HEADERS.fences);
+  const body = headers.get(HEADERS.body);
+  const entry: LogEntry = {
+    kind: 'commit',
+    event: isRecord ? '' : place.event,
+    version,
+    state,
+    data,
+    earlier: readRecent(recent),
+    command:
+      body === ''
+        ? undefined
+        : { digest: digestOf(headers.get(HEADERS.commandId)), body: body === NO_BODY ? '' : body },
     notes,
-    fences,
-    digest: digestOf(headers.get(HEADERS.commandId)),
+    fences: readFences(fences),
+    mark: readMark(headers.get(HEADERS.mark), sequence),
+    bytes: bytes.length + recent.length + notes.length + fences.length,
   };
-  if (parsed.event === agent.lease?.expiryEvent) {
+  const lease = standingLease(headers, entry, sequence);
+  const found = { entityId: place.entityId, sequence };
+  if (isRecord) return { ...found, entry: { ...entry, kind: 'record', lease, refusal } };
+  if (place.slot === 'x') {
     const scheduler = parseSubject(headers.get('Nats-Scheduler'));
-    return { ...message, expiredEvent: scheduler?.kind === 'entity' ? scheduler.event : parsed.event };
+    const event = scheduler?.kind === 'entity' ? scheduler.event : place.event;
+    return { ...found, entry: { ...entry, kind: 'expiry', event } };
   }
+  return { ...found, entry: { ...entry, kind: headers.has(HEADERS.unchanged) ? 'unchanged' : 'commit', lease } };
+}
+
+interface Body {
+  entity_version: number;
+  state: JsonObject | null;
+  data?: JsonObject;
+  refusal?: RecordedRefusal;
+}
+
+/** The lease that a message sets, or leaves as it was. */
+function standingLease(
+  headers: MsgHdrs,
+  { event, version }: Pick<LogEntry, 'event' | 'version'>,
+  sequence: number,
+): StandingLease | undefined {
   const schedule = SCHEDULE.exec(headers.get('Nats-Schedule'))?.[1];
-  if (schedule === undefined) {
-    const aside = headers.get(HEADERS.aside);
-    if (aside === '') return message;
-    const kept = headers.get(HEADERS.lease);
-    const keptLease = readLease(kept);
-    if ((aside !== 'remembered' && aside !== 'forgotten') || (kept !== '' && keptLease === undefined)) {
-      throw new TypeError(`message ${stored.sequence} leaves a lease alone that is none`);
-    }
-    return keptLease === undefined ? { ...message, aside } : { ...message, aside, keptLease };
+  if (schedule !== undefined) {
+    const endsAt = Date.parse(schedule);
+    if (Number.isNaN(endsAt)) throw new TypeError(`message ${sequence} has a lease that ends at no time`);
+    return { endsAt, event, version };
   }
-  const leaseEndsAt = Date.parse(schedule);
-  if (Number.isNaN(leaseEndsAt)) throw new TypeError(`message ${stored.sequence} has a lease that ends at no time`);
-  return { ...message, leaseEndsAt };
+  const kept = headers.get(HEADERS.lease);
+  const lease = readLease(kept);
+  if (kept !== '' && lease === undefined) throw new TypeError(`message ${sequence} keeps a lease that is none`);
+  return lease;
+}
+
+const MARK = /^([\da-z]{1,11})\.([\da-z]{1,11})$/;
+
+function readMark(text: string, sequence: number): QueuePlace {
+  if (text === '') return NO_PLACE;
+  const [, place = '', time = ''] = MARK.exec(text) ?? [];
+  const mark = { sequence: parseInt(place, 36), storedAt: parseInt(time, 36) };
+  if (!Number.isSafeInteger(mark.sequence) || !Number.isSafeInteger(mark.storedAt)) {
+    throw new TypeError(`message ${sequence} has a mark that is none`);
+  }
+  return mark;
 }

@@ -1,8 +1,11 @@
 /** What JetStream's API says and does about the messages of a stream, asked of its leader. */
-import { apiResponse, MESSAGE_NOT_FOUND, NoAnswerError, SEQUENCE_NOT_FOUND } from './jetstream-errors.ts';
+import { apiResponse, isAbsent, NoAnswerError } from './jetstream-errors.ts';
 import type { RequestPort } from './requester.ts';
 import { fromMessageGet, type ApiMessage, type StoredMessage } from './stored-message.ts';
 import { utf8 } from './utf8.ts';
+
+/** A stored message; without headers where its sender wrote some that no header can be. */
+export type FoundMessage = StoredMessage & { hasUnreadableHeaders?: true };
 
 /** The next message at or after a sequence. @throws NoAnswerError */
 export async function nextMessage(
@@ -10,7 +13,7 @@ export async function nextMessage(
   stream: string,
   filter: string,
   sequence: number,
-): Promise<StoredMessage | undefined> {
+): Promise<FoundMessage | undefined> {
   return await getMessage(requester, stream, { seq: sequence, next_by_subj: filter });
 }
 
@@ -23,63 +26,16 @@ export async function lastMessage(
   return await getMessage(requester, stream, { last_by_subj: filter });
 }
 
-/** The subjects of all that a filter lets through, in no order. @throws NoAnswerError */
-export async function storedSubjects(requester: RequestPort, stream: string, filter: string): Promise<string[]> {
-  const request = utf8(JSON.stringify({ subjects_filter: filter }));
-  const { state } = await ask<{ state: { subjects?: Record<string, number> } }>(
-    requester,
-    `STREAM.INFO.${stream}`,
-    stream,
-    request,
-  );
-  return Object.keys(state?.subjects ?? {});
-}
-
-/** The messages in a range, ends included, oldest first, but those that are known. @throws NoAnswerError */
-export async function* messagesIn(
-  [first, last]: readonly [number, number],
-  options: {
-    requester: RequestPort;
-    stream: string;
-    filter: string;
-    isKnown: (sequence: number) => boolean;
-    /** Ends it when it aborts. */
-    over: AbortSignal;
-  },
-): AsyncGenerator<StoredMessage> {
-  const { filter, isKnown, over, requester, stream } = options;
-  for (let next = first; !over.aborted; next++) {
-    while (next <= last && isKnown(next)) next++;
-    if (next > last) return;
-    const stored = await nextMessage(requester, stream, filter, next);
-    if (stored === undefined || stored.sequence > last) return;
-    next = stored.sequence;
-    if (!isKnown(next)) yield stored;
-  }
-}
-
-async function getMessage(requester: RequestPort, stream: string, which: object): Promise<StoredMessage | undefined> {
+async function getMessage(requester: RequestPort, stream: string, which: object): Promise<FoundMessage | undefined> {
   const request = utf8(JSON.stringify(which));
   const { message } = await ask<{ message: ApiMessage }>(requester, `STREAM.MSG.GET.${stream}`, stream, request);
   if (message === undefined) return undefined;
   try {
     return fromMessageGet(message);
   } catch {
-    // Headers that the client refuses to read are as good as none; the message must not hide those behind it.
-    return fromMessageGet({ ...message, hdrs: '' });
+    // The message must not hide those behind it.
+    return { ...fromMessageGet({ ...message, hdrs: '' }), hasUnreadableHeaders: true };
   }
-}
-
-/** Takes out all messages of a subject, or those below a sequence. @throws NoAnswerError */
-export async function purgeSubject(
-  requester: RequestPort,
-  stream: string,
-  subject: string,
-  below?: number,
-): Promise<void> {
-  const request = utf8(JSON.stringify({ filter: subject, ...(below === undefined ? {} : { seq: below }) }));
-  const { purged } = await ask<{ purged: number }>(requester, `STREAM.PURGE.${stream}`, stream, request);
-  if (purged === undefined) throw new NoAnswerError(stream, 'no count and no error');
 }
 
 /** Takes a message out of a stream; one that is gone already is none to take. @throws NoAnswerError */
@@ -89,31 +45,34 @@ export async function deleteMessage(requester: RequestPort, stream: string, sequ
   return success === true;
 }
 
-/** How far a consumer has come. */
+/** How far a consumer has come, and what it delivers. */
 export interface ConsumerState {
   /** Sequence of the last message that was delivered. */
   delivered: number;
-  /** How many deliveries there were. */
-  deliveries: number;
-  /** All up to this one are acknowledged. */
-  floor: number;
-  /** The id of whom it delivers to alone; undefined: nobody. */
-  pinned: string | undefined;
+  /** Messages that were delivered and not acknowledged. */
+  unacknowledged: number;
+  filters: string[];
 }
 
-/** @throws NoAnswerError */
-export async function consumerState(requester: RequestPort, stream: string, consumer: string): Promise<ConsumerState> {
-  const found = await ask<{
-    ack_floor: { stream_seq: number };
-    delivered: { consumer_seq: number; stream_seq: number };
-    priority_groups: { pinned_client_id?: string }[];
-  }>(requester, `CONSUMER.INFO.${stream}.${consumer}`, stream);
-  const { ack_floor: floor, delivered, priority_groups: groups } = found;
-  if (delivered === undefined || floor === undefined) {
-    throw new NoAnswerError(stream, `the consumer ${consumer} is not there`);
-  }
-  const pinned = groups?.find(({ pinned_client_id: id }) => id !== undefined)?.pinned_client_id;
-  return { delivered: delivered.stream_seq, deliveries: delivered.consumer_seq, floor: floor.stream_seq, pinned };
+/** Undefined: there is no such consumer. @throws NoAnswerError */
+export async function consumerState(
+  requester: RequestPort,
+  stream: string,
+  consumer: string,
+  api = '$JS.API',
+): Promise<ConsumerState | undefined> {
+  const {
+    config,
+    delivered,
+    num_ack_pending: unacknowledged,
+  } = await ask<{
+    config: { filter_subject?: string; filter_subjects?: string[] };
+    delivered: { stream_seq: number };
+    num_ack_pending: number;
+  }>(requester, `CONSUMER.INFO.${stream}.${consumer}`, stream, undefined, api);
+  if (config === undefined || delivered === undefined || unacknowledged === undefined) return undefined;
+  const { filter_subject: only, filter_subjects: filters = only === undefined ? [] : [only] } = config;
+  return { delivered: delivered.stream_seq, unacknowledged, filters };
 }
 
 async function ask<T extends object>(
@@ -121,13 +80,14 @@ async function ask<T extends object>(
   api: string,
   stream: string,
   request: Uint8Array = new Uint8Array(),
+  prefix = '$JS.API',
 ): Promise<Partial<T>> {
-  const answer = await requester.request(`$JS.API.${api}`, request);
+  const answer = await requester.request(`${prefix}.${api}`, request);
   if (answer.kind !== 'answer') throw new NoAnswerError(stream, answer.why);
   const response = apiResponse<T>(answer.message);
   if (response === undefined) throw new NoAnswerError(stream, 'the answer is none of JetStream');
   const { error } = response;
   if (error === undefined) return response;
-  if (error.err_code === MESSAGE_NOT_FOUND || error.err_code === SEQUENCE_NOT_FOUND) return {};
+  if (isAbsent(error)) return {};
   throw new NoAnswerError(stream, error.description);
 }

@@ -8,16 +8,20 @@ export interface HealthEndpoint {
   close(): Promise<void>;
 }
 
-/** @param port 0 = any free one */
-export async function serveHealth(port: number, ready: () => boolean): Promise<HealthEndpoint> {
+/**
+ * @param port 0 = any free one
+ * @param problems why the process cannot serve now; empty: it can
+ */
+export async function serveHealth(port: number, problems: () => readonly string[]): Promise<HealthEndpoint> {
   const server: Server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     if (path !== '/livez' && path !== '/readyz') {
       response.writeHead(404).end('expected /livez or /readyz\n');
       return;
     }
-    const ok = path === '/livez' || ready();
-    response.writeHead(ok ? 200 : 503, { 'content-type': 'text/plain' }).end(ok ? 'ok\n' : 'not ready\n');
+    const why = path === '/livez' ? [] : problems();
+    const [status, lines] = why.length === 0 ? [200, ['ok']] : [503, ['not ready', ...why]];
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${lines.join('\n')}\n`);
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');

@@ -37,7 +37,10 @@ export async function runAgent(agent: AnyAgent, { reactions = [] }: RunAgentOpti
   let health: HealthEndpoint | undefined;
   try {
     const { HEALTH_PORT: port } = environment;
-    if (port !== undefined) health = await serveHealth(port, () => running?.ready() ?? false);
+    if (port !== undefined)
+      health = await serveHealth(port, () =>
+        running === undefined ? ['the agent starts'] : [...running.problems(), ...(reacting?.problems() ?? [])],
+      );
   } catch (error) {
     logger.fatal(`HEALTH_PORT ${environment.HEALTH_PORT}: ${(error as Error).message}. Choose another, or unset it`);
     process.exitCode = 1;

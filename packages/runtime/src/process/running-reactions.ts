@@ -22,6 +22,11 @@ export class RunningReactions {
     this.failed = new Promise((resolve) => void this.#startAll(reactions, connect).catch(resolve));
   }
 
+  /** Why what they rely on does not serve; empty: nothing is known to be wrong. */
+  problems(): string[] {
+    return this.#mesh?.problems() ?? [];
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#mesh?.close();

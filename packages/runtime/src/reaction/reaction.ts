@@ -5,14 +5,7 @@
  * once more changes nothing. Events of one entity are handled in order, those of others meanwhile.
  */
 import { createHash } from 'node:crypto';
-import {
-  entityStream,
-  entityWildcard,
-  isName,
-  parseSubject,
-  TRACE_HEADERS,
-  type AgentContract,
-} from '@meshforge/protocol';
+import { entityStream, isName, parseSubject, TRACE_HEADERS, type AgentContract } from '@meshforge/protocol';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import type { MsgHdrs, NatsConnection } from '@nats-io/nats-core';
 import { changeEvent } from '../client/event-of.ts';
@@ -24,13 +17,17 @@ import { resolveRetry } from '../options.ts';
 import { Voice } from '../intake/reply.ts';
 import { INBOX_PREFIX } from '../nats/connect.ts';
 import type { Requester } from '../nats/requester.ts';
-import { DeadLetters, type WholeLetter } from '../queue/dead-letters.ts';
-import { LetterIntake } from '../queue/letter-intake.ts';
-import { QueueWorker, type Fault, type Verdict } from '../queue/queue-worker.ts';
-import type { QueuedMessage } from '../queue/tenure.ts';
+import { consumerState } from '../nats/stored-messages.ts';
+import { DeadLetters, type WholeLetter } from '../durable/dead-letters.ts';
+import type { QueuedMessage } from '../durable/delivery.ts';
+import { LetterIntake } from '../durable/letter-intake.ts';
+import { Worker, type Fault, type Verdict } from '../durable/worker.ts';
+import { followConsumer } from '../nats/presence/follow-consumer.ts';
+import type { Presence } from '../nats/presence/presence.ts';
+import { isCountedExpiry } from '../nats/counted-expiry.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { registeredTracer } from '../telemetry/tracer.ts';
-import { ensureReactionConsumer, reactionConsumer } from './reaction-consumer.ts';
+import { ensureReactionConsumer, reactionConsumer, reactionSettings } from './reaction-consumer.ts';
 import type { Reacting, ReactionCommand, ReactOptions, RunningReaction } from './types.ts';
 
 /** Events handled at once. */
@@ -45,6 +42,7 @@ export interface ReactionOptions {
   inboxPrefix: string;
   domain: string | undefined;
   sending: Pick<Sending, 'sendOnly'>;
+  presence: Presence;
 }
 
 /** @throws MeshError `invalid_options`, `unavailable` */
@@ -52,30 +50,40 @@ export async function startReaction<State>(
   contract: AgentContract,
   options: ReactOptions,
   handler: Reacting<State>,
-  { clock, connection, domain, inboxPrefix, requester, sending }: ReactionOptions,
+  { clock, connection, domain, inboxPrefix, presence, requester, sending }: ReactionOptions,
 ): Promise<RunningReaction> {
   const { name, events, onFault = () => {}, retry } = options;
+  const { name: agent } = contract;
   if (!isName(name))
     throw new MeshError({
       code: 'invalid_options',
       message: `name is ${JSON.stringify(name)}: expected ^[a-z][a-z0-9_]{0,63}$`,
     });
   const resolvedRetry = resolveRetry(retry);
-  await ensureReactionConsumer(connection, domain, contract.name, options);
+  await ensureReactionConsumer(connection, domain, agent, options);
+  const stream = entityStream(agent);
+  const consumer = reactionConsumer(name);
+  const api = domain === undefined ? '$JS.API' : `$JS.${domain}.API`;
   const letters = new DeadLetters(requester, name);
+  const isAskedFor = (event: string): boolean => events?.includes(event) !== false;
   const react = async (message: QueuedMessage): Promise<Verdict> => {
-    const event = toEvent<State>(message, events);
-    if (event === undefined) return { kind: 'done' };
-    const { headers } = message;
+    const parsed = parseSubject(message.subject);
+    const event = parsed?.kind === 'entity' ? toEvent<State>(message, parsed.event) : undefined;
+    if (parsed?.kind !== 'entity' || event === undefined) return { kind: 'done' };
+    const { entityId, entityVersion: version, sequence } = event;
+    const isVoid =
+      parsed.slot === 'x' && !(await isCountedExpiry(requester, { agent, entityId, version, sequence }, api));
+    if (isVoid) return { kind: 'done' };
+    const headers = message.headers === 'unreadable' ? undefined : message.headers;
     let isStoring = false;
-    const work = deliverInSpan({ agent: contract.name, durable: name, event, headers }, async () => {
+    const work = deliverInSpan({ agent, durable: name, event, headers }, async () => {
       const commands = asList(await handler(event));
       isStoring = true;
       for (const [index, each] of commands.entries()) {
         const { commandId: causationId, correlationId = causationId } = event;
         await sending.sendOnly(each.contract, each.action, {
           ...each.options,
-          commandId: derivedId(name, contract.name, event, index),
+          commandId: derivedId(name, agent, event, index),
           correlationId,
           causationId,
           // Where spans are made, the command continues that of the handler.
@@ -89,27 +97,39 @@ export async function startReaction<State>(
       (error: unknown) => faultOf(error, isStoring),
     );
   };
-  const worker = new QueueWorker({
+  let isRedefined = false;
+  const worker = new Worker({
     name,
     connection,
     requester,
     clock,
     serverNow: () => clock.wall(),
     inboxPrefix,
-    stream: entityStream(contract.name),
-    consumer: reactionConsumer(name),
-    filter: entityWildcard(contract.name),
-    isWorkQueue: false,
+    api,
+    stream,
+    consumer,
     atOnce: AT_ONCE,
     retry: resolvedRetry,
-    deadLetters: letters,
-    keyOf: ({ subject }) => {
+    order: {
+      kind: 'delivered',
+      missing: async (held) => {
+        const state = await consumerState(requester, stream, consumer, api);
+        return state === undefined ? 0 : state.unacknowledged - held(state.delivered);
+      },
+    },
+    entityOf: ({ subject }) => subject.split('.', 3).join('.'),
+    handles: ({ subject }) => {
       const parsed = parseSubject(subject);
-      return parsed?.kind === 'entity' ? parsed.entityId : undefined;
+      if (parsed?.kind !== 'entity' || isAskedFor(parsed.event)) return true;
+      if (!isRedefined) onFault(redefined(name, parsed.event, events));
+      isRedefined = true;
+      return false;
     },
     attempt: react,
+    bury: (message, death) => letters.add(message, death),
     onRetry: (subject, reason, tries) => onFault(new Error(`reaction ${name}, ${subject}, try ${tries}: ${reason}`)),
     onDead: (subject, reason) => onFault(new Error(`reaction ${name}: ${subject} is a dead letter: ${reason}`)),
+    onAbsent: () => followed.look(),
     onFault,
   });
   const intake = new LetterIntake({
@@ -125,13 +145,34 @@ export async function startReaction<State>(
     },
     onFault,
   });
+  const followed = followConsumer(presence, {
+    stream,
+    settings: reactionSettings(agent, options),
+    mend: () => ensureReactionConsumer(connection, domain, agent, { ...options, exactEvents: false }),
+    onDoubt: (doubt) => {
+      if (doubt === 'identity') worker.forget();
+    },
+    onError: onFault,
+  });
   worker.start();
   return {
     stats: () => worker.stats(),
     stop: async () => {
       await Promise.all([worker.stop(), intake.stop()]);
+      followed.stop();
     },
   };
+}
+
+/** Another process has added events to the reaction of this name. */
+function redefined(name: string, event: string, events: readonly string[] = []): MeshError {
+  return new MeshError({
+    code: 'stream_mismatch',
+    message:
+      `the reaction ${name} is also delivered "${event}", which this process does not handle: it handles ${events.join(', ')}. ` +
+      'It leaves the events to other processes. If none handles them, start the reaction with exactEvents: true',
+    details: { name, event },
+  });
 }
 
 /** That nobody stores commands for the moment is not the event's fault. */
@@ -143,15 +184,13 @@ function faultOf(error: unknown, isStoring: boolean): Fault {
 
 const OUTAGES: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'connection']);
 
-/** Undefined for what is no event, or none that is asked for. */
+/** Undefined for what no agent has written. */
 function toEvent<State>(
   { data, headers, sequence, storedAt, subject }: QueuedMessage,
-  events: readonly string[] | undefined,
+  event: string,
 ): ChangeEvent<State> | undefined {
-  const parsed = parseSubject(subject);
-  if (parsed?.kind !== 'entity' || events?.includes(parsed.event) === false) return undefined;
-  const time = new Date(storedAt).toISOString();
-  return changeEvent({ subject, data, headers }, parsed.event, sequence, time);
+  if (headers === 'unreadable') return undefined;
+  return changeEvent({ subject, data, headers }, event, sequence, new Date(storedAt).toISOString());
 }
 
 function asList(commands: Awaited<ReturnType<Reacting<unknown>>>): readonly ReactionCommand[] {
@@ -175,5 +214,5 @@ function messageOf({ data, headers: lines, letter }: WholeLetter): QueuedMessage
   const headers = new MsgHdrsImpl();
   for (const [name, value] of lines) headers.append(name, value);
   const { sequence, stored_at: storedAt, subject } = letter;
-  return { sequence, subject, headers, data, storedAt: Date.parse(storedAt), isRepeated: true };
+  return { sequence, subject, headers, data, storedAt: Date.parse(storedAt) };
 }

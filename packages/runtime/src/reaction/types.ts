@@ -1,8 +1,8 @@
 import type { AgentContract } from '@meshforge/protocol';
 import type { SendOptions } from '../client/send.ts';
 import type { ActionOf, ChangeEvent, DataOf, SubscribeOptions } from '../client/types.ts';
-import type { QueueStats } from '../queue/queue-worker.ts';
-import type { RetryPolicy } from '../queue/retry-policy.ts';
+import type { QueueStats } from '../durable/worker.ts';
+import type { RetryPolicy } from '../durable/retry-policy.ts';
 
 /** A command that an event leads to. Its ids come from the event. */
 export interface ReactionCommand {
@@ -33,12 +33,18 @@ export type Reacting<State> = (event: ChangeEvent<State>) => Commands | Promise<
 
 type Commands = ReactionCommand | readonly ReactionCommand[] | undefined;
 
-export interface ReactOptions extends Pick<SubscribeOptions, 'events' | 'from'> {
+export interface ReactOptions extends Pick<SubscribeOptions, 'events' | 'exactEvents' | 'from'> {
   /**
    * What the reaction goes by in the server, and its dead letters: `^[a-z][a-z0-9_]{0,63}$`, unlike any agent's name. All
    * processes that react under one name share the events.
    */
   name: string;
+  /**
+   * Makes `events` the events of the reaction, whatever other processes asked for before: the others are delivered to nobody
+   * from now on. Else a start only adds events; a process that is delivered one that it does not handle leaves it, and all
+   * that comes behind it, to others. Default false.
+   */
+  exactEvents?: boolean;
   /** How often an event is tried whose handler throws, or whose commands cannot be stored. */
   retry?: Partial<RetryPolicy>;
   /** Told when an event is tried again, and when it has become a dead letter. */

@@ -1,15 +1,21 @@
 import type { AnyAgent } from '../core/agent.ts';
 import { decide, defect, type Command, type DefectPlan } from '../core/decide.ts';
 import type { Entity } from '../core/entity.ts';
-import { defectOutcome, refusal, type StoreOutcome } from '../core/outcome.ts';
-import type { RecentCommit } from '../core/recent.ts';
-import { prepareAttempt, type Attempt } from './attempt.ts';
+import { refusal, type RefusedOutcome } from '../core/outcome.ts';
+import type { RecentCommand } from '../core/recent.ts';
+import { prepareCommit, type Attempt } from './attempt.ts';
 
-export type Decision = { kind: 'replay'; commit: RecentCommit } | { kind: 'attempt'; attempt: Attempt } | Refused;
+export type Decision =
+  | { kind: 'replay'; earlier: RecentCommand }
+  | { kind: 'forgotten' }
+  | { kind: 'attempt'; attempt: Attempt }
+  | Refused;
 
 export interface Refused {
   kind: 'refuse';
-  outcome: StoreOutcome;
+  outcome: RefusedOutcome;
+  /** Whether it is what became of the command: of a durable one, the log has to keep it. */
+  isVerdict: boolean;
   defect?: DefectPlan;
 }
 
@@ -23,17 +29,27 @@ interface Deciding {
 export function decideAttempt({ agent, maxPayload, serverNow }: Deciding, command: Command, entity: Entity): Decision {
   try {
     const plan = decide(agent, entity, command, serverNow());
-    if (plan.kind === 'replay') return plan;
-    if (plan.kind === 'defect') return defective(plan);
-    if (plan.kind !== 'commit') return { kind: 'refuse', outcome: refusal(plan.kind, plan.payload) };
-    const prepared = prepareAttempt(agent, entity, command, plan, maxPayload());
-    return 'kind' in prepared ? { kind: 'refuse', outcome: prepared } : { kind: 'attempt', attempt: prepared };
+    switch (plan.kind) {
+      case 'replay':
+      case 'forgotten':
+        return plan;
+      case 'defect':
+        return defective(plan);
+      case 'misused':
+        return { kind: 'refuse', outcome: refusal('rejected', plan.payload), isVerdict: false };
+      case 'commit': {
+        const made = prepareCommit(agent, entity, command, plan, maxPayload());
+        return 'kind' in made ? { kind: 'refuse', outcome: made, isVerdict: true } : { kind: 'attempt', attempt: made };
+      }
+      default:
+        return { kind: 'refuse', outcome: refusal(plan.kind, plan.payload), isVerdict: true };
+    }
   } catch (cause) {
-    const plan = defect(command, 'made something that JSON cannot say', cause);
-    return defective(plan);
+    return defective(defect(command, 'made something that JSON cannot say', cause));
   }
 }
 
 function defective(plan: DefectPlan): Refused {
-  return { kind: 'refuse', outcome: defectOutcome(plan.payload), defect: plan };
+  const outcome: RefusedOutcome = { ...refusal('unavailable', plan.payload), isDefect: true };
+  return { kind: 'refuse', outcome, isVerdict: false, defect: plan };
 }

@@ -10,7 +10,7 @@ export interface CacheLimits {
 export const DEFAULT_CACHE: CacheLimits = { entities: 100_000, bytes: 64 * 1024 * 1024 };
 
 /** An entity as it was seen. */
-export interface Sighting {
+export interface KnownEntity {
   entity: Entity;
   /** A moment, as the store counts them, at which the entity was so for certain; 0 = none is known. */
   asOf: number;
@@ -20,26 +20,26 @@ export interface Sighting {
 export class EntityCache {
   readonly #limits: CacheLimits;
   /** A Map keeps insertion order; an entity that is used moves to its end. */
-  readonly #entities = new Map<string, Sighting>();
+  readonly #entities = new Map<string, KnownEntity>();
   #bytes = 0;
 
   constructor(limits: CacheLimits) {
     this.#limits = limits;
   }
 
-  get(entityId: string): Sighting | undefined {
-    const sighting = this.#entities.get(entityId);
-    if (sighting !== undefined) {
+  get(entityId: string): KnownEntity | undefined {
+    const seen = this.#entities.get(entityId);
+    if (seen !== undefined) {
       this.#entities.delete(entityId);
-      this.#entities.set(entityId, sighting);
+      this.#entities.set(entityId, seen);
     }
-    return sighting;
+    return seen;
   }
 
-  set(entityId: string, sighting: Sighting): void {
+  set(entityId: string, seen: KnownEntity): void {
     this.delete(entityId);
-    this.#entities.set(entityId, sighting);
-    this.#bytes += sighting.entity.bytes;
+    this.#entities.set(entityId, seen);
+    this.#bytes += seen.entity.bytes;
     for (const oldest of this.#entities.keys()) {
       if (this.#entities.size <= this.#limits.entities && this.#bytes <= this.#limits.bytes) return;
       this.delete(oldest);
@@ -47,10 +47,15 @@ export class EntityCache {
   }
 
   delete(entityId: string): void {
-    const sighting = this.#entities.get(entityId);
-    if (sighting === undefined) return;
+    const seen = this.#entities.get(entityId);
+    if (seen === undefined) return;
     this.#entities.delete(entityId);
-    this.#bytes -= sighting.entity.bytes;
+    this.#bytes -= seen.entity.bytes;
+  }
+
+  clear(): void {
+    this.#entities.clear();
+    this.#bytes = 0;
   }
 
   get size(): number {

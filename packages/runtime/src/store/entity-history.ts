@@ -1,60 +1,53 @@
 import { eventSubject, HEADERS, type HistoryEvent } from '@meshforge/protocol';
-import { listCommits, readRecent } from '../core/recent.ts';
+import type { AnyAgent } from '../core/agent.ts';
+import { listCommands, readRecent, type RecentCommand } from '../core/recent.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
-import type { StoredMessage } from '../nats/stored-message.ts';
-
-/** A message whose sequence an entity's newer message remembers. */
-interface Known {
-  sequence: number;
-  version: number;
-}
+import { logMessage, type StoredMessage } from '../nats/stored-message.ts';
 
 /**
- * The newest events of an entity below a version, newest first. Each message remembers the sequences of the commits
- * before it, so the log is read backwards in strides of 32, however long it is. A lease commit that a later one rolled
- * up is gone and left out (I1).
+ * The newest events of an entity below a version, newest first. Each message remembers the sequences of the commands
+ * before it, so the log is read backwards in strides of 32, however long it is. A lease commit leaves the log with its lease, and
+ * is left out (I1).
  *
  * @returns undefined if the entity never was.
  */
 export async function entityHistory(
+  agent: AnyAgent,
   reader: EntityReader,
-  agent: string,
   entityId: string,
   limit: number,
   beforeVersion: number,
 ): Promise<ReadResult<HistoryEvent[] | undefined>> {
-  const newest = await reader.lastMessage(entityId);
-  if (newest.kind === 'unavailable') return newest;
-  if (newest.value === undefined) return { kind: 'read', value: undefined };
+  const entity = await reader.entity(entityId, false);
+  if (entity.kind === 'unavailable') return entity;
+  if (entity.value.version === 0) return { kind: 'read', value: undefined };
 
   const events: HistoryEvent[] = [];
-  let stride: StoredMessage[] = [newest.value];
-  while (stride.length > 0) {
-    for (const message of stride) {
-      const event = toEvent(reader, agent, message);
-      if (event !== undefined && event.entity_version < beforeVersion && events.length < limit) events.push(event);
-    }
-    if (events.length >= limit) break;
-    const oldest = stride.at(-1) as StoredMessage;
-    const earlier = listCommits(readRecent(oldest.headers.get(HEADERS.recent))).filter(
-      (entry) => entry.sequence < oldest.sequence,
-    );
+  let earlier = listCommands(entity.value.recent);
+  for (;;) {
     const read = await readAll(reader, wanted(earlier, limit - events.length, beforeVersion));
     if (read.kind === 'unavailable') return read;
-    stride = read.value;
+    for (const message of read.value) {
+      const event = toEvent(agent, message);
+      if (event !== undefined && event.entity_version < beforeVersion && events.length < limit) events.push(event);
+    }
+    const oldest = read.value.at(-1);
+    if (events.length >= limit || oldest === undefined) return { kind: 'read', value: events };
+    earlier = listCommands(readRecent(oldest.headers.get(HEADERS.recent))).filter(
+      ({ sequence }) => sequence < oldest.sequence,
+    );
   }
-  return { kind: 'read', value: events };
 }
 
 /** Of the remembered ones, newest first, those to read: no more than are missing, and the oldest to go on from. */
-function wanted(earlier: readonly Known[], missing: number, beforeVersion: number): Known[] {
+function wanted(earlier: readonly RecentCommand[], missing: number, beforeVersion: number): RecentCommand[] {
   const oldest = earlier[0];
-  const below = earlier.filter(({ version }) => version < beforeVersion).toReversed();
+  const below = earlier.filter(({ isRefused, version }) => isRefused !== true && version < beforeVersion).toReversed();
   if (below.length > 0) return below.length > missing ? below.slice(0, missing) : below;
   return oldest === undefined ? [] : [oldest];
 }
 
-async function readAll(reader: EntityReader, entries: readonly Known[]): Promise<ReadResult<StoredMessage[]>> {
+async function readAll(reader: EntityReader, entries: readonly RecentCommand[]): Promise<ReadResult<StoredMessage[]>> {
   const reads = await Promise.all(entries.map(({ sequence }) => reader.message(sequence)));
   const messages: StoredMessage[] = [];
   for (const read of reads) {
@@ -64,16 +57,17 @@ async function readAll(reader: EntityReader, entries: readonly Known[]): Promise
   return { kind: 'read', value: messages };
 }
 
-/** Undefined for one that changed nothing of the entity but its notes. */
-function toEvent(reader: EntityReader, agent: string, stored: StoredMessage): HistoryEvent | undefined {
-  const { aside, event, body } = reader.toLogMessage(stored);
-  if (aside !== undefined) return undefined;
+/** Undefined for what is no event, or one that changed nothing of the entity but its notes. */
+function toEvent(agent: AnyAgent, stored: StoredMessage): HistoryEvent | undefined {
+  const { entry } = logMessage(agent, stored);
+  if (entry.kind === 'record' || entry.kind === 'unchanged') return undefined;
+  const event = entry.kind === 'expiry' ? (agent.lease?.expiryEvent ?? entry.event) : entry.event;
   return {
-    event: eventSubject(agent, event),
-    entity_version: body.entity_version,
+    event: eventSubject(agent.name, event),
+    entity_version: entry.version,
     time: new Date(stored.time).toISOString(),
     command_id: stored.headers.get(HEADERS.commandId),
-    state: body.state,
-    ...(body.data === undefined ? {} : { data: body.data }),
+    state: entry.state,
+    ...(entry.data === undefined ? {} : { data: entry.data }),
   };
 }

@@ -7,33 +7,32 @@
  *   unknown, the same message is published again until the server gives a definite answer: the guard and the message
  *   id make that harmless.
  * - I4: commands on one entity take turns; those on others never wait for it.
- * - I7: nothing that ends or moves a lease is published in its last moments, and what was acknowledged too late for comfort
- *   is looked at again. What leaves the lease as it is may come at any time: an expiry takes nothing of it away.
- * - I5: a command whose id is among the entity's recent commits, or in the stream's dedupe window, is answered with its
+ * - I5: a command whose id is among the entity's recent commands, or in the stream's dedupe window, is answered with its
  *   first outcome.
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
  *   it: another replica may have changed it since.
+ * - A durable command is decided once: by its commit, or by a record of its refusal. Both stand in the log before anyone hears
+ *   of them, and both move the entity's mark, at or below which no durable command is decided again.
  */
 import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { isEnding, type Entity } from '../core/entity.ts';
-import { findCommit, remembersAll, type RecentCommit } from '../core/recent.ts';
-import { askForCommandId, publishCommit } from '../nats/commit-publisher.ts';
+import { entityAfter, isMarked, type Entity, type QueuePlace } from '../core/entity.ts';
+import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
+import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
+import { probe, publishCommit } from '../nats/commit-publisher.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
-import type { MessageIdResult, PublishResult } from '../nats/jetstream-errors.ts';
+import type { PublishResult } from '../nats/jetstream-errors.ts';
 import type { RequestPort } from '../nats/requester.ts';
-import type { Attempt } from './attempt.ts';
+import { prepareMark, prepareRecord, type Attempt } from './attempt.ts';
 import { decideAttempt, type Refused } from './decide-attempt.ts';
-import { EntityCache, type CacheLimits, type Sighting } from './entity-cache.ts';
+import { EntityCache, type CacheLimits, type KnownEntity } from './entity-cache.ts';
 import { firstOutcome } from './first-outcome.ts';
-import { endLostLease } from './lost-lease.ts';
-import { success, type StoreOutcome } from '../core/outcome.ts';
+import { endLostLease, isLost } from './lost-lease.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 import { Turns } from './turns.ts';
-import { Underway } from './underway.ts';
-import { contended, leaseEnding, notStored, unreachable } from './undecided.ts';
+import { contended, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
 const MAX_RACES = 100;
@@ -43,14 +42,6 @@ const MAX_RACE_PAUSE_MS = 20;
 const MAX_UNREACHED = 4;
 /** And at least so long, in milliseconds: a stream without a leader says so at once, and mostly has one soon. */
 const PATIENCE_MS = 1_000;
-/** How often, and how often at most, the log is asked whether a lease in its last moments has ended: for five seconds. */
-const LEASE_POLL_MS = 50;
-const MAX_LEASE_POLLS = 100;
-/**
- * A commit against a lease is taken to need so many times as long as the oldest publish has waited by now. While a replicated
- * stream cannot commit, its leader takes publishes in, and then ends the lease that the waiting ones were to refresh.
- */
-const DELAY_FACTOR = 4;
 
 export interface EntityStoreOptions {
   agent: AnyAgent;
@@ -59,8 +50,8 @@ export interface EntityStoreOptions {
   clock: Clock;
   /** Milliseconds since the epoch, by the server's clock. */
   serverNow: () => number;
-  /** Of leases that ended before this moment, the server must have lost the schedules; milliseconds since the epoch. */
-  lostBefore: () => number;
+  /** Whether `serverNow` may be wrong. Default: it is not. */
+  isTimeDoubtful?: () => boolean;
   /** Asks the server for its time anew; rejects when it does not answer. */
   measureServerTime: () => Promise<void>;
   cache: CacheLimits;
@@ -83,15 +74,15 @@ export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
   readonly #turns = new Turns();
-  readonly #underway: Underway;
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
+  /** What was seen before this moment may have been another log. */
+  #forgottenAt = 0;
   #stopped = false;
 
   constructor(options: EntityStoreOptions) {
     this.#options = options;
     this.#cache = new EntityCache(options.cache);
-    this.#underway = new Underway(options.clock);
   }
 
   get cache(): { size: number; bytes: number } {
@@ -103,52 +94,63 @@ export class EntityStore {
     this.#stopped = true;
   }
 
-  /**
-   * Decides a command and commits it; never rejects.
-   * @param isMine asked before each decision: `abandoned` as soon as it is another process's to decide
-   */
-  execute(
-    command: Command,
-    takesOver: TakesOver = () => false,
-    isMine: () => boolean = () => true,
-  ): Promise<StoreOutcome> {
-    const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver, isMine));
+  /** Forgets what it has seen: the log may be another one by now. What is read or published meanwhile does not count. */
+  forgetAll(): void {
+    this.#forgottenAt = ++this.#moment;
+    this.#cache.clear();
   }
 
-  async #run(command: Command, cameIn: number, takesOver: TakesOver, isMine: () => boolean): Promise<StoreOutcome> {
-    const { agent, clock, lostBefore, onCommit, requester, serverNow } = this.#options;
-    const { entityId } = command;
-    let sighting = this.#remembered(entityId);
-    /** A publish whose fate is unknown. */
-    let doubtful: Attempt | undefined;
+  /** Decides a command and commits it; never rejects. Of a durable command a refusal is recorded as well. */
+  execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
+    const cameIn = ++this.#moment;
+    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+  }
+
+  async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
+    const { agent, clock, onCommit, onPublish, requester, serverNow } = this.#options;
+    const { action, entityId, queued } = command;
+    let seen = this.#remembered(entityId);
+    let seenAt = ++this.#moment;
+    /** A publish whose fate is unknown, and the entity that it was decided on. */
+    let doubtful: { attempt: Attempt; on: Entity } | undefined;
     let mustAskLeader = false;
     let races = 0;
     let unreached = 0;
     const startedAt = clock.monotonic();
-    const isHopeless = (): boolean => ++unreached >= MAX_UNREACHED && clock.monotonic() - startedAt >= PATIENCE_MS;
-    let polls = 0;
+    /** Counts a try that did not reach the server. True: enough of them, and nothing of the command can be in the log. */
+    const isHopeless = (): boolean =>
+      ++unreached >= MAX_UNREACHED && clock.monotonic() - startedAt >= PATIENCE_MS && doubtful === undefined;
 
     for (;;) {
       if (this.#stopped && doubtful !== undefined) return { kind: 'abandoned' };
-      if (sighting === undefined) {
-        const look = await this.#look(entityId, mustAskLeader);
-        if (look.kind === 'unavailable') {
-          if (isHopeless() && doubtful === undefined) return unreachable(command, look.why);
+      if (command.notAfter !== undefined && this.#options.isTimeDoubtful?.() === true) {
+        const isKnown = await this.#options.measureServerTime().then(
+          () => true,
+          () => false,
+        );
+        if (!isKnown) {
+          if (isHopeless()) return unreachable(command, 'the server does not tell its time');
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
           continue;
         }
-        sighting = look.value;
       }
-      if (!isMine()) return { kind: 'abandoned' };
+      if (seen === undefined) {
+        seenAt = ++this.#moment;
+        const look = await this.#look(entityId, mustAskLeader);
+        if (look.kind === 'unavailable') {
+          if (isHopeless()) return unreachable(command, look.why);
+          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+          continue;
+        }
+        seen = look.value;
+      }
       // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
-      const { entity, asOf } = sighting;
-      sighting = undefined;
+      const { entity, asOf } = seen;
+      seen = undefined;
 
       const { lease } = entity;
-      if (lease !== undefined && lease.endsAt < lostBefore()) {
-        doubtful = undefined;
+      if (lease !== undefined && isLost(lease, serverNow())) {
         const why = await endLostLease(this.#options, entityId, { ...entity, lease });
         this.#cache.delete(entityId);
         if (why === undefined) continue;
@@ -158,48 +160,52 @@ export class EntityStore {
       }
 
       let attempt: Attempt;
-      if (doubtful?.message.expectedSequence === entity.sequence) {
-        attempt = doubtful;
+      if (doubtful !== undefined && isSame(doubtful.on, entity)) {
+        attempt = doubtful.attempt;
       } else {
         doubtful = undefined;
         const decision = decideAttempt(this.#options, command, entity);
-        if (decision.kind === 'replay') return this.#replay(command, decision.commit);
-        if (decision.kind === 'refuse') {
-          const { outcome } = decision;
-          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'held' };
-          if (asOf <= cameIn) continue;
-          const forgotten = await this.#forgottenCommit(command, entity);
-          if (forgotten.kind === 'not_taken') return this.#refuse(command, decision);
-          if (forgotten.kind === 'taken') return this.#recall(command, forgotten.sequence);
-          if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
-          await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
-          continue;
+        if (decision.kind === 'replay') return this.#replay(command, decision.earlier);
+        if (decision.kind === 'attempt') {
+          attempt = decision.attempt;
+        } else {
+          const isRefused = decision.kind === 'refuse';
+          if (isRefused) {
+            const { outcome } = decision;
+            if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
+            if (asOf <= cameIn) continue;
+          }
+          if (!isRefused || !isComplete(entity.recent)) {
+            // It may have been committed before the time that the entity remembers: to refuse it would be untrue (I2).
+            const known = await probe(requester, agent.name, command.commandId);
+            if (known.kind === 'taken') return this.#recall(command, known.sequence);
+            if (known.kind === 'unknown') {
+              if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
+              await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+              continue;
+            }
+          }
+          if (!isRefused) return decidedBefore(command, false);
+          if (queued === undefined || !decision.isVerdict) return this.#refuse(command, decision);
+          attempt = prepareRecord(agent, entity, command, decision.outcome);
         }
-        attempt = decision.attempt;
       }
 
-      const standing = attempt.message.aside === undefined ? attempt.message.standing : undefined;
-      if (standing !== undefined && isEnding(standing, serverNow(), DELAY_FACTOR * this.#underway.oldestMs)) {
-        if (++polls > MAX_LEASE_POLLS && doubtful === undefined) return leaseEnding(command);
-        await clock.sleep(LEASE_POLL_MS);
-        continue;
-      }
+      // The sequence that the publish expects may be another message's by now.
+      if (seenAt < this.#forgottenAt) continue;
       const sentAt = ++this.#moment;
-      const result = await this.#underway.track(publishCommit(requester, agent.name, attempt.message), ({ kind }, ms) =>
-        this.#options.onPublish?.(command.action, kind, ms),
-      );
-      // Acknowledged so late that the expiry may have wiped it: only another look can tell.
-      const overtaken = standing !== undefined && isEnding(standing, serverNow());
-      if (result.kind === 'stored' && !overtaken) {
-        const committed = attempt.entityAt(result.sequence);
-        this.#cache.set(entityId, { entity: committed, asOf: sentAt });
-        onCommit?.(entityId, attempt.message.event, committed, attempt.data);
-        return success('committed', attempt.message.event, attempt.payload);
+      const publishedAt = clock.monotonic();
+      const result = await publishCommit(requester, agent, attempt.message);
+      onPublish?.(action, result.kind, clock.monotonic() - publishedAt);
+      if (result.kind === 'stored') {
+        const after = attempt.entityAt(result.sequence);
+        this.#remember(entityId, { entity: after, asOf: sentAt }, sentAt);
+        const { data, event, kind } = attempt.message.entry;
+        if (kind !== 'record') onCommit?.(entityId, event, after, data);
+        return attempt.outcome;
       }
       this.#cache.delete(entityId);
       switch (result.kind) {
-        case 'stored':
-          break;
         case 'duplicate':
           return this.#recall(command, result.sequence);
         case 'lost_race':
@@ -213,36 +219,69 @@ export class EntityStore {
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
         case 'unknown':
-          doubtful = attempt;
+          doubtful = { attempt, on: entity };
           await clock.sleep(pause(clock, ++unreached, MAX_PAUSE_MS));
           break;
       }
     }
   }
 
-  /** Ends the lease of an entity if the server must have lost its schedule. Never rejects. */
+  /**
+   * Moves the entity's mark, so that no durable command up to this place in the queue is decided any more. Never rejects.
+   * @returns why it does not stand there; undefined: it does
+   */
+  moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
+    const place = { sequence, storedAt };
+    return this.#turns.take(entityId, async () => {
+      const { agent, clock, requester } = this.#options;
+      for (let races = 1; races <= MAX_RACES; races++) {
+        const look = await this.#look(entityId, true);
+        if (look.kind === 'unavailable') return look.why;
+        if (isMarked(place, look.value.entity.mark)) return undefined;
+        const message = prepareMark(entityId, look.value.entity, place);
+        const sentAt = ++this.#moment;
+        const result = await publishCommit(requester, agent, message);
+        this.#cache.delete(entityId);
+        if (result.kind === 'stored') {
+          const entity = entityAfter(agent, message.entry, result.sequence);
+          this.#remember(entityId, { entity, asOf: sentAt }, sentAt);
+          return undefined;
+        }
+        if (result.kind === 'refused' || result.kind === 'unknown') return result.why;
+        await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
+      }
+      return 'other writers were first';
+    });
+  }
+
+  /** Ends the lease of an entity if the server ought to have done so. Never rejects. */
   endLostLease(entityId: string): Promise<void> {
     return this.#turns.take(entityId, async () => {
       const look = await this.#look(entityId, true);
       if (look.kind === 'unavailable') return;
       const { entity } = look.value;
       const { lease } = entity;
-      if (lease === undefined || lease.endsAt >= this.#options.lostBefore()) return;
+      if (lease === undefined || !isLost(lease, this.#options.serverNow())) return;
       await endLostLease(this.#options, entityId, { ...entity, lease });
       this.#cache.delete(entityId);
     });
   }
 
+  /** @param since the moment at which it was asked for or sent */
+  #remember(entityId: string, seen: KnownEntity, since: number): void {
+    if (since > this.#forgottenAt) this.#cache.set(entityId, seen);
+  }
+
   /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */
-  #remembered(entityId: string): Sighting | undefined {
-    const sighting = this.#cache.get(entityId);
-    const endsAt = sighting?.entity.lease?.endsAt;
-    if (endsAt === undefined || this.#options.serverNow() < endsAt) return sighting;
+  #remembered(entityId: string): KnownEntity | undefined {
+    const seen = this.#cache.get(entityId);
+    const endsAt = seen?.entity.lease?.endsAt;
+    if (endsAt === undefined || this.#options.serverNow() < endsAt) return seen;
     this.#cache.delete(entityId);
     return undefined;
   }
 
-  async #look(entityId: string, askLeader: boolean): Promise<ReadResult<Sighting>> {
+  async #look(entityId: string, askLeader: boolean): Promise<ReadResult<KnownEntity>> {
     const { reader } = this.#options;
     const sentAt = ++this.#moment;
     const read = await reader.entity(entityId, askLeader);
@@ -250,20 +289,8 @@ export class EntityStore {
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
     const value = { entity: read.value, asOf };
-    this.#cache.set(entityId, value);
+    this.#remember(entityId, value, sentAt);
     return { kind: 'read', value };
-  }
-
-  /**
-   * Whether a command that is about to be refused was committed before the time that the entity remembers, or is about to
-   * be: a refusal of a committed command would be untrue (I2). Of a commit under way a replicated stream's leader says so.
-   */
-  #forgottenCommit(command: Command, { recent }: Entity): Promise<MessageIdResult> {
-    const { agent, reader, requester } = this.#options;
-    if (remembersAll(recent) && command.mayBeUnderWay !== true) return Promise.resolve({ kind: 'not_taken' });
-    const { action, entityId, commandId } = command;
-    const { event } = agent.actions[action] as { event: string };
-    return askForCommandId(requester, agent.name, { entityId, event, commandId }, !reader.alwaysAuthoritative);
   }
 
   /**
@@ -272,21 +299,21 @@ export class EntityStore {
    */
   async #recall(command: Command, sequence: number): Promise<StoreOutcome> {
     const { agent, clock } = this.#options;
-    let known: RecentCommit | undefined;
+    let known: RecentCommand | undefined;
     for (let tries = 1; agent.lease !== undefined; tries++) {
       const look = await this.#look(command.entityId, true);
       if (look.kind === 'read') {
-        known = findCommit(look.value.entity.recent, command.digest);
+        known = findCommand(look.value.entity.recent, command.digest);
         break;
       }
       if (this.#stopped) return { kind: 'abandoned' };
       await clock.sleep(pause(clock, tries, MAX_PAUSE_MS));
     }
-    return await this.#replay(command, known ?? { digest: command.digest, version: 0, sequence });
+    return await this.#replay(command, known ?? { version: 0, sequence });
   }
 
-  #replay(command: Command, commit: RecentCommit): Promise<StoreOutcome> {
-    return firstOutcome(this.#options, command, commit, () => this.#stopped);
+  #replay(command: Command, earlier: Pick<RecentCommand, 'inline' | 'sequence' | 'version'>): Promise<StoreOutcome> {
+    return firstOutcome(this.#options, command, earlier, () => this.#stopped);
   }
 
   #refuse({ action, entityId }: Command, { outcome, defect: found }: Refused): StoreOutcome {
@@ -297,4 +324,9 @@ export class EntityStore {
     }
     return outcome;
   }
+}
+
+/** Whether a log still stands where it stood. After a restore, the sequence of a message can be that of another one. */
+function isSame(one: Entity, other: Entity): boolean {
+  return one.sequence === other.sequence && one.version === other.version && one.recent.text === other.recent.text;
 }

@@ -4,6 +4,7 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import type { ListSubjects } from './entity-list.ts';
 import type { EntityStore } from './entity-store.ts';
+import { isLost } from './lost-lease.ts';
 
 /** How often the leases that stand are looked through, in milliseconds; replicas spread by jitter. */
 const SWEEP_MS = 10_000;
@@ -16,18 +17,17 @@ export interface LeaseSweepOptions {
   store: Pick<EntityStore, 'endLostLease'>;
   subjects: ListSubjects;
   serverNow: () => number;
-  lostBefore: () => number;
   onFault: (error: unknown) => void;
 }
 
 /**
- * The safety net under the server's schedules: finds leases whose end the server should have committed 10 s ago and did not,
- * and has the store commit it. A lease is read once, and again only when it would have ended.
+ * The safety net under the server's schedules: finds leases that the server should have ended and did not, and has the store end
+ * them. A lease is read once, and again only when it would have ended.
  */
 export class LeaseSweep {
   readonly #options: LeaseSweepOptions;
   readonly #stopping = new AbortController();
-  /** When the lease of an entity ends, as it was last seen. */
+  /** When a lease ends, by the subject of its commit. */
   #ends = new Map<string, number>();
 
   constructor(options: LeaseSweepOptions) {
@@ -47,36 +47,34 @@ export class LeaseSweep {
     this.#stopping.abort();
   }
 
+  /** The log may be another one by now. */
+  forget(): void {
+    this.#ends.clear();
+  }
+
   async sweep(): Promise<void> {
-    const { serverNow } = this.#options;
-    const standing = await this.#standing();
-    this.#ends = new Map([...this.#ends].filter(([entityId]) => standing.has(entityId)));
-    const suspects = [...standing].filter((entityId) => (this.#ends.get(entityId) ?? 0) < serverNow());
-    for (let at = 0; at < suspects.length && !this.#stopping.signal.aborted; at += AT_ONCE) {
-      await Promise.all(suspects.slice(at, at + AT_ONCE).map((entityId) => this.#look(entityId)));
-    }
-  }
-
-  /** Entities with a message that may be a lease: the server takes it out when the lease ends. */
-  async #standing(): Promise<Set<string>> {
-    const { agent, subjects } = this.#options;
-    const standing = new Set<string>();
+    const { agent, serverNow, subjects } = this.#options;
+    const standing: string[] = [];
+    // The server takes the commit of a lease out when the lease ends.
     for (const event of agent.lease?.events ?? []) {
-      for (const subject of Object.keys(await subjects(entityEventFilter(agent.name, event)))) {
-        const parsed = parseSubject(subject);
-        if (parsed?.kind === 'entity') standing.add(parsed.entityId);
-      }
+      standing.push(...Object.keys(await subjects(entityEventFilter(agent.name, event))));
     }
-    return standing;
+    this.#ends = new Map(standing.map((subject) => [subject, this.#ends.get(subject) ?? 0]));
+    const suspects = standing.filter((subject) => (this.#ends.get(subject) ?? 0) < serverNow());
+    for (let at = 0; at < suspects.length && !this.#stopping.signal.aborted; at += AT_ONCE) {
+      await Promise.all(suspects.slice(at, at + AT_ONCE).map((subject) => this.#look(subject)));
+    }
   }
 
-  async #look(entityId: string): Promise<void> {
-    const { lostBefore, reader, store } = this.#options;
-    const read = await reader.entity(entityId, false);
+  async #look(subject: string): Promise<void> {
+    const { reader, serverNow, store } = this.#options;
+    const place = parseSubject(subject);
+    if (place?.kind !== 'entity') return;
+    const read = await reader.entity(place.entityId, false);
     if (read.kind === 'unavailable') return;
     const { lease } = read.value;
-    if (lease === undefined) this.#ends.delete(entityId);
-    else if (lease.endsAt < lostBefore()) await store.endLostLease(entityId);
-    else this.#ends.set(entityId, lease.endsAt);
+    if (lease !== undefined && isLost(lease, serverNow())) await store.endLostLease(place.entityId);
+    // Slot 0 holds what set no lease, and never will.
+    else this.#ends.set(subject, lease?.endsAt ?? (place.slot === 0 ? Number.POSITIVE_INFINITY : 0));
   }
 }

@@ -12,11 +12,6 @@ export function unreachable(command: Command, why: string): StoreOutcome {
   return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
 }
 
-export function leaseEnding(command: Command): StoreOutcome {
-  const reason = 'the lease is at its end, and the server has not said so yet: send it again in a second';
-  return refusal('unavailable', rejected(command, 'unavailable', reason).payload);
-}
-
 export function notStored(command: Command, why: string): StoreOutcome {
   return refusal(
     'unavailable',

@@ -2,7 +2,7 @@ import {
   commandSubject,
   commandWildcard,
   HEADERS,
-  queuedCommandSubject,
+  queuedActionFilter,
   queuedCommandWildcard,
 } from '@meshforge/protocol';
 import { SpanKind, SpanStatusCode, trace, type Attributes, type Span, type Tracer } from '@opentelemetry/api';
@@ -42,7 +42,7 @@ function start(tracer: Tracer, agent: AnyAgent, action: string, headers: ReadHea
   const { commandId, lines } = headers;
   const isKnown = Object.hasOwn(agent.actions, action);
   const [subject, wildcard] =
-    over === 'queue' ? [queuedCommandSubject, queuedCommandWildcard] : [commandSubject, commandWildcard];
+    over === 'queue' ? [queuedActionFilter, queuedCommandWildcard] : [commandSubject, commandWildcard];
   const destination = isKnown ? subject(agent.name, action) : wildcard(agent.name);
   const parent = contextOf(lines);
   const attributes: Attributes = {

@@ -21,7 +21,7 @@ export interface Instruments {
   queueInFlight: Gauge;
 }
 
-/** A commit takes a fraction of a millisecond; an answer that is held back, minutes. In seconds. */
+/** A commit takes a fraction of a millisecond; one that waits, minutes. In seconds. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 let known: { provider: MeterProvider; instruments: Instruments | undefined } | undefined;

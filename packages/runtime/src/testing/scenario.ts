@@ -2,10 +2,9 @@ import { deepStrictEqual, fail } from 'node:assert/strict';
 import { check, type JsonObject } from '@meshforge/protocol';
 import type { z } from 'zod';
 import type { LeaseProof } from '../client/types.ts';
-import type { Agent } from '../core/agent.ts';
+import type { Agent, AnyAgent } from '../core/agent.ts';
 import { decide, type CommitPlan, type Plan } from '../core/decide.ts';
-import { NO_ENTITY, type Entity } from '../core/entity.ts';
-import { remember } from '../core/recent.ts';
+import { endLease, entityAfter, NO_ENTITY, type Entity } from '../core/entity.ts';
 
 interface When {
   expectedVersion?: number;
@@ -79,8 +78,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
     const { lease } = this.#agent;
     const { state } = this.#entity;
     if (lease === undefined || this.#entity.lease === undefined || state === null) fail('no lease stands');
-    const { lease: _ended, ...rest } = this.#entity;
-    this.#entity = { ...rest, state: lease.expire(state as State) as JsonObject | null };
+    this.#entity = endLease(this.#agent as AnyAgent, this.#entity);
     return this;
   }
 
@@ -101,6 +99,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
             data: checked.value as JsonObject,
             commandId,
             digest: commandId,
+            bodyDigest: '',
             headers: [],
           },
           this.#now,
@@ -143,7 +142,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
 
   /** It was decided before, as the commit of this version. */
   thenReplays(version: number): this {
-    deepStrictEqual(this.#outcome('replay').commit.version, version);
+    deepStrictEqual(this.#outcome('replay').earlier.version, version);
     return this;
   }
 
@@ -168,19 +167,26 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
     return fail(`expected ${expected}, got ${JSON.stringify(this.#last)}`);
   }
 
-  #apply({ event, version, state, expiresAt, aside, notes, fences }: CommitPlan, digest: string): void {
-    const sequence = this.#entity.sequence + 1;
-    const kept = aside !== undefined ? this.#entity.lease : undefined;
-    const lease = expiresAt === undefined ? kept : { endsAt: expiresAt, event, version };
-    this.#entity = {
-      sequence,
-      version,
-      state,
-      notes,
-      bytes: 0,
-      fences,
-      recent: remember(this.#entity.recent, { digest, version, sequence }),
-      ...(lease === undefined ? {} : { lease }),
-    };
+  #apply({ event, version, state, data, expiresAt, isUnchanged, notes, fences }: CommitPlan, digest: string): void {
+    const own = expiresAt === undefined ? undefined : { endsAt: expiresAt, event, version };
+    const { lease, mark, recent: earlier, sequence } = this.#entity;
+    this.#entity = entityAfter(
+      this.#agent as AnyAgent,
+      {
+        kind: isUnchanged ? 'unchanged' : 'commit',
+        event,
+        version,
+        state,
+        data,
+        earlier,
+        command: { digest, body: '' },
+        lease: isUnchanged ? lease : own,
+        notes,
+        fences,
+        mark,
+        bytes: 0,
+      },
+      sequence + 1,
+    );
   }
 }

@@ -81,7 +81,12 @@ test('a poison command is tried three times, and dies; its neighbours go on at o
   expect(tries.get('poison')).toBe(3);
   const [letter, ...others] = await letters();
   expect(others).toEqual([]);
-  expect(letter).toMatchObject({ subject: 'queue.cmd.fragile.note', code: 'unavailable', tries: 3, entity_id: 'sick' });
+  expect(letter).toMatchObject({
+    subject: 'queue.cmd.fragile.sick.note',
+    code: 'unavailable',
+    tries: 3,
+    entity_id: 'sick',
+  });
   expect(letter?.reason).toContain('defective');
   expect(Date.parse(letter?.died_at ?? '')).toBeGreaterThan(Date.parse(letter?.stored_at ?? ''));
   expect(agent.stats().queue).toMatchObject({ inFlight: 0, retrying: 0, dead: 1 });
@@ -127,14 +132,14 @@ test('all letters are replayed at once, a page at a time is listed, and what die
 });
 
 test('I8: whatever lies in the queue, it dies at once, whole, and nothing else suffers', async () => {
-  const subject = queuedCommandSubject('fragile', 'note');
+  const subject = queuedCommandSubject('fragile', 'x', 'note');
   const odd: [string, Uint8Array][] = [
     [subject, new Uint8Array()],
     [subject, Buffer.from('{"entity_id":"x"')],
     [subject, Buffer.from([0xff, 0xfe, 0x00])],
     [subject, Buffer.from('{"entity_id":"x","data":{"what":1}}')],
     [subject, Buffer.from('{"entity_id":"x","expectedVersion":1,"data":{"what":"a"}}')],
-    [queuedCommandSubject('fragile', 'unheard_of'), Buffer.from('{"entity_id":"x"}')],
+    [queuedCommandSubject('fragile', 'x', 'unheard_of'), Buffer.from('{"entity_id":"x"}')],
   ];
   for (const [to, body] of odd) {
     const ack = (await nats.request(to, body)).json<{ error?: unknown }>();
@@ -146,7 +151,8 @@ test('I8: whatever lies in the queue, it dies at once, whole, and nothing else s
   // Headers that the client itself refuses to read, and inboxes that are none.
   const forged = newHeaders();
   forged.set(HEADERS.outcomeTo, 'ent.fragile.x.noted');
-  await nats.request(subject, '{"entity_id":"y","data":{"what":"answered to its own log?"}}', {
+  const other = queuedCommandSubject('fragile', 'y', 'note');
+  await nats.request(other, '{"entity_id":"y","data":{"what":"answered to its own log?"}}', {
     headers: forged,
     timeout: 5_000,
   });
@@ -174,7 +180,7 @@ test('a note that a sender has forged is none, and no letter is put back into a 
     headers.set(HEADERS.deadLetter, JSON.stringify(forged));
     await nats.request(to, 'none', { headers, timeout: 5_000 });
   };
-  const subject = queuedCommandSubject('fragile', 'note');
+  const subject = queuedCommandSubject('fragile', 'x', 'note');
   await send(subject);
   await vi.waitFor(async () => expect(await letters()).toMatchObject([{ subject, code: 'invalid_command' }]), 20_000);
   await mesh.deadLetters(contract).drop({ all: true });

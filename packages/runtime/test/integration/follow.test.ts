@@ -2,9 +2,15 @@
 // and live events that are not what was asked for.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
+import { defineContract } from '@meshforge/protocol';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { headers as newHeaders } from '@nats-io/nats-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import {
+  commit,
   connectMesh,
+  defineAgent,
   startAgent,
   type ChangeEvent,
   type Mesh,
@@ -13,6 +19,7 @@ import {
 } from '../../src/index.ts';
 import { endWithTest } from '../support/end-with-test.ts';
 import { until } from '../support/until.ts';
+import { openConnection } from '../support/wire.ts';
 import { tally, tallyContract } from './tally.ts';
 
 type Change = ChangeEvent<{ n: number; note: string }>;
@@ -118,7 +125,8 @@ test('a durable subscription gets every event, in order, also those of before it
   await subscription.stop();
   expect(versionsOf('early', events)).toEqual(upTo(150));
   // The whole log, that of the tests before this one included.
-  expect(events.map(({ sequence }) => sequence)).toEqual(upTo(events.length));
+  const first = (events[0] as Change).sequence;
+  expect(events.map(({ sequence }) => sequence)).toEqual(upTo(first + events.length - 1, first));
   expect(events.at(-1)).toMatchObject({ kind: 'change', event: 'added', state: { n: 149 }, data: { by: 1 } });
 });
 
@@ -279,3 +287,48 @@ test('a durable subscription goes on by itself after the server was killed and r
   await until('those of after the restart came', () => new Set(versionsOf('survivor', events)).size >= 41, 90_000);
   await subscription.stop();
 }, 120_000);
+
+test('a durable subscription hands on the end of a lease only if the lease had not been refreshed', async () => {
+  const lampContract = defineContract({
+    name: 'lamp',
+    description: 'Goes out by itself.',
+    state: z.object({ on: z.boolean() }),
+    actions: { light: { description: 'Lights it.', data: z.object({ ms: z.int() }), event: 'lit' } },
+    expiryEvent: 'burnt',
+  });
+  const lamp = defineAgent({
+    ...lampContract,
+    actions: {
+      light: {
+        ...lampContract.actions.light,
+        entity: 'any',
+        rule: (_state, { ms }, { now }) => commit({ on: true }, { expiresAt: now + ms }),
+      },
+    },
+    lease: { expiryEvent: 'burnt', events: ['lit'], expire: () => ({ on: false }) },
+  });
+  endWithTest(await startAgent(lamp, { nats: { servers: server.url } }));
+  const ended: string[] = [];
+  const subscription = await mesh.subscribe(lampContract, { durable: 'ends', events: ['burnt'] }, (event) => {
+    ended.push(`${event.entityId} ${event.entityVersion}`);
+  });
+  endWithTest(subscription);
+  const light = (entityId: string, ms: number) => mesh.request(lampContract, 'light', { entityId, data: { ms } });
+  const connection = endWithTest(await openConnection(server.url));
+  const { streams } = await jetstreamManager(connection);
+  await light('refreshed', 60_000);
+  const first = await streams.getMessage('ENTITIES_lamp', { last_by_subj: 'ent.lamp.refreshed.1.lit' });
+  await light('refreshed', 60_000);
+  // What the server writes when the first schedule was on its way while the lease was refreshed: the first commit once more.
+  const late = newHeaders();
+  for (const name of first?.header.keys() ?? []) {
+    if (name.startsWith('Mesh-')) late.set(name, first?.header.get(name) ?? '');
+  }
+  late.set('Nats-Scheduler', 'ent.lamp.refreshed.1.lit');
+  late.set('Nats-Schedule-Next', 'purge');
+  await connection.request('ent.lamp.refreshed.x.burnt', first?.data, { headers: late, timeout: 10_000 });
+  await light('burns out', 500);
+  await until('the other has ended', () => ended.length > 0);
+  expect(ended).toEqual(['burns out 1']);
+  expect(await mesh.get(lampContract, 'refreshed')).toMatchObject({ entity_version: 2, state: { on: true } });
+});

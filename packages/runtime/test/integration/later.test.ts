@@ -70,10 +70,10 @@ test('with a version it is a safe timer: if the world has moved on, nothing happ
 test('what is cancelled does not come; what has come cannot be cancelled; each is told', async () => {
   await open('d');
   const sent = await mesh.send(tallyContract, 'add', { entityId: 'd', data: { by: 1 }, afterMs: 1_000 });
-  expect(await mesh.cancel(tallyContract, sent.commandId)).toBe(true);
+  expect(await mesh.cancel(tallyContract, { entityId: 'd', commandId: sent.commandId })).toBe(true);
   // Once more does no harm.
   expect(await sent.cancel()).toBe(true);
-  expect(await mesh.cancel(tallyContract, 'never sent')).toBe(false);
+  expect(await mesh.cancel(tallyContract, { entityId: 'd', commandId: 'never sent' })).toBe(false);
   const other = await mesh.send(tallyContract, 'add', { entityId: 'd', data: { by: 10 }, afterMs: 300 });
   await other.outcome();
   expect(await other.cancel()).toBe(false);
@@ -104,20 +104,24 @@ test.each([
     const connection = endWithTest(await openConnection(server.url));
     const requester = new Requester(connection, '_INBOX', systemClock, 2_000);
     let isLost = false;
-    const request = requester.request.bind(requester);
-    requester.request = async (...message) => {
-      const answer = await request(...message);
-      const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
-      if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
-      isLost = true;
-      await sleep(1_000);
-      return { kind: 'lost', why: 'for the test' };
+    const exchange = requester.exchange.bind(requester);
+    requester.exchange = () => {
+      const real = exchange();
+      const send: typeof real.send = async (...message) => {
+        const answer = await real.send(...message);
+        const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
+        if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
+        isLost = true;
+        await sleep(4_000);
+        return { kind: 'lost', why: 'for the test' };
+      };
+      return { send, end: () => real.end() };
     };
-    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
-    const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
-    expect(await cancelDelayed(asking, 'tally', commandId)).toBe(true);
+    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 3_000 });
+    const asking = { requester, clock: systemClock, timeoutMs: 10_000 };
+    expect(await cancelDelayed(asking, 'tally', { entityId, commandId })).toBe(true);
     expect(isLost).toBe(true);
-    expect(await mesh.cancel(tallyContract, commandId)).toBe(true);
+    expect(await mesh.cancel(tallyContract, { entityId, commandId })).toBe(true);
     await sleep(500);
     expect(await total(entityId)).toBe(0);
   },
@@ -128,7 +132,7 @@ test('the same id again is one command, and it survives the death of the server 
   const gone = { entityId: 'e', data: { by: 100 }, afterMs: 2_500, commandId: 'gone' };
   const stays = { entityId: 'e', data: { by: 1 }, afterMs: 2_500, commandId: 'stays' };
   for (const options of [gone, stays, stays, gone]) await mesh.send(tallyContract, 'add', options);
-  expect(await mesh.cancel(tallyContract, 'gone')).toBe(true);
+  expect(await mesh.cancel(tallyContract, { entityId: 'e', commandId: 'gone' })).toBe(true);
   await agent.stop();
   await new Promise((resolve) => void setTimeout(resolve, 1_200));
   await server.kill('SIGKILL');

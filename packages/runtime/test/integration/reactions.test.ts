@@ -91,7 +91,9 @@ test('a poison event dies after its tries, behind which its entity waits and no 
   await eventually(async () => expect(await total(third, 'of sick')).toBe(1));
   expect(reaction.stats()).toMatchObject({ dead: 1, inFlight: 0 });
   const { letters } = await mesh.deadLetters('fragile').list();
-  expect(letters).toMatchObject([{ subject: 'ent.first.sick.added', reason: 'thirteen', tries: 3, entity_id: 'sick' }]);
+  expect(letters).toMatchObject([
+    { subject: 'ent.first.sick.0.added', reason: 'thirteen', tries: 3, entity_id: 'sick' },
+  ]);
   const { id } = letters[0] ?? { id: 0 };
   await expect(mesh.deadLetters('fragile').get(id)).resolves.toMatchObject({ id });
   isBroken = false;

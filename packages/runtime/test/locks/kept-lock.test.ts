@@ -5,11 +5,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KeptLock } from '../../src/client/locks/kept-lock.ts';
+import type { LeaseWatcher } from '../../src/client/locks/lease-ends.ts';
 import type { RefreshReply } from '../../src/client/locks/lock-commands.ts';
 import type { LeaseLoss } from '../../src/client/locks/types.ts';
 import { VirtualClock, settled } from './virtual-clock.ts';
-
-const GUARD_MS = 250;
 
 /** How long a message travels, in milliseconds; undefined: it is lost. */
 type Way = number | undefined;
@@ -17,23 +16,31 @@ type Way = number | undefined;
 /** A kept lock, and the lease as the lock manager has it. */
 function holder(ttlMs: number, ways: (round: number) => { there: Way; back: Way } = () => ({ there: 1, back: 1 })) {
   const clock = new VirtualClock();
-  const world = { clock, endsAt: ttlMs, round: 0, lostAt: undefined as number | undefined, isConnected: true };
+  const world = {
+    clock,
+    endsAt: ttlMs,
+    version: 1,
+    round: 0,
+    lostAt: undefined as number | undefined,
+    isConnected: true,
+  };
   const losses: LeaseLoss[] = [];
-  let onEnd: (loss: LeaseLoss) => void = () => {};
+  let told: LeaseWatcher | undefined;
   const travel = (way: Way): Promise<void> => (way === undefined ? new Promise(() => {}) : clock.sleep(way));
   const serve = async (): Promise<RefreshReply> => {
     const { there, back } = ways(world.round++);
     await travel(there);
     const left = world.endsAt - clock.now;
-    if (left > GUARD_MS) world.endsAt = clock.now + ttlMs;
+    if (left > 0) world.endsAt = clock.now + ttlMs;
+    const version = left > 0 ? ++world.version : 0;
     await travel(back);
-    if (left > GUARD_MS) return { kind: 'extended' };
-    const code = left > 0 ? 'too_late' : 'not_held';
+    if (left > 0) return { kind: 'extended', version };
+    const code = 'not_held';
     const denied = { entity_id: 'r', owner_id: 'o', reason: code, current_owner_id: null, expires_at: null };
     return { kind: 'denied', denied: { ...denied, code } };
   };
   const lock = new KeptLock(
-    { resource: 'r', fencingToken: 1, term: { sentAt: 0, durationMs: ttlMs } },
+    { resource: 'r', fencingToken: 1, version: 1, term: { sentAt: 0, durationMs: ttlMs } },
     { ownerId: 'o', ttlMs },
     {
       clock,
@@ -42,9 +49,9 @@ function holder(ttlMs: number, ways: (round: number) => { there: Way; back: Way 
           Promise.race([serve(), clock.sleep(timeoutMs).then(() => Promise.reject(new Error('no answer')))]),
       },
       isConnected: () => world.isConnected,
-      watchEnd: (_lock, tell) => {
-        onEnd = tell;
-        return () => (onEnd = () => {});
+      watchEnd: (_lock, watcher) => {
+        told = watcher;
+        return () => (told = undefined);
       },
     },
     (_lock, loss) => {
@@ -52,7 +59,14 @@ function holder(ttlMs: number, ways: (round: number) => { there: Way; back: Way 
       world.lostAt = clock.now;
     },
   );
-  return { world, clock, lock, losses, tell: (loss: LeaseLoss) => onEnd(loss) };
+  return {
+    world,
+    clock,
+    lock,
+    losses,
+    take: (loss: LeaseLoss) => told?.onTaken(loss),
+    expire: (version: number) => told?.onExpired(version),
+  };
 }
 
 describe('a kept lock', () => {
@@ -101,13 +115,48 @@ describe('a kept lock', () => {
   });
 
   test('is lost when told so, and asks for nothing more', async () => {
-    const { clock, losses, tell, world } = holder(600);
+    const { clock, expire, losses, take, world } = holder(600);
     await settled();
-    tell({ cause: 'broken', reason: 'by hand' });
-    tell({ cause: 'expired', reason: 'too late to matter' });
+    take({ cause: 'broken', reason: 'by hand' });
+    expire(1);
     await clock.advance(5_000);
     expect(losses).toEqual([{ cause: 'broken', reason: 'by hand' }]);
     expect(world.round).toBe(0);
+  });
+
+  test('is lost when its lease is said to have expired, whatever its own clock says', async () => {
+    const { expire, losses } = holder(60_000);
+    await settled();
+    expire(1);
+    expect(losses.map(({ cause }) => cause)).toEqual(['expired']);
+  });
+
+  test('is not lost by the end of a lease that a refresh has replaced', async () => {
+    const { clock, expire, lock, losses, world } = holder(600);
+    await clock.advance(250);
+    expect(world.version).toBe(2);
+    expire(1);
+    expect(losses).toEqual([]);
+    expect(lock.remainingMs()).toBeGreaterThan(0);
+    expire(2);
+    expect(losses.map(({ cause }) => cause)).toEqual(['expired']);
+  });
+
+  test('waits for a refresh under way before it believes that its lease has expired', async () => {
+    const extended = holder(600, () => ({ there: 50, back: 100 }));
+    await extended.clock.advance(220);
+    extended.expire(1);
+    expect(extended.losses).toEqual([]);
+    await extended.clock.advance(200);
+    expect(extended.losses).toEqual([]);
+    expect(extended.lock.remainingMs()).toBeGreaterThan(0);
+
+    const unanswered = holder(6_000, () => ({ there: undefined, back: undefined }));
+    await unanswered.clock.advance(2_100);
+    unanswered.expire(1);
+    expect(unanswered.losses).toEqual([]);
+    await unanswered.clock.advance(1_100);
+    expect(unanswered.losses.map(({ cause }) => cause)).toEqual(['expired']);
   });
 });
 

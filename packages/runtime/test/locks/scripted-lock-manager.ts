@@ -19,8 +19,14 @@ export interface Asked {
   resource: string;
   data: { owner_id: string; ttl_ms?: number; wait_ms?: number; take_up_ms?: number; fencing_token?: number };
   commandId: string;
+  /** The inbox that it is answered at. */
+  reply: string;
   /** @param lastsMs from a time long ago on. Default: as long as the shorter of what was asked for */
   grant(fencingToken: number, lastsMs?: number): void;
+  /** As one that was granted before. */
+  replay(fencingToken: number): void;
+  /** As one that stops. */
+  sendBack(): void;
   deny(code: LockDenial, further?: { retry_after_ms?: number; waiters?: number }): void;
 }
 
@@ -29,8 +35,8 @@ export interface ScriptedLockManager {
   asked: Asked[];
   /** What it does with a command. Default: nothing. */
   script: (command: Asked) => unknown;
-  /** Says that a lease has expired, as the server would. */
-  expire(resource: string, fencingToken: number): void;
+  /** Says that a lease has expired, as the server would. @param version default: that of a first grant */
+  expire(resource: string, fencingToken: number, version?: number): void;
   /** Says that a lease was taken from its holder. */
   take(resource: string, fencingToken: number, taken: LeaseTaken): void;
   close(): Promise<void>;
@@ -41,10 +47,10 @@ export async function startScriptedLockManager(url: string): Promise<ScriptedLoc
   const manager: ScriptedLockManager = {
     asked: [],
     script: () => {},
-    expire: (resource, fencingToken) => {
+    expire: (resource, fencingToken, version = fencingToken) => {
       const headers = newHeaders();
-      headers.set('Nats-Subject', `ent.lock.${resource}.expired`);
-      const payload = { entity_id: resource, entity_version: fencingToken, state: state('ann', fencingToken) };
+      headers.set('Nats-Subject', `ent.lock.${resource}.x.expired`);
+      const payload = { entity_id: resource, entity_version: version, state: state('ann', fencingToken) };
       connection.publish(eventSubject(LOCKS, 'expired'), encode(payload), { headers });
     },
     take: (resource, fencingToken, taken) => {
@@ -68,20 +74,27 @@ export async function startScriptedLockManager(url: string): Promise<ScriptedLoc
 function read(message: Msg): Asked {
   const action = message.subject.slice(message.subject.lastIndexOf('.') + 1);
   const { entity_id: resource, data } = message.json<{ entity_id: string; data: Asked['data'] }>();
-  const answer = (event: string, payload: object): void => {
-    message.respond(encode({ event: eventSubject(LOCKS, event), payload }));
+  const answer = (event: string, payload: object, isReplayed = false): void => {
+    const headers = newHeaders();
+    if (isReplayed) headers.set(HEADERS.replayed, 'true');
+    message.respond(encode({ event: eventSubject(LOCKS, event), payload }), { headers });
   };
+  const lease = (fencingToken: number, lastsMs: number): object => ({
+    entity_id: resource,
+    entity_version: fencingToken,
+    state: state(action === 'release' ? null : data.owner_id, fencingToken, lastsMs),
+  });
   return {
     action,
     resource,
     data,
     commandId: message.headers?.get(HEADERS.commandId) ?? '',
+    reply: message.reply ?? '',
     grant: (fencingToken, lastsMs = data.take_up_ms ?? data.ttl_ms ?? 30_000) =>
-      answer(action === 'release' ? 'released' : 'acquired', {
-        entity_id: resource,
-        entity_version: fencingToken,
-        state: state(action === 'release' ? null : data.owner_id, fencingToken, lastsMs),
-      }),
+      answer(action === 'release' ? 'released' : 'acquired', lease(fencingToken, lastsMs)),
+    replay: (fencingToken) => answer('acquired', lease(fencingToken, data.ttl_ms ?? 30_000), true),
+    sendBack: () =>
+      answer('rejected', { entity_id: resource, action, code: 'unavailable', reason: 'it stops: send it again' }),
     deny: (code, further = {}) =>
       answer('denied', {
         entity_id: resource,

@@ -85,11 +85,12 @@ export const durableCommandChecks = [
     await requireDropping(context);
     const body = '{"entity_id": ';
     const commandId = context.newId('malformed');
+    const id = context.newId('malformed');
     context.whenDone(`the dead letter of ${commandId}`, async () => {
       const left = await letterOf(context, commandId);
       if (left !== undefined) await dropLetter(context, left.id);
     });
-    const stored = await sender.sendBody('adjust', body, { commandId });
+    const stored = await sender.sendBody('adjust', id, body, { commandId });
     expectRejected(await sender.outcomeOf(stored), 'invalid_command');
     const letter = expectPresent(`dead letter of ${commandId}`, await letterOf(context, commandId));
     const { bytes, code, entity_id: entityId, sequence, subject, tries } = letter;
@@ -99,9 +100,9 @@ export const durableCommandChecks = [
       {
         bytes: body.length,
         code: 'invalid_command',
-        entityId: null,
+        entityId: id,
         sequence: stored.ack.seq,
-        subject: queuedCommandSubject(inventoryContract.name, 'adjust'),
+        subject: queuedCommandSubject(inventoryContract.name, id, 'adjust'),
         tries: 1,
       },
     );

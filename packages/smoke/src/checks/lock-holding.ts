@@ -8,12 +8,13 @@ import { acquireLock } from './steps.ts';
 
 export const lockHoldingChecks = [
   fact(
-    'an acquired lock is announced on evt.lock.acquired, its fencing_token is its entity_version',
+    'an acquired lock is announced on evt.lock.acquired, with the time of the grant as its fencing_token',
     async (context) => {
       const resource = context.newResource();
       const { version, state, reply } = await acquireLock(context, resource, 'ann');
       expectEqual('owner_id', state.owner_id, 'ann');
-      expectEqual('fencing_token', state.fencing_token, version);
+      expectEqual('entity_version', version, 1);
+      expectEqual('fencing_token', state.fencing_token, Date.parse(state.acquired_at) * 1_000);
       const event = await context.events.announced(reply);
       expectEqual('subject of the event', event.subject, 'evt.lock.acquired');
       expectEqual('Nats-Stream', event.header('Nats-Stream'), 'ENTITIES_lock');
@@ -83,7 +84,7 @@ export const lockHoldingChecks = [
     const second = await acquireLock(context, resource, 'bob');
     const { fencing_token: token } = second.state;
     expectThat('fencing_token', token > first.state.fencing_token, `more than ${first.state.fencing_token}`, token);
-    expectEqual('fencing_token of the new grant', token, second.version);
+    expectEqual('entity_version of the new grant', second.version, first.version + 2);
   }),
 
   fact('a fencing_token from an earlier grant releases nothing', async (context) => {

@@ -135,7 +135,7 @@ export const lockWaitingChecks = [
   fact('what the lock manager says to itself is an unknown_action from anybody else', async (context) => {
     const resource = context.newResource();
     await acquireLock(context, resource, 'ann');
-    for (const action of ['queue', 'leave', 'withdraw']) {
+    for (const action of ['wait', 'grant', 'leave', 'withdraw']) {
       expectRejected(await context.lock.send(action, resource, { owner_id: 'ann' }), 'unknown_action');
     }
   }),

@@ -19,7 +19,7 @@ export const privateLogChecks = [
 /** The request itself changes nothing, so the log must hold what the check wrote and not one message more. */
 async function expectNothingWritten(context: CheckContext, subject: string, body: object): Promise<void> {
   const id = await createItem(context);
-  const reply = entitySubject(inventoryContract.name, id, 'created');
+  const reply = entitySubject(inventoryContract.name, id, 0, 'created');
   context.connection.publish(subject, encode({ entity_id: id, ...body }), { reply });
   await context.connection.flush();
   // The agent has taken the forged request before this one, or takes both at once.

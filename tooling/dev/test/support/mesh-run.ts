@@ -22,8 +22,8 @@ export class MeshRun {
   readonly #child: ChildProcess;
   #output = '';
 
-  constructor(root: string, env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(process.execPath, [script, root], {
+  constructor(root: string, env: NodeJS.ProcessEnv = {}, ...args: readonly string[]) {
+    this.#child = spawn(process.execPath, [script, root, ...args], {
       env: { ...process.env, NATS_URL: undefined, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -40,6 +40,13 @@ export class MeshRun {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** As when the terminal is closed: nobody reads the output any more. */
+  hangUp(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+    this.kill('SIGHUP');
   }
 
   /** Where the server of this run listens; known once it shows events. */

@@ -9,8 +9,10 @@ export const acknowledgedCommits: Invariant = {
   name: 'I2',
   create: ({ breach, ledger, step }) => ({
     onSettled(told, { entity, entry }, { sent }) {
+      const { kind } = told.answer ?? {};
       // A replay that differs is a breach of I5.
-      if (told.answer?.kind !== 'committed') return;
+      if (told.answer === undefined || (kind !== 'committed' && !(kind === 'replayed' && entry.kind === 'record')))
+        return;
       const wrong = differenceBetween(told.answer, entry);
       if (wrong !== undefined) {
         breach(`${sent.commandId} on ${nameOf(entity)} was told another ${wrong} than the log has`, [

@@ -8,7 +8,12 @@ export const eventsOfCommits: Invariant = {
   name: 'I6',
   create: ({ breach, ledger }) => {
     /** Heard before the log had their commits, by agent and sequence; repeats are left out. */
-    const early = new Map<string, Heard[]>();
+    const early = new Map<string, Map<number, Heard[]>>();
+    const earlyOf = (agent: string): Map<number, Heard[]> => {
+      const own = early.get(agent) ?? new Map<number, Heard[]>();
+      early.set(agent, own);
+      return own;
+    };
     const compare = (heard: Heard, entry: Logged): void => {
       const wrong = differenceBetween(heard, entry);
       if (wrong !== undefined) {
@@ -20,9 +25,9 @@ export const eventsOfCommits: Invariant = {
     };
     return {
       onLogged({ entry }) {
-        const place = placeOf(entry.agent, entry.sequence);
-        for (const heard of early.get(place) ?? []) compare(heard, entry);
-        early.delete(place);
+        const own = earlyOf(entry.agent);
+        for (const heard of own.get(entry.sequence) ?? []) compare(heard, entry);
+        own.delete(entry.sequence);
       },
 
       onHeard(heard) {
@@ -37,13 +42,16 @@ export const eventsOfCommits: Invariant = {
           compare(heard, message.entry);
           return;
         }
-        const place = placeOf(agent, sequence);
-        const others = early.get(place) ?? [];
-        if (!others.some((other) => sameEvent(other, heard))) early.set(place, [...others, heard]);
+        const others = earlyOf(agent).get(sequence) ?? [];
+        if (!others.some((other) => sameEvent(other, heard))) earlyOf(agent).set(sequence, [...others, heard]);
+      },
+
+      onTaken({ agent, what }) {
+        if (what === 'tail') early.delete(agent);
       },
 
       finish() {
-        for (const heard of [...early.values()].flat()) {
+        for (const heard of [...early.values()].flatMap((own) => [...own.values()]).flat()) {
           const { agent, payload, sequence } = heard;
           const last = ledger.lastOf(agent)?.entry;
           const rolledUpBy = ledger.rolledUpBy(
@@ -76,10 +84,6 @@ export function isNotice({ agent, event }: Heard): boolean {
 /** Last token, whether or not the whole subject is given. */
 function eventName({ event }: Heard): string {
   return event.slice(event.lastIndexOf('.') + 1);
-}
-
-function placeOf(agent: string, sequence: number): string {
-  return `${agent} ${sequence}`;
 }
 
 function differenceBetween(heard: Heard, entry: Logged): string | undefined {

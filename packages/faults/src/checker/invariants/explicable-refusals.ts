@@ -9,9 +9,8 @@ import { REJECTION_CODES, type JsonObject } from '@meshforge/protocol';
 import type { Answer, Sent, Told } from '../../history.ts';
 import type { Desk, Invariant, Watcher } from '../invariant.ts';
 import { firstIndex, lastMissing, nameOf, type Command, type Entity, type Message } from '../records.ts';
-import { afterWaiting, waitMsOf } from '../queue.ts';
-import { NOTHING, ruling, type Ruling } from '../ruling.ts';
-import { sameJson } from '../same-json.ts';
+import { keyOfCommand, waitMsOf } from '../queue.ts';
+import { isSaid, NOTHING, ruling } from '../ruling.ts';
 
 /** By how much an agent may err about the server's clock. */
 const CLOCK_ERROR_MS = 2_000;
@@ -25,10 +24,10 @@ interface Open {
   next: number;
 }
 
-/** About the command, the moment or its lease, and not about the entity. That a wait was cancelled is told of the queue. */
+/** About the command, the moment or its lease, and not about the entity. */
 const NOT_OF_THE_ENTITY: ReadonlySet<unknown> = new Set([
   ...REJECTION_CODES.filter((code) => code !== 'not_found' && code !== 'already_exists'),
-  'cancelled',
+  'decided_before',
 ]);
 
 export const explicableRefusals: Invariant = {
@@ -99,7 +98,9 @@ function watcher({ breach, step }: Desk): Watcher {
     },
 
     finish() {
-      for (const [entity, refusals] of open) for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
+      for (const [entity, refusals] of open) {
+        if (!entity.isOver) for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
+      }
     },
   };
 }
@@ -127,32 +128,14 @@ function explains({ answer, command }: Open, at: Message | undefined, next: Mess
   // An agent's clock that is behind has not come so far.
   const before = points.filter((ms) => ms <= from && ms > from - CLOCK_ERROR_MS).map((ms) => ms - 1);
   return [from, ...before, ...points].some((now) => {
-    const asked = payload['code'] === 'queue_full' ? queueing(sent, now) : sent;
-    if (isSaid(payload, ruling(agent.agent, entityAt, asked, now))) return true;
-    return waitMsOf(sent) > 0 && isSaid(payload, afterWaiting(ruling(agent.agent, entityAt, withoutPlace(sent), now)));
+    if (isSaid(payload, ruling(agent.agent, entityAt, sent, now))) return true;
+    return waitMsOf(sent) > 0 && isSaid(payload, ruling(agent.agent, entityAt, decidedAgain(sent, payload), now));
   });
 }
 
-/** Of one that has waited it is asked whether its place still stands. */
-function withoutPlace(sent: Sent): Sent {
+/** A command that has waited is told what becomes of it without a place. */
+function decidedAgain(sent: Sent, { code }: JsonObject): Sent {
   const { wait_ms: _waitMs, ...data } = sent.data;
-  return { ...sent, action: 'grant', data: { ...data, until: 0 } };
-}
-
-function isSaid(payload: JsonObject, ruled: Ruling): boolean {
-  if (ruled.kind !== 'refusal' || ruled.code !== payload['code']) return false;
-  if (ruled.reason !== undefined && ruled.reason !== payload['reason']) return false;
-  return Object.entries(ruled.details ?? {}).every(
-    ([key, value]) => dependsOnMoment(key) || sameJson(payload[key], value),
-  );
-}
-
-/** Whoever would wait and finds no place is refused by the rule that gives them out. */
-function queueing(sent: Sent, now: number): Sent {
-  return { ...sent, action: 'queue', data: { owner_id: sent.data['owner_id'], since: now, until: now + 1 } };
-}
-
-/** How long one has to wait is different at every moment. */
-function dependsOnMoment(key: keyof JsonObject): boolean {
-  return key === 'retry_after_ms';
+  const otherwise = code === 'queue_full' ? code : 'held';
+  return { ...sent, action: 'grant', data: { ...data, command: keyOfCommand(sent.commandId), otherwise } };
 }

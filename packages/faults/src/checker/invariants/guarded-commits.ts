@@ -12,7 +12,8 @@ export const guardedCommits: Invariant = {
         const { before, entity, entry, missing } = message;
         const { expectedVersion: expected, commandId } = sent;
         // What changes nothing but the notes commits on the version that it expects, beside others.
-        if (expected === undefined || (entry.aside !== undefined && entry.version === expected)) return;
+        const isBeside = entry.kind === 'unchanged' && entry.version === expected;
+        if (expected === undefined || entry.kind === 'record' || isBeside) return;
         const was = `${commandId} expected version ${expected} of ${nameOf(entity)}`;
         if (expected === 0) {
           if (missing === 0 && before !== undefined && before.state !== null) {

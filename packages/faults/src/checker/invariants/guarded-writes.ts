@@ -21,7 +21,7 @@ export const guardedWrites: Invariant = {
       const resources = new Map<string, Highs>();
       for (const message of entity.messages) {
         step();
-        const sent = message.command?.sent;
+        const sent = message.entry.kind === 'record' ? undefined : message.command?.sent;
         if (sent?.lease !== undefined) {
           const { fencing_token: token, resource } = sent.lease;
           const highs = resources.get(resource) ?? [];
@@ -57,6 +57,7 @@ export const guardedWrites: Invariant = {
         for (const { told, command } of refusals) {
           step();
           const { entity, sent } = command;
+          if (entity.isOver) continue;
           const { fencing_token: token = 0, resource = '' } = sent.lease ?? {};
           const highs = seen.get(entity)?.get(resource) ?? [];
           const higher = highs[firstIndex(highs, (high) => high.token > token)]?.message;

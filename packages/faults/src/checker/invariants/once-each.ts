@@ -1,22 +1,31 @@
 /** I5: a command commits at most once; whoever asks again, with the same id, is told the first outcome. */
-import type { Answer, Told } from '../../history.ts';
+import type { Answer, Logged, Told } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf } from '../records.ts';
+import { nameOf, type Message } from '../records.ts';
 import { sameJson } from '../same-json.ts';
 import { differenceBetween } from './acknowledged-commits.ts';
 
+/** An entity knows the ids of so many commands. */
+const RECENT = 32;
+
 export const onceEach: Invariant = {
   name: 'I5',
-  create: ({ breach }) => ({
-    onPaired({ entity, entry }, { sent, messages }) {
+  create: ({ breach, limit }) => ({
+    onPaired(message, { isOld, sent, messages }) {
+      const { entity, entry } = message;
       const [first] = messages;
       if (messages.length < 2 || first === undefined) return;
-      const what = `${sent.commandId} committed as version ${first.entry.version} and ${entry.version} of ${nameOf(entity)}`;
+      if (isOld && areApart(first, message)) {
+        limit('a command of before a restoration was executed once more, after more than 32 others');
+        return;
+      }
+      const as = ({ event, version }: Logged): string => `${event} at version ${version}`;
+      const what = `${sent.commandId} was decided twice on ${nameOf(entity)}: ${as(first.entry)}, and ${as(entry)}`;
       breach(what, [sent, first.entry, entry]);
     },
 
     onSettled(told, { entity, entry }, { messages, sent }) {
-      if (told.answer?.kind !== 'replayed' || messages.length > 1) return;
+      if (told.answer?.kind !== 'replayed' || messages.length > 1 || entry.kind === 'record') return;
       const wrong = differenceBetween(told.answer, entry);
       if (wrong === undefined) return;
       breach(`the replay of ${sent.commandId} on ${nameOf(entity)} has another ${wrong} than its commit`, [
@@ -31,14 +40,19 @@ export const onceEach: Invariant = {
       if (first === undefined || told.answer === undefined) return;
       if (isSuccess(told.answer)) {
         if (sameOutcome(first, told)) return;
-      } else if (askedAgainAtMs < first.atMs) {
-        // Both copies were under way at once: a known limit.
+      } else if (askedAgainAtMs < first.atMs || told.answer.payload['code'] === 'decided_before') {
+        // Both copies were under way at once: a known limit. Or its outcome is no longer kept.
         return;
       }
       breach(`${sent.commandId} on ${nameOf(entity)} was told two outcomes`, [sent, first, told]);
     },
   }),
 };
+
+/** What its entity has forgotten is known to the server, unless its log was restored: that forgets. */
+function areApart(first: Message, message: Message): boolean {
+  return message.index - first.index > RECENT;
+}
 
 function isSuccess(answer: Answer | undefined): boolean {
   return answer?.kind === 'committed' || answer?.kind === 'replayed';

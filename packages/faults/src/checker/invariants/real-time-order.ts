@@ -10,7 +10,7 @@ export const realTimeOrder: Invariant = {
   create: ({ breach }) => ({
     onPaired({ entity, entry }, { landmark, sent }) {
       if (landmark === undefined || entry.version > landmark.version) return;
-      if (entry.aside !== undefined && entry.version === landmark.version) return;
+      if (entry.kind !== 'commit' && entry.version === landmark.version) return;
       const what = `${sent.commandId} was sent after ${landmark.told.commandId} had been told of version ${landmark.version}`;
       breach(`${what} of ${nameOf(entity)}, yet is version ${entry.version}`, [landmark.told, sent, entry]);
     },

@@ -1,64 +1,83 @@
 /**
- * I2: a refused command is not in the log, nor will it ever be.
+ * I2: a refused command is not in the log, nor will it ever be. The refusal of a durable one is: what its sender is told, and what
+ * everybody hears, is what the log has.
  *
  * That holds of each copy of a command. A client that sends it again after losing an answer may be told the refusal of one
  * copy while another commits; only where the refused version had passed for good is that a breach. A durable command is
  * stored once, however often it is sent.
  */
-import type { Answer, Heard, Told } from '../../history.ts';
+import type { Answer, Entry, Heard } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf, type Command, type Message } from '../records.ts';
+import { nameOf, type Command } from '../records.ts';
+import { sameJson } from '../same-json.ts';
 import { isSignal } from './events-of-commits.ts';
+
+/** What is no decision: the command is tried again, or is none. */
+const UNDECIDED: ReadonlySet<unknown> = new Set(['invalid_command', 'unknown_action', 'contended', 'unavailable']);
 
 export const refusedCommands: Invariant = {
   name: 'I2',
   create: ({ breach, ledger, limit, step }) => {
     /** What agents said of refusals, the first of each command. */
     const signals = new Map<string, Heard>();
-    const leases: { told: Told; message: Message; command: Command }[] = [];
-    const judge = (told: Told, { entity, entry, wipedBy }: Message, { sent }: Command): void => {
-      if (wipedBy !== undefined) return;
-      const what = `${sent.commandId} was told ${told.answer?.kind}, but is version ${entry.version} of ${nameOf(entity)}`;
-      breach(what, [sent, entry, told]);
+    const judge = (command: Command, refusal: Pick<Answer, 'payload' | 'kind'>, says: string, entry: Entry): void => {
+      const [message] = command.messages;
+      const { code } = refusal.payload;
+      if (code === 'decided_before') return;
+      if (message !== undefined && message.entry.kind !== 'record') {
+        const { entity, entry: logged } = message;
+        breach(`${says}, but is version ${logged.version} of ${nameOf(entity)}`, [command.sent, logged, entry]);
+        return;
+      }
+      if (!isDurable(command) || UNDECIDED.has(code)) return;
+      const logged = message?.entry;
+      if (logged === undefined) {
+        breach(`${says}, and the log has no record of it`, [command.sent, entry]);
+      } else if (logged.refusal?.kind !== refusal.kind || !sameJson(logged.refusal.payload, refusal.payload)) {
+        breach(`${says}, which is not the refusal that the log has`, [command.sent, logged, entry]);
+      }
     };
     return {
       onHeard(heard) {
         if (isSignal(heard) && !signals.has(heard.commandId)) signals.set(heard.commandId, heard);
       },
 
-      onSettled(told, message, command) {
-        const { entity, entry } = message;
-        const { sent } = command;
+      onSettled(told, { entry }, command) {
         const { answer } = told;
-        if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
-        if (!told.single && !isStoredOnce(command) && !hasPassed(answer, sent.expectedVersion)) {
+        if (answer === undefined || isSuccess(answer) || entry.kind === 'record') return;
+        if (!told.single && !isDurable(command) && !hasPassed(answer, command.sent.expectedVersion)) {
           limit('a copy of a command was refused and another one committed');
           return;
         }
-        // A refresh that an expiry takes out is refused as well, and the expiry may be yet to come.
-        if (entity.agent.leaseEvents.has(entry.event)) leases.push({ told, message, command });
-        else judge(told, message, command);
+        judge(command, answer, `${command.sent.commandId} was told ${answer.kind}`, told);
       },
 
       finish() {
-        for (const { told, message, command } of leases) judge(told, message, command);
-        for (const [commandId, heard] of signals) {
+        for (const command of ledger.commands) {
           step();
-          const command = ledger.command(commandId);
-          const message = command?.messages[0];
-          if (command === undefined || message === undefined || message.wipedBy !== undefined) continue;
-          if (!command.single && !isStoredOnce(command)) continue;
-          const { entity, entry } = message;
-          const what = `${heard.event} was said of ${commandId}, which is version ${entry.version} of ${nameOf(entity)}`;
-          breach(what, [command.sent, entry, heard]);
+          const { isOld, messages, sent, single } = command;
+          const isCommitted = messages.some(({ entry }) => entry.kind !== 'record');
+          if (isOld || (!isDurable(command) && !single)) continue;
+          for (const told of isDurable(command) && !isCommitted ? command.told : []) {
+            const { answer } = told;
+            if (answer === undefined || isSuccess(answer)) continue;
+            judge(command, answer, `${sent.commandId} was told ${answer.kind}`, told);
+          }
+          const heard = signals.get(sent.commandId);
+          if (heard === undefined || (!isDurable(command) && messages.length === 0)) continue;
+          const kind = heard.event.slice(heard.event.lastIndexOf('.') + 1) as Answer['kind'];
+          judge(command, { kind, payload: heard.payload }, `${sent.commandId} was said to be ${kind}`, heard);
         }
       },
     };
   },
 };
 
-/** A durable command is not stored again while the server knows its id, and what is told of it stays true. */
-function isStoredOnce({ sent }: Command): boolean {
+function isSuccess({ kind }: Answer): boolean {
+  return kind === 'committed' || kind === 'replayed';
+}
+
+function isDurable({ sent }: Command): boolean {
   return sent.durable !== undefined;
 }
 

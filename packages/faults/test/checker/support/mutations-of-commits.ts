@@ -121,7 +121,7 @@ export const commitMutations: readonly Mutation[] = [
       );
       const entry = told && view.commitOf(told.commandId);
       // What changes the queue of a lock leaves the version that it expected.
-      if (told === undefined || entry === undefined || entry.aside !== undefined) return undefined;
+      if (told === undefined || entry?.kind !== 'commit') return undefined;
       const payload = { expected_version: entry.version - 1, current_version: entry.version };
       const lie = { ...told, answer: { kind: 'conflict' as const, event: 'evt.inventory.conflict', payload } };
       return { entries: view.replace(told, lie), culprits: [lie, entry] };

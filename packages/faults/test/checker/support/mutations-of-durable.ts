@@ -1,5 +1,5 @@
 /** What must not become of durable commands. */
-import type { Logged, Queued, Sent } from '../../../src/history.ts';
+import type { Logged, Queued, Sent, Told } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
 import { simulateQueue } from './simulated-queue.ts';
 import type { View } from './view.ts';
@@ -23,7 +23,7 @@ export const durableMutations: readonly Mutation[] = [
       const { commandId } = sent;
       const entries = view.entries.filter(
         (entry) =>
-          entry.type === 'disturbed' ||
+          !('commandId' in entry) ||
           entry.commandId !== commandId ||
           entry.type === 'sent' ||
           entry.type === 'queued' ||
@@ -62,6 +62,86 @@ export const durableMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'a durable command is told a refusal that the log does not have',
+    invariant: 'I2',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const record = pick(records(view).filter(({ commandId }) => view.toldOf(commandId)?.answer !== undefined));
+      if (record === undefined) return undefined;
+      return { entries: view.without(record), culprits: [view.toldOf(record.commandId) as Told] };
+    },
+  },
+  {
+    name: 'the log has another refusal than the one that everybody heard',
+    invariant: 'I2',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const heard = pick(view.heard.filter(({ commandId }) => isRefused(view, commandId)));
+      const record = heard && records(view).find(({ commandId }) => commandId === heard.commandId);
+      if (record?.refusal === undefined) return undefined;
+      const refusal = { ...record.refusal, payload: { ...record.refusal.payload, reason: 'no reason' } };
+      const other: Logged = { ...record, refusal };
+      return { entries: view.replace(record, other), culprits: [other] };
+    },
+  },
+  {
+    name: 'a durable command is refused where the rules take it',
+    invariant: 'I1',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const record = pick(records(view).filter(({ refusal }) => refusal?.kind === 'rejected'));
+      if (record === undefined) return undefined;
+      const payload = { ...record.refusal?.payload, code: 'already_exists' };
+      const other: Logged = { ...record, refusal: { kind: 'rejected', payload } };
+      return { entries: view.replace(record, other), culprits: [other] };
+    },
+  },
+  {
+    name: 'a durable command is refused, and executed later',
+    invariant: 'I5',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const record = pick(records(view));
+      const last = view.logged.at(-1);
+      if (record === undefined || last === undefined) return undefined;
+      const { refusal: _refusal, ...rest } = record;
+      const version = (view.messagesOf(record).at(-1)?.version ?? 0) + 1;
+      const mark = Math.max(...view.logged.map((entry) => entry.mark ?? 0)) + 1;
+      const later: Logged = { ...rest, kind: 'commit', event: 'adjusted', sequence: last.sequence + 1, version, mark };
+      return { entries: [...view.entries, later], culprits: [record, later] };
+    },
+  },
+  {
+    name: 'a refusal changes the entity',
+    invariant: 'I1',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const record = pick(records(view));
+      if (record === undefined) return undefined;
+      const wrong: Logged = { ...record, state: { ...record.state, quantity: -1 } };
+      return { entries: view.replace(record, wrong), culprits: [wrong] };
+    },
+  },
+  ...[0, 1].map((by): Mutation => ({
+    name: by === 0 ? 'a durable command leaves the mark where it was' : 'a request moves the mark',
+    invariant: 'marks',
+    simulate: simulateQueue,
+    spoil(view, pick) {
+      const moved = pick(
+        view.asked.filter((entry) => {
+          const messages = view.messagesOf(entry);
+          const isDurable = view.sentOf(entry.commandId).durable !== undefined;
+          return isDurable === (by === 0) && (by === 1 || messages.indexOf(entry) > 0);
+        }),
+      );
+      if (moved === undefined) return undefined;
+      const messages = view.messagesOf(moved);
+      const mark = (messages[messages.indexOf(moved) - 1]?.mark ?? 0) + by;
+      const wrong: Logged = { ...moved, mark };
+      return { entries: view.replace(moved, wrong), culprits: [wrong] };
+    },
+  })),
+  {
     name: 'a command is executed before its time',
     invariant: 'durable-commands',
     simulate: simulateQueue,
@@ -92,10 +172,7 @@ export const durableMutations: readonly Mutation[] = [
       const { commandId } = late;
       const rest = view.entries.filter(
         (entry) =>
-          entry.type === 'logged' ||
-          entry.type === 'heard' ||
-          entry.type === 'disturbed' ||
-          entry.commandId !== commandId,
+          entry.type === 'logged' || entry.type === 'heard' || !('commandId' in entry) || entry.commandId !== commandId,
       );
       const place = rest.indexOf(second.stored) + 1;
       return { entries: rest.toSpliced(place, 0, late, { ...first.stored, atMs }), culprits: [second.stored, late] };
@@ -110,6 +187,14 @@ function done(view: View): Done[] {
     const commit = view.commitOf(commandId);
     return stored === undefined || commit === undefined ? [] : [{ sent: view.sentOf(commandId), stored, commit }];
   });
+}
+
+function records(view: View): Logged[] {
+  return view.logged.filter(({ kind }) => kind === 'record');
+}
+
+function isRefused(view: View, commandId: string): boolean {
+  return records(view).some((record) => record.commandId === commandId);
 }
 
 function queuedOf(view: View, commandId: string): Queued[] {

@@ -1,28 +1,18 @@
 /** I7: what can be wrong with leases. */
-import type { Logged, Told } from '../../../src/history.ts';
+import type { Logged } from '../../../src/history.ts';
 import type { Mutation } from './mutations.ts';
-import { View, type Answered } from './view.ts';
+import { tokenOf, type View } from './view.ts';
 
 export const leaseMutations: readonly Mutation[] = [
   {
     name: 'a token goes back',
     invariant: 'I7',
     spoil(view, pick) {
-      const entry = pick(grants(view).filter((one) => tokensBefore(view, one).length > 0));
+      const entry = pick(view.grants.filter((one) => tokensBefore(view, one).length > 0));
       const [earlier] = entry === undefined ? [] : tokensBefore(view, entry).toReversed();
       if (entry === undefined || earlier === undefined) return undefined;
       const stale: Logged = { ...entry, state: { ...entry.state, fencing_token: Number(tokenOf(earlier)) - 1 } };
       return { entries: view.replace(entry, stale), culprits: [stale] };
-    },
-  },
-  {
-    name: 'a token is not the version of its grant',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const entry = pick(grants(view));
-      if (entry === undefined) return undefined;
-      const odd: Logged = { ...entry, state: { ...entry.state, fencing_token: entry.version + 3 } };
-      return { entries: view.replace(entry, odd), culprits: [odd] };
     },
   },
   {
@@ -39,71 +29,10 @@ export const leaseMutations: readonly Mutation[] = [
     name: 'a lease expires early',
     invariant: 'I7',
     spoil(view, pick) {
-      const entry = pick(view.logged.filter(({ byServer }) => byServer));
+      const entry = pick(view.logged.filter(({ kind }) => kind === 'expiry'));
       if (entry === undefined) return undefined;
       const early: Logged = { ...entry, time: new Date(Date.parse(endOf(entry)) - 1).toISOString() };
       return { entries: view.replace(entry, early), culprits: [early] };
-    },
-  },
-  {
-    name: 'another is granted a lock before the time that its holder was told',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const pairs = grants(view).flatMap((grant) => {
-        const lease = view
-          .messagesOf(grant)
-          .find((one) => one.version === grant.version - 1 && one.event === 'acquired');
-        const told = view.answered.find(
-          ({ answer, commandId }) => commandId === lease?.commandId && answer.kind === 'committed',
-        );
-        return lease === undefined || told === undefined ? [] : [{ grant, lease, told }];
-      });
-      const found = pick(pairs);
-      if (found === undefined) return undefined;
-      const soon: Logged = { ...found.grant, time: new Date(Date.parse(endOf(found.lease)) - 1).toISOString() };
-      return { entries: view.replace(found.grant, soon), culprits: [found.told, soon] };
-    },
-  },
-  {
-    name: 'the expiry of an earlier lease takes the one that stands',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const expiry = pick(view.logged.filter(({ byServer }) => byServer));
-      const last = view.logged.findLast(({ agent }) => agent === 'lock');
-      const latest = expiry && view.messagesOf(expiry).at(-1);
-      if (expiry === undefined || last === undefined || latest?.event !== 'acquired') return undefined;
-      const late: Logged = { ...expiry, sequence: last.sequence + 1, time: latest.time };
-      return { entries: [...view.entries, late], culprits: [latest, late] };
-    },
-  },
-  {
-    name: 'a refresh that was acknowledged is taken out by the expiry of the lease before it',
-    invariant: 'I2',
-    spoil(view, pick) {
-      const refresh = pick(
-        view.commits('lock').filter((entry) => {
-          const isRefresh = entry.event === 'acquired' && Number(tokenOf(entry)) < entry.version;
-          const { answer } = view.toldOf(entry.commandId) ?? {};
-          return isRefresh && (answer?.kind === 'committed' || answer?.kind === 'replayed');
-        }),
-      );
-      if (refresh === undefined) return undefined;
-      // The history ends when it is both logged and told.
-      const told = view.toldOf(refresh.commandId) as Told;
-      const entries = view.entries.slice(0, Math.max(view.at(refresh), view.at(told)) + 1);
-      const cut = new View(entries);
-      const last = cut.logged.findLast(({ agent }) => agent === 'lock') as Logged;
-      if (cut.messagesOf(refresh).at(-1) !== refresh) return undefined;
-      const late: Logged = {
-        ...refresh,
-        event: 'expired',
-        version: refresh.version - 1,
-        commandId: 'the-lease-before',
-        sequence: last.sequence + 1,
-        time: String(refresh.state?.['expires_at']),
-        byServer: true,
-      };
-      return { entries: [...entries, late], culprits: [refresh, late] };
     },
   },
   {
@@ -113,7 +42,7 @@ export const leaseMutations: readonly Mutation[] = [
       const expiry = pick(
         view.logged.filter((entry) => {
           const before = view.messagesOf(entry)[view.messagesOf(entry).indexOf(entry) - 1];
-          return entry.byServer && before?.version === entry.version;
+          return entry.kind === 'expiry' && before?.version === entry.version;
         }),
       );
       if (expiry === undefined) return undefined;
@@ -123,13 +52,13 @@ export const leaseMutations: readonly Mutation[] = [
   },
   {
     name: 'a lease that is over is refreshed',
-    invariant: 'I7',
+    invariant: 'I1',
     spoil(view, pick) {
       const entry = pick(
-        grants(view).filter((one) => {
+        view.grants.filter((one) => {
           const messages = view.messagesOf(one);
           const before = messages[messages.indexOf(one) - 1];
-          return before?.byServer === true && before.version === one.version - 1;
+          return before?.kind === 'expiry' && before.version === one.version - 1;
         }),
       );
       if (entry === undefined) return undefined;
@@ -139,44 +68,7 @@ export const leaseMutations: readonly Mutation[] = [
       return { entries: view.replace(entry, revived), culprits: [before as Logged, revived] };
     },
   },
-  {
-    name: 'a lease that the log no longer has was told with another token',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const told = pick(rolledUp(view));
-      if (told === undefined) return undefined;
-      const { answer } = told;
-      const state = { ...(answer.payload['state'] as object), fencing_token: 1_000 };
-      const lie = { ...told, answer: { ...answer, payload: { ...answer.payload, state } } };
-      return { entries: view.replace(told, lie), culprits: [lie] };
-    },
-  },
-  {
-    name: 'two commands were told the same version of a lease that the log no longer has',
-    invariant: 'I1',
-    spoil(view, pick) {
-      const told = pick(rolledUp(view));
-      const last = view.entries.findLast((entry) => 'atMs' in entry);
-      if (told === undefined || last === undefined) return undefined;
-      const other = { ...view.sentOf(told.commandId), atMs: last.atMs + 1, commandId: 'other' };
-      const same = { ...told, atMs: last.atMs + 2, commandId: 'other' };
-      return { entries: [...view.entries, other, same], culprits: [told, same] };
-    },
-  },
 ];
-
-/** Answers about lease commits that came and went before the witness could see them. */
-function rolledUp(view: View): Answered[] {
-  return view.answered.filter(({ answer, commandId }) => answer.kind === 'committed' && !view.commitOf(commandId));
-}
-
-function grants(view: View): Logged[] {
-  return view.commits('lock').filter((entry) => tokenOf(entry) === entry.version);
-}
-
-function tokenOf({ state }: Logged): unknown {
-  return state?.['fencing_token'];
-}
 
 function endOf({ state }: Logged): string {
   return String(state?.['expires_at']);
@@ -197,7 +89,7 @@ function withoutTheEnd(
   event: string,
 ): ReturnType<Mutation['spoil']> {
   const found = pick(
-    grants(view).flatMap((grant) => {
+    view.grants.flatMap((grant) => {
       const messages = view.messagesOf(grant);
       const [lease, end] = messages.slice(Math.max(0, messages.indexOf(grant) - 2), messages.indexOf(grant));
       return lease?.event === 'acquired' && end?.event === event ? [{ lease, end, grant }] : [];

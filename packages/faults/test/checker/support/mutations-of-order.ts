@@ -11,7 +11,8 @@ export const orderMutations: readonly Mutation[] = [
       const found = pick(
         view.answered.flatMap((told) => {
           const after = told.answer.kind === 'committed' ? view.commitOf(told.commandId) : undefined;
-          const before = after && view.messagesOf(after).find((one) => one.version < after.version && !one.byServer);
+          const before =
+            after && view.messagesOf(after).find((one) => one.version < after.version && one.kind !== 'expiry');
           return before !== undefined && view.isAskedOnce(before.commandId) ? [{ told, before }] : [];
         }),
       );
@@ -81,16 +82,8 @@ export const orderMutations: readonly Mutation[] = [
   },
 ];
 
-/** Of locks of which the log has every version: what it no longer has could explain anything. */
 function held(view: View): Answered[] {
-  return view.answered.filter(({ answer, commandId }) => {
-    const messages = view.messagesOf(view.sentOf(commandId));
-    const highest = Math.max(...messages.map(({ version }) => version));
-    return (
-      answer.payload['code'] === 'held' &&
-      messages.filter(({ aside, byServer }) => !byServer && aside === undefined).length === highest
-    );
-  });
+  return view.answered.filter((told) => told.answer.payload['code'] === 'held' && view.hasAll(told));
 }
 
 function conflicts(view: View): Answered[] {

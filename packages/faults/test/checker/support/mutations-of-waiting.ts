@@ -46,51 +46,16 @@ export const waitingMutations: readonly Mutation[] = [
     },
   },
   {
-    name: 'an agent ends a lease in the place of the server, too soon',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const expiries = view.logged.filter(
-        ({ byServer, state, time }) => byServer && isBefore(time, state?.['expires_at'], 7_000),
-      );
-      return changed(view, pick(expiries), (entry) => ({ ...entry, overdue: true, commandId: '' }));
-    },
-  },
-  {
     name: 'a lock is granted to somebody who does not wait first',
     invariant: 'first-come-first-served',
     spoil(view, pick) {
-      const grants = view.commits('lock').filter((one) => {
+      const grants = view.grants.filter((one) => {
         const at = Date.parse(String(one.state?.['acquired_at']));
-        const queue = placesIn(notesBefore(view, one));
-        return one.state?.['fencing_token'] === one.version && queue.some(({ until }) => until > at);
+        const isLongFree = at - Date.parse(String(before(view, one)?.state?.['expires_at'])) >= 2_000;
+        const waiting = placesIn(notesBefore(view, one)).filter(({ hasEnded, until }) => !hasEnded && until > at);
+        return waiting.length > 0 && !isLongFree;
       });
       return changed(view, pick(grants), (entry) => ({ ...entry, state: { ...entry.state, owner_id: 'an outsider' } }));
-    },
-  },
-  {
-    name: 'a broken lease is refreshed',
-    invariant: 'I7',
-    spoil(view, pick) {
-      const broken = pick(
-        view.commits('lock').filter((one) => {
-          const taken = view.messagesOf(one).filter(({ data }) => data?.['cause'] !== undefined);
-          return one.data?.['cause'] === 'broken' && taken.at(-1) === one;
-        }),
-      );
-      const last = view.logged.findLast(({ agent }) => agent === 'lock');
-      if (broken === undefined || last === undefined) return undefined;
-      const version = (view.messagesOf(broken).at(-1)?.version ?? 0) + 1;
-      const { data: _data, ...rest } = broken;
-      const state = { ...broken.state, owner_id: String(broken.data?.['owner_id']) };
-      const revived: Logged = {
-        ...rest,
-        event: 'acquired',
-        sequence: last.sequence + 1,
-        version,
-        state,
-        commandId: 'ghost',
-      };
-      return { entries: [...view.entries, revived], culprits: [broken, revived] };
     },
   },
   {
@@ -105,9 +70,10 @@ export const waitingMutations: readonly Mutation[] = [
   },
   {
     name: 'a wait is cancelled by nobody',
-    invariant: 'waiters',
+    invariant: 'explicable-refusals',
     spoil(view, pick) {
-      const told = pick(waitersTold(view).filter(({ answer }) => answer.payload['code'] === 'held'));
+      const refused = waitersTold(view).filter(({ answer }) => answer.payload['code'] === 'held');
+      const told = pick(refused.filter((each) => view.hasAll(each)));
       if (told === undefined) return undefined;
       const sent = view.sentOf(told.commandId);
       const alone: Sent = { ...sent, data: { ...sent.data, owner_id: 'somebody else' } };
@@ -207,7 +173,7 @@ export const waitingMutations: readonly Mutation[] = [
 ];
 
 function asides(view: View): Logged[] {
-  return view.logged.filter(({ aside }) => aside !== undefined);
+  return view.logged.filter(({ kind }) => kind === 'unchanged');
 }
 
 function before(view: View, entry: Logged): Logged | undefined {
@@ -219,16 +185,12 @@ function before(view: View, entry: Logged): Logged | undefined {
 function notesBefore(view: View, entry: Logged): string {
   const messages = view.messagesOf(entry);
   const earlier = messages.slice(0, messages.indexOf(entry)).filter(({ version }) => version === entry.version - 1);
-  return (earlier.findLast(({ byServer }) => !byServer) ?? earlier.at(-1))?.notes ?? '';
+  return (earlier.findLast(({ kind }) => kind !== 'expiry') ?? earlier.at(-1))?.notes ?? '';
 }
 
 /** Whether the log has what came directly before it. */
 function isNext(view: View, entry: Logged): boolean {
   return before(view, entry)?.version === entry.version;
-}
-
-function isBefore(time: string, end: unknown, byMs: number): boolean {
-  return Date.parse(time) < Date.parse(String(end)) + byMs;
 }
 
 function changed(view: View, entry: Logged | undefined, change: (entry: Logged) => Logged): Spoiled | undefined {

@@ -1,8 +1,8 @@
-/** The log of an agent as JetStream keeps it: leases roll up, and whatever ends one takes its message out. */
+/** The log of an agent as JetStream keeps it: whatever ends a lease, or takes its place, takes its message out. */
 import type { JsonObject } from '@meshforge/protocol';
 import type { CheckedAgent } from '../../../src/checker/agents.ts';
 import type { Ruling } from '../../../src/checker/ruling.ts';
-import type { Logged, NamedLease } from '../../../src/history.ts';
+import type { Answer, Logged, NamedLease } from '../../../src/history.ts';
 
 export interface SimulatedEntity {
   version: number;
@@ -10,8 +10,20 @@ export interface SimulatedEntity {
   notes: string;
   /** The highest token of each resource, as the header has it. */
   fences: string;
+  /** Place of the last durable command that was decided. */
+  mark: number;
   /** The lease that stands. */
   lease: { entry: Logged; endsAtMs: number } | undefined;
+}
+
+interface Place {
+  entityId: string;
+  commandId: string;
+  timeMs: number;
+  causedBy?: string;
+  lease?: NamedLease | undefined;
+  /** Of a durable command. */
+  queued?: number;
 }
 
 export class SimulatedLog {
@@ -29,47 +41,55 @@ export class SimulatedLog {
   entity(id: string): SimulatedEntity {
     let entity = this.entities.get(id);
     if (entity === undefined) {
-      entity = { version: 0, state: null, notes: '', fences: '', lease: undefined };
+      entity = { version: 0, state: null, notes: '', fences: '', mark: 0, lease: undefined };
       this.entities.set(id, entity);
     }
     return entity;
   }
 
-  commit(
-    at: { entityId: string; commandId: string; timeMs: number; causedBy?: string; lease?: NamedLease | undefined },
-    made: Ruling & { kind: 'commit' },
-  ): Logged {
+  commit(at: Place, made: Ruling & { kind: 'commit' }): Logged {
     const { entityId, commandId, causedBy, timeMs } = at;
     const entity = this.entity(entityId);
-    const { aside, event, notes, state, data, version } = made;
+    const { event, isUnchanged, notes, state, data, version } = made;
     const fences = at.lease === undefined ? entity.fences : raised(entity.fences, at.lease);
-    const standing = aside === undefined ? undefined : entity.lease;
+    const mark = at.queued ?? entity.mark;
+    const standing = isUnchanged ? entity.lease : undefined;
     const entry = this.#append(timeMs, {
       entityId,
+      kind: isUnchanged ? 'unchanged' : 'commit',
       event,
       version,
       state,
       ...(data === undefined ? {} : { data }),
       commandId,
       ...(causedBy === undefined ? {} : { causedBy }),
-      byServer: false,
-      ...(aside === undefined ? {} : { aside }),
       ...(standing === undefined ? {} : { keeps: `acquired ${version} ${standing.endsAtMs}` }),
       ...(notes === '' ? {} : { notes }),
       ...(fences === '' ? {} : { fences }),
+      ...(mark === 0 ? {} : { mark }),
     });
     const isLease = this.agent.leaseEvents.has(event);
     const endsAtMs = isLease ? Date.parse(String(state?.['expires_at'])) : 0;
-    this.entities.set(entityId, { version, state, notes, fences, lease: isLease ? { entry, endsAtMs } : standing });
+    const lease = isLease ? { entry, endsAtMs } : standing;
+    this.entities.set(entityId, { version, state, notes, fences, mark, lease });
     this.committed.set(commandId, entry);
     return entry;
   }
 
-  /** The server ends a lease. One that is over already is left as it is. */
+  /** A durable command is refused, for an entity without a lease. */
+  refuse({ commandId, entityId, queued = 0, timeMs }: Place, refusal: Pick<Answer, 'kind' | 'payload'>): void {
+    const entity = this.entity(entityId);
+    const { fences, version, state } = entity;
+    const made = { entityId, kind: 'record', event: 'refused', version, state, refusal, commandId } as const;
+    this.#append(timeMs, { ...made, ...(fences === '' ? {} : { fences }), mark: queued });
+    this.entities.set(entityId, { ...entity, mark: queued });
+  }
+
+  /** The server ends a lease. Of one that is over already it says so in vain. */
   expire(lease: Logged, timeMs: number): Logged {
     const { entityId, version, state, commandId, notes } = lease;
-    const copied = { commandId, byServer: true, ...(notes === undefined ? {} : { notes }) };
-    const entry = this.#append(timeMs, { entityId, event: 'expired', version, state, ...copied });
+    const copied = { commandId, ...(notes === undefined ? {} : { notes }) };
+    const entry = this.#append(timeMs, { entityId, kind: 'expiry', event: 'expired', version, state, ...copied });
     const entity = this.entity(entityId);
     if (entity.version === version) {
       const ended = state === null ? null : (this.agent.agent.lease?.expire(state) as JsonObject | null);
@@ -92,8 +112,10 @@ export class SimulatedLog {
       time: new Date(timeMs).toISOString(),
       ...what,
     };
-    if (leaseEvents.size > 0 && entry.aside === undefined) {
-      this.#kept = this.#kept.filter((kept) => kept.entityId !== what.entityId || !leaseEvents.has(kept.event));
+    if (entry.kind === 'commit' || entry.kind === 'expiry') {
+      const isTaken = ({ entityId, event, version }: Logged): boolean =>
+        entityId === what.entityId && leaseEvents.has(event) && (entry.kind === 'commit' || version === entry.version);
+      this.#kept = this.#kept.filter((kept) => !isTaken(kept));
     }
     this.#kept.push(entry);
     return entry;

@@ -24,7 +24,6 @@ export interface Size {
 
 /** Server's and clients' clocks have nothing in common. */
 const SERVER_START_MS = Date.parse('2026-01-31T12:00:00.000Z');
-const GUARD_MS = 250;
 
 /** A command under way. */
 interface Task {
@@ -188,16 +187,10 @@ class SimulatedMesh {
       this.#refuse(task, isDenial ? 'denied' : 'rejected', payload);
       return;
     }
-    if (entity.lease !== undefined && this.#serverNow >= entity.lease.endsAtMs - GUARD_MS) {
-      // The lease's last moments are the server's.
-      this.#underWay.push(() => this.#decide(task));
-      return;
-    }
     const entry = log.commit({ entityId, commandId: sent.commandId, timeMs: this.#serverNow, lease }, ruled);
     this.#events.announce(entry);
-    if (ruled.event === 'cancelled') this.#room.cancelled(entityId, String(sent.data['owner_id']));
-    // An expiry that was on its way when its lease was released.
-    if (entity.lease !== undefined && ruled.event === 'released' && this.#random.chance(0.1)) {
+    // An expiry that was on its way when its lease was released, or refreshed.
+    if (entity.lease !== undefined && !ruled.isUnchanged && this.#random.chance(0.1)) {
       this.#sleepUntil(entity.lease.endsAtMs - SERVER_START_MS);
       this.#events.announce(log.expire(entity.lease.entry, this.#serverNow));
     }
@@ -265,7 +258,7 @@ class SimulatedMesh {
   #goToTheEndOfALease(): void {
     const entities = [...this.#logs.values()].flatMap((log) => [...log.entities.values()]);
     const ends = entities.flatMap(({ lease }) => (lease === undefined ? [] : [lease.endsAtMs - SERVER_START_MS]));
-    if (ends.length > 0) this.#sleepUntil(this.#random.pick(ends) - this.#random.int(0, GUARD_MS));
+    if (ends.length > 0) this.#sleepUntil(this.#random.pick(ends) - this.#random.int(0, 250));
   }
 
   /** Whoever waits is answered late, for agents were away. */

@@ -18,6 +18,8 @@ const ENTITIES = ['sent 1', 'sent 2', 'source 1', 'source 2'];
 /** A command in the queue. */
 interface Stored {
   sent: Sent;
+  /** Its place in the queue; a request has none. */
+  queued?: number;
   causedBy?: string;
 }
 
@@ -41,6 +43,7 @@ class SimulatedQueue {
   readonly #unseen: Logged[] = [];
   readonly #seen = new Map<string, number>();
   #left: number;
+  #places = 0;
   #ids = 0;
   #now = 0;
 
@@ -125,7 +128,7 @@ class SimulatedQueue {
     }
     if (this.#known.has(sent.commandId)) return;
     this.#known.add(sent.commandId);
-    if (sent.durable?.dueMs === undefined) this.#queue.push({ sent });
+    if (sent.durable?.dueMs === undefined) this.#queue.push({ sent, queued: ++this.#places });
     else this.#later.set(sent.commandId, { sent });
   }
 
@@ -144,7 +147,7 @@ class SimulatedQueue {
     for (const [commandId, stored] of this.#later) {
       if (this.#serverNow < (stored.sent.durable?.dueMs ?? 0)) continue;
       this.#later.delete(commandId);
-      this.#queue.push(stored);
+      this.#queue.push({ ...stored, queued: ++this.#places });
     }
   }
 
@@ -156,22 +159,23 @@ class SimulatedQueue {
     if (stored !== undefined) this.#commit(stored);
   }
 
-  #commit({ causedBy, sent }: Stored): void {
-    const { action, commandId, entityId, expectedVersion } = sent;
+  #commit(stored: Stored): void {
+    const { causedBy, sent } = stored;
+    const { action, entityId, expectedVersion } = sent;
     const entity = this.#log.entity(entityId);
     if (expectedVersion !== undefined && expectedVersion !== entity.version) {
       const versions = { expected_version: expectedVersion, current_version: entity.version };
-      this.#refuse(sent, 'conflict', { entity_id: entityId, ...versions, reason: 'another version', action });
+      this.#refuse(stored, 'conflict', { entity_id: entityId, ...versions, reason: 'another version', action });
       return;
     }
     const ruled = ruling(this.#log.agent.agent, entity, sent, this.#serverNow);
     if (ruled.kind === 'malformed') throw new Error(`${action}: ${ruled.reason}`);
     if (ruled.kind === 'refusal') {
       const { code, reason = 'it is so' } = ruled;
-      this.#refuse(sent, 'rejected', { entity_id: entityId, action, code, reason });
+      this.#refuse(stored, 'rejected', { entity_id: entityId, action, code, reason });
       return;
     }
-    const at = { entityId, commandId, timeMs: this.#serverNow, ...(causedBy === undefined ? {} : { causedBy }) };
+    const at = { ...this.#placeOf(stored), ...(causedBy === undefined ? {} : { causedBy }) };
     const entry = this.#log.commit(at, ruled);
     this.#events.announce(entry);
     const { data, event, state, version } = entry;
@@ -181,7 +185,13 @@ class SimulatedQueue {
     this.#tell(sent, { kind: 'committed', event: eventSubject('inventory', event), payload });
   }
 
-  #refuse(sent: Sent, kind: 'conflict' | 'rejected', payload: JsonObject): void {
+  #placeOf({ queued, sent: { commandId, entityId } }: Stored): Parameters<SimulatedLog['commit']>[0] {
+    return { entityId, commandId, timeMs: this.#serverNow, ...(queued === undefined ? {} : { queued }) };
+  }
+
+  #refuse(stored: Stored, kind: 'conflict' | 'rejected', payload: JsonObject): void {
+    const { sent } = stored;
+    this.#log.refuse(this.#placeOf(stored), { kind, payload });
     this.#events.signal(kind, sent, payload);
     this.#tell(sent, { kind, event: eventSubject('inventory', kind), payload });
   }
@@ -201,6 +211,6 @@ class SimulatedQueue {
     if (event === undefined) return;
     const { commandId: causedBy, data = {}, entityId } = event;
     const sent = { ...this.#newCommand('adjust', mirrorOf(entityId) ?? ''), data };
-    this.#queue.push({ sent, causedBy });
+    this.#queue.push({ sent, causedBy, queued: ++this.#places });
   }
 }

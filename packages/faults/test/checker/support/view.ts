@@ -25,15 +25,23 @@ export class View {
   }
 
   commits(agent: string): Logged[] {
-    return this.logged.filter((entry) => entry.agent === agent && !entry.byServer && entry.aside === undefined);
+    return this.logged.filter((entry) => entry.agent === agent && entry.kind === 'commit');
   }
 
   /** Commits that clients asked for. */
   get asked(): Logged[] {
     const ids = new Set(this.sent.map(({ commandId }) => commandId));
-    return this.logged.filter(
-      ({ aside, byServer, commandId }) => !byServer && aside === undefined && ids.has(commandId),
-    );
+    return this.logged.filter(({ commandId, kind }) => kind === 'commit' && ids.has(commandId));
+  }
+
+  /** Grants of locks, as far as the log shows what came before them. */
+  get grants(): Logged[] {
+    return this.commits('lock').filter((entry) => {
+      const messages = this.messagesOf(entry);
+      const before = messages[messages.indexOf(entry) - 1];
+      const isNext = (before?.version ?? 0) === entry.version - 1;
+      return isNext && entry.event === 'acquired' && tokenOf(entry) !== (before && tokenOf(before));
+    });
   }
 
   /** Messages of the same entity, in log order. */
@@ -41,12 +49,21 @@ export class View {
     return this.logged.filter((entry) => entry.agent === agent && entry.entityId === entityId);
   }
 
+  /** Whether the log has every version of the entity of a command: what it no longer has could explain anything. */
+  hasAll({ commandId }: Told): boolean {
+    const messages = this.messagesOf(this.sentOf(commandId));
+    const highest = Math.max(...messages.map(({ version }) => version));
+    return messages.filter(({ kind }) => kind === 'commit').length === highest;
+  }
+
   sentOf(commandId: string): Sent {
     return this.sent.find((sent) => sent.commandId === commandId) as Sent;
   }
 
   commitOf(commandId: string): Logged | undefined {
-    return this.logged.find((entry) => entry.commandId === commandId && !entry.byServer);
+    return this.logged.find(
+      ({ commandId: id, kind }) => id === commandId && (kind === 'commit' || kind === 'unchanged'),
+    );
   }
 
   toldOf(commandId: string): Told | undefined {
@@ -76,7 +93,7 @@ export class View {
     return this.entries.filter(
       (entry) =>
         entry.type === 'logged' ||
-        entry.type === 'disturbed' ||
+        !('commandId' in entry) ||
         entry.commandId !== commandId ||
         (entry.type === 'heard' && entry.sequence !== undefined),
     );
@@ -85,6 +102,10 @@ export class View {
   insertAfter(place: Entry, ...added: readonly Entry[]): Entry[] {
     return this.entries.toSpliced(this.at(place) + 1, 0, ...added);
   }
+}
+
+export function tokenOf({ state }: Logged): unknown {
+  return state?.['fencing_token'];
 }
 
 function placeOf({ agent, sequence }: Logged): string {

@@ -1,5 +1,5 @@
-/** Those who wait for locks in a simulated mesh: held, queued by the real rules, served first come first, and answered. */
-import { afterWaiting, keyOfOwner, placesIn } from '../../../src/checker/queue.ts';
+/** Those who wait for locks in a simulated mesh: given places by the real rules, served first come first, and answered. */
+import { keyOfCommand, keyOfOwner, placesIn } from '../../../src/checker/queue.ts';
 import { ruling, type Ruling } from '../../../src/checker/ruling.ts';
 import type { JsonObject } from '@meshforge/protocol';
 import type { Logged, Sent } from '../../../src/history.ts';
@@ -15,7 +15,7 @@ export interface Waiter {
 export class SimulatedWaitingRoom {
   readonly #log: SimulatedLog;
   readonly #announce: (entry: Logged) => void;
-  #held: Waiter[] = [];
+  #waiters: Waiter[] = [];
   #own = 0;
 
   constructor(log: SimulatedLog, announce: (entry: Logged) => void) {
@@ -24,56 +24,47 @@ export class SimulatedWaitingRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#held.length === 0;
+    return this.#waiters.length === 0;
   }
 
   get first(): { entityId: string; owner: string } | undefined {
-    const sent = this.#held[0]?.sent;
+    const sent = this.#waiters[0]?.sent;
     return sent && { entityId: sent.entityId, owner: sent.data['owner_id'] as string };
   }
 
   has({ commandId }: Sent): boolean {
-    return this.#held.some(({ sent }) => sent.commandId === commandId);
+    return this.#waiters.some(({ sent }) => sent.commandId === commandId);
   }
 
   /** False: the lock can be had. */
-  admit(waiter: Waiter, now: number): boolean {
+  admit(waiter: Waiter, since: number): boolean {
     const { sent, until } = waiter;
-    const owner = sent.data['owner_id'] as string;
-    const queued = this.#execute(sent, 'queue', { owner_id: owner, since: now, until }, now);
-    if (queued === 'cancelled') {
-      this.#cancel([waiter]);
-      return true;
-    }
-    if (queued !== 'committed') return false;
-    this.#cancel(this.#held.filter((other) => isOf(other, sent.entityId, owner)));
-    this.#held.push(waiter);
+    const { commandId, data } = sent;
+    const place = { owner_id: data['owner_id'], command: keyOfCommand(commandId), since, until };
+    if (!this.#execute(sent, 'wait', place, since)) return false;
+    this.#waiters.push(waiter);
     return true;
-  }
-
-  /** A wait was cancelled by a command. */
-  cancelled(entityId: string, owner: string): void {
-    this.#cancel(this.#held.filter((waiter) => isOf(waiter, entityId, owner)));
   }
 
   /** Serves whoever can be; those whose wait is over are answered. @param isDue whether a waiter has its turn now */
   serve(now: number, isDue: () => boolean): void {
-    for (const waiter of this.#held) {
+    for (const waiter of this.#waiters) {
       const { sent, until } = waiter;
-      const { lease, notes, state } = this.#log.entity(sent.entityId);
-      // The lease's last moments are the server's.
-      if ((lease !== undefined && now >= lease.endsAtMs - 250) || !isDue()) continue;
+      const { notes, state } = this.#log.entity(sent.entityId);
+      if (!isDue()) continue;
       const owner = sent.data['owner_id'] as string;
-      const first = placesIn(notes).find((place) => place.until > now);
-      const isFree = state?.['owner_id'] === null && first?.key === keyOfOwner(owner);
-      if (!isFree && until > now) continue;
-      if (!isFree) this.#execute(sent, 'leave', { key: keyOfOwner(owner), owner_id: owner }, now);
+      const command = keyOfCommand(sent.commandId);
+      const waiting = placesIn(notes).filter((place) => !place.hasEnded && place.until > now);
+      const isFirst = state?.['owner_id'] === null && waiting[0]?.owner === keyOfOwner(owner);
+      if (!isFirst && until > now && waiting.some((place) => place.command === command)) continue;
+      if (until <= now) this.#execute(sent, 'leave', { owner_id: owner, command }, now);
       const { wait_ms: _waitMs, ...data } = sent.data;
-      const grant: Sent = { ...sent, action: 'grant', data: { ...data, until } };
-      const ruled = afterWaiting(ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), grant, now));
-      this.#held = this.#held.filter((other) => other !== waiter);
+      const grant: Sent = { ...sent, action: 'grant', data: { ...data, command, otherwise: 'held' } };
+      const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), grant, now);
+      if (ruled.kind === 'malformed') throw new Error(ruled.reason);
+      this.#waiters = this.#waiters.filter((other) => other !== waiter);
       if (ruled.kind === 'commit') waiter.committed(this.#commit(sent, sent.commandId, undefined, ruled, now));
-      else if (ruled.kind === 'refusal') waiter.refused(payloadOf(sent, ruled));
+      else waiter.refused(payloadOf(sent, ruled));
     }
   }
 
@@ -82,25 +73,14 @@ export class SimulatedWaitingRoom {
     this.#execute(sent, 'withdraw', { owner_id: sent.data['owner_id'], fencing_token: token }, now);
   }
 
-  #cancel(waiters: readonly Waiter[]): void {
-    this.#held = this.#held.filter((waiter) => !waiters.includes(waiter));
-    for (const { refused, sent } of waiters) {
-      const denial = { owner_id: sent.data['owner_id'], current_owner_id: null, expires_at: null };
-      refused({ entity_id: sent.entityId, ...denial, code: 'cancelled', reason: 'it was cancelled' });
-    }
-  }
-
-  /** @returns 'committed', or why it was not */
-  #execute(sent: Sent, action: string, data: JsonObject, now: number): string {
+  /** @returns whether it was committed */
+  #execute(sent: Sent, action: string, data: JsonObject, now: number): boolean {
     const commandId = `agent.${++this.#own}`;
     const own: Sent = { ...sent, action, data, commandId };
-    const { lease } = this.#log.entity(sent.entityId);
-    if (lease !== undefined && now >= lease.endsAtMs - 250) return 'too_late';
     const ruled = ruling(this.#log.agent.agent, this.#log.entity(sent.entityId), own, now);
     if (ruled.kind === 'malformed') throw new Error(ruled.reason);
-    if (ruled.kind === 'refusal') return ruled.code;
-    this.#commit(sent, commandId, sent.commandId, ruled, now);
-    return 'committed';
+    if (ruled.kind === 'commit') this.#commit(sent, commandId, sent.commandId, ruled, now);
+    return ruled.kind === 'commit';
   }
 
   #commit(
@@ -119,8 +99,4 @@ export class SimulatedWaitingRoom {
 
 function payloadOf(sent: Sent, { code, details, reason }: Ruling & { kind: 'refusal' }): JsonObject {
   return { entity_id: sent.entityId, ...details, code, reason };
-}
-
-function isOf({ sent }: Waiter, entityId: string, owner: string): boolean {
-  return sent.entityId === entityId && sent.data['owner_id'] === owner;
 }

@@ -8,9 +8,11 @@ import type { HeldLock } from './types.ts';
 
 /** How long a grant that was waited for lasts until it is taken up, in milliseconds: its owner may be gone by then. */
 const TAKE_UP_MS = 750;
-/** Longest pause before the lock of another is asked for again, in milliseconds, if the answer was not held back. */
+/** Longest pause before the lock of another is asked for again, in milliseconds, if it was answered at once. */
 const MAX_PAUSE_MS = 250;
 const MIN_PAUSE_MS = 10;
+/** A lease with less time left, in milliseconds, is refreshed before it is handed out. */
+const MIN_LEFT_MS = 250;
 /** Requests to take up a grant before the way to the lock manager counts as too slow for such a lease. */
 const MAX_TAKE_UPS = 3;
 
@@ -28,13 +30,15 @@ export interface WantedLock {
 
 export interface Grant extends HeldLock {
   term: Term;
+  /** Of the lock with this lease. */
+  version: number;
 }
 
 /**
  * Acquires one lock, and gives it back only if the holder surely has it, with time enough to refresh it.
  *
- * The lock manager holds the answer back while the lock is not free. Where it does not (one of an older version, or one
- * that stops), the lock is asked for again, after a pause.
+ * The lock manager answers when the lock is free. Where it answers `held` before (it has too many waiters), the lock is asked for
+ * again, after a pause.
  *
  * @throws MeshError `lock_denied`, and what commands throw; the signal's reason when it aborts
  */
@@ -65,39 +69,28 @@ async function tryToAcquire(commands: LockCommands, clock: Clock, wanted: Wanted
     throw error;
   }
   if (reply.kind === 'denied') return reply;
-  const lock = { resource, fencingToken: reply.fencingToken };
-  return await takeUp(commands, clock, wanted, lock, { sentAt, durationMs: reply.durationMs });
+  const { durationMs, fencingToken, version } = reply;
+  return await takeUp(commands, clock, wanted, { resource, fencingToken, version, term: { sentAt, durationMs } });
 }
 
 /**
  * The answer may have come late, and what it grants be over: then only the answer to a refresh tells whether it is held.
  */
-async function takeUp(
-  commands: LockCommands,
-  clock: Clock,
-  wanted: WantedLock,
-  lock: HeldLock,
-  first: Term,
-): Promise<Grant | Denied> {
+async function takeUp(commands: LockCommands, clock: Clock, wanted: WantedLock, first: Grant): Promise<Grant | Denied> {
   const { resource, ownerId, ttlMs, signal } = wanted;
-  let term = first;
+  let grant = first;
   try {
     for (let tries = 0; ; tries++) {
-      const left = remainingMs(granted(term), clock.monotonic());
-      // In its last moments the lock manager would refuse to refresh it.
-      if (left > LOCK_LIMITS.guardMs) return { ...lock, term };
+      const left = remainingMs(granted(grant.term), clock.monotonic());
+      if (left > MIN_LEFT_MS) return grant;
       if (tries === MAX_TAKE_UPS) throw tooSlow(resource, ttlMs);
       const sentAt = clock.monotonic();
-      const reply = await orAborted(commands.refresh(lock, ownerId, ttlMs, commands.timeoutMs), signal);
-      if (reply.kind === 'denied') {
-        // Too late for a refresh, it is still there for a moment, and would be in the way of the next try.
-        if (reply.denied.code === 'too_late') await commands.release(resource, ownerId, lock.fencingToken);
-        return reply;
-      }
-      term = { sentAt, durationMs: ttlMs };
+      const reply = await orAborted(commands.refresh(grant, ownerId, ttlMs, commands.timeoutMs), signal);
+      if (reply.kind === 'denied') return reply;
+      grant = { ...grant, version: reply.version, term: { sentAt, durationMs: ttlMs } };
     }
   } catch (error) {
-    void commands.release(resource, ownerId, lock.fencingToken);
+    void commands.release(resource, ownerId, grant.fencingToken);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { afterRefresh, afterTime, granted, remainingMs, type LeaseState, type RefreshAnswer } from './lease-term.ts';
 import type { Grant } from './acquire-lock.ts';
+import type { LeaseWatcher } from './lease-ends.ts';
 import type { LockCommands, RefreshReply } from './lock-commands.ts';
 import type { HeldLock, LeaseLoss } from './types.ts';
 
@@ -11,17 +12,22 @@ const MIN_REFRESH_MS = 500;
 /** Pause after a refresh that could not be sent, in milliseconds. */
 const RETRY_PAUSE_MS = 50;
 
+const EXPIRED: LeaseLoss = { cause: 'expired', reason: 'the lock manager says that its time is over' };
+
 /** What keeping a lock needs of the world. */
 export interface KeeperPorts {
   clock: Clock;
   commands: Pick<LockCommands, 'refresh'>;
   isConnected(): boolean;
   /** Tells of the end of this very lease, as events do; returns what stops that. */
-  watchEnd(lock: HeldLock, onEnd: (loss: LeaseLoss) => void): () => void;
+  watchEnd(lock: HeldLock, watcher: LeaseWatcher): () => void;
 }
 
 /**
  * One lock, refreshed until it is lost or stopped.
+ *
+ * An event that says `expired` can be void: the server tells of the end of a lease that a refresh has just replaced. It counts
+ * once no refresh is under way, and if its version is not below the last acknowledged one.
  *
  * Two loops: one refreshes, the other watches the end, as a refresh may be under way then. The state is only ever moved
  * by the functions of `lease-term.ts`, so a lock that is lost stays lost, whatever is answered later.
@@ -36,6 +42,11 @@ export class KeptLock implements HeldLock {
   readonly #ended = new AbortController();
   readonly #stopWatching: () => void;
   #state: LeaseState;
+  /** Of the lock at the last acknowledged grant or refresh. */
+  #version: number;
+  /** The highest version whose lease is said to have expired. */
+  #expired = 0;
+  #isRefreshing = false;
 
   constructor(
     grant: Grant,
@@ -50,7 +61,14 @@ export class KeptLock implements HeldLock {
     this.#ports = ports;
     this.#onLost = onLost;
     this.#state = granted(grant.term);
-    this.#stopWatching = ports.watchEnd(this, (loss) => this.lose(loss));
+    this.#version = grant.version;
+    this.#stopWatching = ports.watchEnd(this, {
+      onTaken: (loss) => this.lose(loss),
+      onExpired: (version) => {
+        this.#expired = Math.max(this.#expired, version);
+        if (!this.#isRefreshing) this.#endIfExpired();
+      },
+    });
     void this.#watchTime();
     void this.#refresh();
   }
@@ -95,10 +113,17 @@ export class KeptLock implements HeldLock {
       await clock.sleep(Math.max(0, this.#state.refreshAt - clock.monotonic()), this.#ended.signal);
       const left = this.remainingMs();
       if (left === 0) return;
+      this.#isRefreshing = true;
       const answer = await this.#ask(left);
+      this.#isRefreshing = false;
       this.#become(afterRefresh(this.#state, answer, clock.monotonic(), this.#timeOver()));
+      this.#endIfExpired();
       if (answer.kind === 'unanswered') await clock.sleep(RETRY_PAUSE_MS, this.#ended.signal);
     }
+  }
+
+  #endIfExpired(): void {
+    if (this.#expired >= this.#version) this.lose(EXPIRED);
   }
 
   async #ask(left: number): Promise<RefreshAnswer> {
@@ -112,7 +137,10 @@ export class KeptLock implements HeldLock {
       // Whatever it was, the lease is still held until its time is over.
       return { kind: 'unanswered' };
     }
-    if (reply.kind === 'extended') return { kind: 'extended', sentAt, durationMs: this.#ttlMs };
+    if (reply.kind === 'extended') {
+      this.#version = Math.max(this.#version, reply.version);
+      return { kind: 'extended', sentAt, durationMs: this.#ttlMs };
+    }
     const { code, reason, current_owner_id: currentOwnerId } = reply.denied;
     const cause = code === 'not_holder' ? 'taken' : 'refused';
     return { kind: 'ended', loss: { cause, reason, details: { code, currentOwnerId } } };

@@ -10,9 +10,15 @@ import {
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
 import type { HeldLock, LeaseLoss } from './types.ts';
 
-interface Watcher extends HeldLock {
-  onEnd: (loss: LeaseLoss) => void;
+/** What events tell the holder of a lease. */
+export interface LeaseWatcher {
+  /** The lease was taken away. */
+  onTaken: (loss: LeaseLoss) => void;
+  /** The server has ended it. @param version of the lock; a later refresh makes the event void */
+  onExpired: (version: number) => void;
 }
+
+type Watcher = HeldLock & LeaseWatcher;
 
 const Expired = SuccessPayload.extend({ state: LockState });
 
@@ -40,8 +46,8 @@ export class LeaseEnds {
   }
 
   /** @returns what stops it */
-  watch({ resource, fencingToken }: HeldLock, onEnd: (loss: LeaseLoss) => void): () => void {
-    const watcher = { resource, fencingToken, onEnd };
+  watch({ resource, fencingToken }: HeldLock, { onExpired, onTaken }: LeaseWatcher): () => void {
+    const watcher = { resource, fencingToken, onExpired, onTaken };
     const watchers = this.#watchers.get(resource) ?? new Set();
     this.#watchers.set(resource, watchers.add(watcher));
     this.#listen();
@@ -81,13 +87,11 @@ export class LeaseEnds {
     const lost = decode(LeaseLost, message.data);
     if (!lost.ok) return;
     const { cause, entity_id: resource, fencing_token: token, operator_id: operatorId, reason } = lost.value;
-    this.#tell(
-      resource,
-      token,
+    const loss: LeaseLoss =
       cause === 'broken'
         ? { cause: 'broken', reason: `an operator broke it: ${reason}`, details: { reason, operatorId } }
-        : { cause: 'taken', reason: `the lock manager took it back: ${reason}`, details: { reason } },
-    );
+        : { cause: 'taken', reason: `the lock manager took it back: ${reason}`, details: { reason } };
+    for (const watcher of this.#of(resource, token)) watcher.onTaken(loss);
   }
 
   #expired(message: Msg): void {
@@ -96,13 +100,11 @@ export class LeaseEnds {
     if (about?.kind !== 'entity' || !this.#watchers.has(about.entityId)) return;
     const expired = decode(Expired, message.data);
     if (!expired.ok) return;
-    const loss = { cause: 'expired', reason: 'the lock manager says that its time is over' } as const;
-    this.#tell(about.entityId, expired.value.state.fencing_token, loss);
+    const { entity_version: version, state } = expired.value;
+    for (const watcher of this.#of(about.entityId, state.fencing_token)) watcher.onExpired(version);
   }
 
-  #tell(resource: string, token: number, loss: LeaseLoss): void {
-    for (const watcher of this.#watchers.get(resource) ?? []) {
-      if (watcher.fencingToken === token) watcher.onEnd(loss);
-    }
+  #of(resource: string, token: number): Watcher[] {
+    return [...(this.#watchers.get(resource) ?? [])].filter(({ fencingToken }) => fencingToken === token);
   }
 }

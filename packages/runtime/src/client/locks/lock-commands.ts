@@ -4,10 +4,10 @@ import type { Mesh } from '../mesh.ts';
 import type { DataOf, RequestOptions } from '../types.ts';
 import type { HeldLock } from './types.ts';
 
-/** Beyond the wait, in milliseconds: the answer to a command that waits has to travel, too. */
-const AFTER_WAIT_MS = 2_000;
-/** Longest try of a command that waits, in milliseconds: then it asks again for its place in the queue. */
-const MAX_WAIT_TRY_MS = 10_000;
+/** How often a command that waits is sent again, in milliseconds: the replica that had it may have died. */
+const REPEAT_MS = 3_000;
+/** So long after the wait, in milliseconds, no copy of the command is decided any more: one could still be on its way. */
+const LATE_MS = 1_000;
 /** How long giving back is tried, in milliseconds: whatever is not given back comes free by itself. */
 const GIVE_BACK_MS = 2_000;
 const GIVE_BACK_TRY_MS = 500;
@@ -21,9 +21,12 @@ export interface AcquireRequest {
 }
 
 export type Denied = { kind: 'denied'; denied: DeniedPayload };
-/** `durationMs`: how long the lease surely lasts from its grant on. */
-export type AcquireReply = { kind: 'granted'; fencingToken: number; durationMs: number } | Denied;
-export type RefreshReply = { kind: 'extended' } | Denied;
+/**
+ * `durationMs`: how long the lease surely lasts from its grant on; 0 where it may have ended since then.
+ * `version`: of the lock with this lease.
+ */
+export type AcquireReply = { kind: 'granted'; fencingToken: number; durationMs: number; version: number } | Denied;
+export type RefreshReply = { kind: 'extended'; version: number } | Denied;
 
 type LockContract = typeof lockContract;
 
@@ -31,6 +34,8 @@ type LockContract = typeof lockContract;
 interface Changed {
   state: LockState;
   version: number;
+  /** By an earlier copy of the command: the answer may come long after. */
+  isReplayed: boolean;
 }
 
 /** The lock manager's commands as calls. An outcome that no lock manager gives is thrown as a fault. */
@@ -51,13 +56,13 @@ export class LockCommands {
       entityId: resource,
       data,
       timeoutMs: waitMs + this.timeoutMs,
-      ...(waitMs > 0 && { tryTimeoutMs: Math.min(waitMs + AFTER_WAIT_MS, MAX_WAIT_TRY_MS) }),
+      ...(waitMs > 0 && { tryTimeoutMs: REPEAT_MS, notAfterMs: waitMs + LATE_MS }),
     });
     if ('kind' in reply) return reply;
-    const { state } = reply;
+    const { state, version } = reply;
     if (state.owner_id === ownerId) {
-      const durationMs = grantedFor(reply, ttlMs, takeUpMs ?? ttlMs);
-      return { kind: 'granted', fencingToken: state.fencing_token, durationMs };
+      const durationMs = grantedFor(reply, ttlMs);
+      return { kind: 'granted', fencingToken: state.fencing_token, durationMs, version };
     }
     throw new MeshError({
       code: 'protocol',
@@ -75,7 +80,7 @@ export class LockCommands {
       timeoutMs,
       tryTimeoutMs: Math.min(timeoutMs / 2, GIVE_BACK_MS),
     });
-    return 'kind' in reply ? reply : { kind: 'extended' };
+    return 'kind' in reply ? reply : { kind: 'extended', version: reply.version };
   }
 
   /** Best effort. @param fencingToken undefined: whatever lease the owner has */
@@ -110,7 +115,8 @@ export class LockCommands {
     const outcome = await this.#mesh.request(lockContract, action, command);
     if (outcome.kind === 'committed' || outcome.kind === 'replayed') {
       const state = LockState.safeParse(outcome.payload.state);
-      if (state.success) return { state: state.data, version: outcome.payload.entity_version };
+      const version = outcome.payload.entity_version;
+      if (state.success) return { state: state.data, version, isReplayed: outcome.kind === 'replayed' };
     } else if (outcome.kind === 'denied') {
       const denied = DeniedPayload.safeParse(outcome.payload);
       if (denied.success) return { kind: 'denied', denied: denied.data };
@@ -129,16 +135,13 @@ export class LockCommands {
   }
 }
 
-/** @param takeUpMs what it lasts at least, if the answer does not tell */
-function grantedFor({ state, version }: Changed, ttlMs: number, takeUpMs: number): number {
-  // A new lease, by its token: it began when it was acquired, and both times are of one clock.
-  if (version !== state.fencing_token) return takeUpMs;
-  const lasts = Date.parse(state.expires_at ?? '') - Date.parse(state.acquired_at ?? '');
-  return Number.isNaN(lasts) ? takeUpMs : Math.min(lasts, ttlMs);
+/** Both times are of one clock. Of a lease that was only extended, the beginning lies further back. */
+function grantedFor({ isReplayed, state }: Changed, ttlMs: number): number {
+  return isReplayed ? 0 : Math.min(ttlMs, Date.parse(state.expires_at) - Date.parse(state.acquired_at));
 }
 
 /** After these another try may succeed while the wait is not over; the others are final. */
-const PASSING: readonly LockDenial[] = ['held', 'too_late', 'not_held', 'not_holder'];
+const PASSING: readonly LockDenial[] = ['held', 'not_held', 'not_holder'];
 
 export function mayPass({ code }: DeniedPayload): boolean {
   return PASSING.includes(code);

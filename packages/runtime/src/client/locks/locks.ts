@@ -29,7 +29,7 @@ export class Locks {
       clock,
       commands: this.#commands,
       isConnected: () => this.#isConnected,
-      watchEnd: (lock, onEnd) => this.#ends.watch(lock, onEnd),
+      watchEnd: (lock, watcher) => this.#ends.watch(lock, watcher),
     };
   }
 

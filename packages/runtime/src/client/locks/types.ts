@@ -7,7 +7,7 @@
  * - `disconnected`: the same, while there was no connection to NATS, or the client was closed;
  * - `broken`: an operator broke it;
  * - `taken`: somebody else ended it or holds the lock;
- * - `refused`: the lock manager refused a refresh for another reason, such as `too_late`;
+ * - `refused`: the lock manager refused a refresh for another reason, such as `not_held`;
  * - `released`: by its holder.
  */
 export type LeaseLossCause = 'expired' | 'disconnected' | 'broken' | 'taken' | 'refused' | 'released';
@@ -37,7 +37,7 @@ export interface LockOptions {
 export interface HeldLock {
   readonly resource: string;
   /**
-   * Grows with every grant of this lock. Hand it to whatever is written to, and let that refuse a smaller one than it has
+   * Grows with every grant of this lock, also after its log was purged. Hand it to whatever is written to, and let that refuse a smaller one than it has
    * seen: only this keeps out a holder that does not know yet that it is none. Idea: Martin Kleppmann, "How to do
    * distributed locking" (2016).
    */

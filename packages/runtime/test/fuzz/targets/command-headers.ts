@@ -1,6 +1,6 @@
 import { HEADERS, ID_HEADER_VALUE, ID_HEADERS, TRACE_HEADER_VALUE, TRACE_HEADERS } from '@meshforge/protocol';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
-import { readCommandHeaders } from '../../../src/intake/command-headers.ts';
+import { headersOf, readCommandHeaders } from '../../../src/intake/command-headers.ts';
 import { rawHeaders } from '../../../src/nats/raw-headers.ts';
 import { frame, linesOf, messageOf, readFrame } from '../frames.ts';
 import { mustBePrintable } from '../readable.ts';
@@ -24,7 +24,7 @@ export const commandHeaders: Target = {
     frame('', [], ''),
   ],
   run(input) {
-    const read = readCommandHeaders(messageOf(readFrame(input), 'cmd.inventory.adjust'));
+    const read = readCommandHeaders(headersOf(messageOf(readFrame(input), 'cmd.inventory.adjust')));
     const { commandId, issues, lines } = read;
     must(ID_HEADER_VALUE.test(commandId), 'an odd command id', commandId);
     must(lines.filter(([name]) => name === HEADERS.commandId).length === 1, 'not one command id');

@@ -1,0 +1,31 @@
+import { commandStream, SIGNALS_STREAM } from '@meshforge/protocol';
+import { EXECUTOR } from '../mesh/consumers.ts';
+import { persist } from '../persist.ts';
+import type { Fault } from './fault.ts';
+import { drawAgent } from './targets.ts';
+
+const recreatedWithinMs = 120_000;
+
+/** What holds no data is deleted: running agents create it again, and go on with what is stored. */
+export const deleteRecreated: Fault = {
+  name: 'delete-recreated',
+  lane: 'streams',
+  drawDurationMs: () => 0,
+  async apply({ manager }, random) {
+    const { name } = drawAgent(random);
+    if (random.chance(0.3)) {
+      await manager.streams.delete(SIGNALS_STREAM);
+      const look = async (): Promise<void> => void (await manager.streams.info(SIGNALS_STREAM));
+      return {
+        target: SIGNALS_STREAM,
+        heal: async () => await persist('the return of SIGNALS', look, recreatedWithinMs),
+      };
+    }
+    const stream = commandStream(name);
+    await manager.consumers.delete(stream, EXECUTOR);
+    const look = async (): Promise<void> => void (await manager.consumers.info(stream, EXECUTOR));
+    const heal = async (): Promise<void> =>
+      await persist(`the return of the executor of ${stream}`, look, recreatedWithinMs);
+    return { target: `the executor of ${stream}`, heal };
+  },
+};

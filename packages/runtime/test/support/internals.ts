@@ -1,9 +1,0 @@
-/** Parts of the runtime, and of its own tests, that simulations in other packages are made of. */
-export { type Command, decide } from '../../src/core/decide.ts';
-export { type Entity, NO_ENTITY, isEnding } from '../../src/core/entity.ts';
-export { refusal, success } from '../../src/core/outcome.ts';
-export { findCommit } from '../../src/core/recent.ts';
-export { StoredHeldCommands } from '../../src/nats/held-commands.ts';
-export { type Attempt, prepareAttempt } from '../../src/store/attempt.ts';
-export { Turns } from '../../src/store/turns.ts';
-export { SimulatedTime } from './simulated-time.ts';
