@@ -23,7 +23,7 @@ import type {
   SubscriptionOptions,
 } from '@nats-io/nats-core';
 import { HeaderBlock } from './headers.ts';
-import { Link, type Disturb, type ServerNode } from './link.ts';
+import { Link, type Disturb, type Overhear, type ServerNode } from './link.ts';
 import { EMPTY, SimulatedMsg, textBytes, type Wire } from './message.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { Cancel } from './time.ts';
@@ -70,6 +70,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
   #isDraining = false;
   #noMorePublishing = false;
   #disturb: Disturb = () => undefined;
+  #overhear: Overhear = () => undefined;
   readonly #stats: Stats = { inBytes: 0, inMsgs: 0, outBytes: 0, outMsgs: 0 };
 
   private constructor(options: SimulatedConnectionOptions) {
@@ -103,10 +104,11 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
     return this.#link?.isOpen === true;
   }
 
-  /** Decides what becomes of each message sent, on this and on all later links. */
-  disturb(disturb: Disturb): void {
+  /** Decides what becomes of each message, on this and on all later links. */
+  disturb(disturb: Disturb, overhear: Overhear = () => undefined): void {
     this.#disturb = disturb;
-    if (this.#link !== undefined) this.#link.disturb = disturb;
+    this.#overhear = overhear;
+    if (this.#link !== undefined) Object.assign(this.#link, { disturb, overhear });
   }
 
   closed(): Promise<void | Error> {
@@ -312,6 +314,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
       onBroken: () => this.#broken(link),
     });
     link.disturb = this.#disturb;
+    link.overhear = this.#overhear;
     this.#link = link;
     for (const { sid, subject, queue } of this.#subscriptions.values()) link.subscribe(sid, subject, queue);
     return true;
@@ -350,7 +353,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
     this.#stats.inMsgs++;
     if (subscription === undefined) return;
     subscription.received++;
-    subscription.callback(null, new SimulatedMsg(message, sid, this));
+    subscription.callback(null, new SimulatedMsg(message, sid, this) as Msg);
     if (subscription.max !== undefined && subscription.received >= subscription.max) subscription.unsubscribe();
   }
 

@@ -32,6 +32,9 @@ export type Disturbance = { kind: 'lose' } | { kind: 'double' } | { kind: 'delay
 /** Decides for each message that a client publishes what becomes of it, and of the answer to it. */
 export type Disturb = (message: Wire) => { request?: Disturbance; answer?: Disturbance } | undefined;
 
+/** The same for each message that is delivered to it. */
+export type Overhear = (message: Wire) => Disturbance | undefined;
+
 export interface LinkOptions {
   process: SimulatedProcess;
   time: SimulatedTime;
@@ -66,6 +69,7 @@ export class Link implements SessionClient {
   /** What was sent still gets to the server. */
   #reachesServer = true;
   disturb: Disturb = () => undefined;
+  overhear: Overhear = () => undefined;
 
   constructor(node: ServerNode, options: LinkOptions) {
     this.name = options.process.name;
@@ -106,7 +110,7 @@ export class Link implements SessionClient {
   }
 
   deliver(sid: number, message: Wire): void {
-    const disturbance = this.#answers.get(message.subject);
+    const disturbance = this.#answers.get(message.subject) ?? this.overhear(message);
     if (disturbance === undefined) return this.#arrive(sid, message);
     this.#answers.delete(message.subject);
     if (disturbance.kind === 'lose') return;

@@ -1,5 +1,5 @@
-import type { Msg, MsgHdrs, Publisher, ReviverFn, Payload, PublishOptions } from '@nats-io/nats-core';
-import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
+import type { Publisher } from '@nats-io/nats-core';
+import { MsgImpl, type MsgArg } from '@nats-io/nats-core/internal';
 import type { HeaderBlock } from './headers.ts';
 
 /** A message on its way. */
@@ -26,45 +26,20 @@ export function textOf(data: Uint8Array): string {
   return decoder.decode(data);
 }
 
-/** A message as the client library hands it to its user: headers are read when they are asked for, and may throw then. */
-export class SimulatedMsg implements Msg {
-  readonly subject: string;
-  readonly reply: string;
-  readonly sid: number;
-  readonly data: Uint8Array;
-  readonly #block: HeaderBlock | undefined;
-  readonly #publisher: Publisher;
-  #headers: MsgHdrs | undefined;
-
+/** A message as the client library makes it of what comes over the wire: headers are read when they are asked for. */
+export class SimulatedMsg extends MsgImpl {
   constructor({ subject, reply, headers, data }: Wire, sid: number, publisher: Publisher) {
-    this.subject = subject;
-    this.reply = reply;
-    this.sid = sid;
-    this.data = data;
-    this.#block = headers;
-    this.#publisher = publisher;
+    const hdr = headers?.size ?? -1;
+    const whole = headers === undefined ? data : joined(headers.bytes, data);
+    super({ subject: EMPTY, reply: EMPTY, sid, hdr, size: whole.length } as unknown as MsgArg, whole, publisher);
+    this._subject = subject;
+    this._reply = reply;
   }
+}
 
-  get headers(): MsgHdrs {
-    if (this.#block !== undefined) this.#headers ??= MsgHdrsImpl.decode(this.#block.bytes);
-    return this.#headers as MsgHdrs;
-  }
-
-  respond(data: Payload = EMPTY, options?: PublishOptions): boolean {
-    if (this.reply === '') return false;
-    this.#publisher.publish(this.reply, data, options);
-    return true;
-  }
-
-  json<T>(reviver?: ReviverFn): T {
-    return JSON.parse(this.string(), reviver) as T;
-  }
-
-  string(): string {
-    return decoder.decode(this.data);
-  }
-
-  size(): number {
-    return this.subject.length + this.reply.length + (this.#block?.size ?? 0) + this.data.length;
-  }
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(one.length + other.length);
+  whole.set(one);
+  whole.set(other, one.length);
+  return whole;
 }

@@ -4,6 +4,7 @@ import { Interest, type Subscriber } from './interest.ts';
 import { Api } from './jetstream/api.ts';
 import { JetStream } from './jetstream/jetstream.ts';
 import { directGet, earlierView, type View } from './jetstream/reads.ts';
+import type { StoredMessage } from './jetstream/store.ts';
 import type { Stream } from './jetstream/stream.ts';
 import type { ServerNode, Session, SessionClient } from './link.ts';
 import { SimulatedConnection } from './connection.ts';
@@ -47,6 +48,8 @@ export class SimulatedNats {
   readonly #deposed = new Map<string, { until: number; version: number }>();
   /** Sees everything that is published. */
   onPublish: (message: Wire) => void = () => {};
+  /** Sees everything that is stored. */
+  onStored: (stream: Stream, message: StoredMessage) => void = () => {};
 
   constructor(options: SimulatedNatsOptions) {
     this.#options = {
@@ -70,6 +73,7 @@ export class SimulatedNats {
       lagMs,
       send: (message, to) => this.send(message, to),
       hasInterest: (subject) => this.#interest.has(subject),
+      onStored: (stream, message) => this.onStored(stream, message),
     });
     this.#api = new Api(this.jetstream, {
       describe: (stream) => this.#describe(stream),

@@ -253,6 +253,12 @@ export class Consumer {
     });
   }
 
+  /** Delivers everything that is in clients' hands once more, in any order. */
+  redeliver(): void {
+    this.#deliveries.redeliver();
+    this.serve();
+  }
+
   delete(): void {
     this.isDeleted = true;
     this.replication.stop();

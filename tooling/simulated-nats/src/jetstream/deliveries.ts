@@ -118,6 +118,13 @@ export class Deliveries {
     this.due = [];
   }
 
+  /** Everything is to be delivered again, in any order. */
+  redeliver(): void {
+    const { random } = this.#options.around;
+    const left = [...this.pending.keys()].filter((sequence) => !this.due.includes(sequence));
+    while (left.length > 0) this.due.push(...left.splice(random.below(left.length), 1));
+  }
+
   /** @param onlySooner a look that comes sooner stays */
   lookAfter(ms: number, onlySooner = false): void {
     const { time } = this.#options.around;

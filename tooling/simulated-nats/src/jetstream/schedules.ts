@@ -32,6 +32,7 @@ export class Schedules {
   readonly #subjects = new Map<number, string>();
   readonly #inFlight = new Set<string>();
   #deadline = 0;
+  #heldUntil = 0;
   #isFiring = false;
   #cancel: Cancel = () => {};
 
@@ -69,6 +70,14 @@ export class Schedules {
     this.#wait();
   }
 
+  /** Fires nothing for so long. */
+  hold(ms: number): void {
+    this.#heldUntil = Math.max(this.#heldUntil, this.#time.now + ms);
+    this.#cancel();
+    this.#deadline = 0;
+    this.#wait();
+  }
+
   stop(): void {
     this.#cancel();
     this.#bySubject.clear();
@@ -80,7 +89,7 @@ export class Schedules {
     const next = Math.min(...[...this.#bySubject.values()].map(({ at }) => at));
     if (next === Infinity) return;
     const { now } = this.#time;
-    const deadline = Math.max(next, now + LEAST_MS);
+    const deadline = Math.max(next, now + LEAST_MS, this.#heldUntil);
     if (this.#deadline > 0 && deadline >= this.#deadline) return;
     this.#deadline = deadline;
     this.#cancel();

@@ -156,6 +156,11 @@ export class Stream {
     this.#around.time.after(gapMs, () => this.#schedules.changeLeader());
   }
 
+  /** The server is late with schedules for so long. */
+  holdSchedules(ms: number): void {
+    this.#schedules.hold(ms);
+  }
+
   /** The server of a stream without replicas stops, and comes back after so long. */
   restart(downMs: number): void {
     this.#leaderlessUntil = this.#around.time.now + downMs;
@@ -248,6 +253,7 @@ export class Stream {
     const target = this.#mapping?.(subject);
     const previous = target === undefined ? 0 : (this.store.last(subject)?.sequence ?? 0);
     const message = this.store.add(subject, headers, data, micros);
+    this.#around.onStored(this, message);
     this.#watch(message);
     this.#lastId = id;
     if (id !== '') this.#ids.remember(id, message.sequence, message.micros / 1_000);

@@ -1,6 +1,8 @@
 import type { Wire } from '../message.ts';
 import type { Random } from '../random.ts';
 import type { SimulatedTime } from '../time.ts';
+import type { StoredMessage } from './store.ts';
+import type { Stream } from './stream.ts';
 
 /** What streams and consumers have of the server around them. */
 export interface Surroundings {
@@ -14,4 +16,6 @@ export interface Surroundings {
   send: (message: Wire, to?: string) => void;
   /** Whether anybody listens there. */
   hasInterest: (subject: string) => boolean;
+  /** Told of every message that a stream stores. */
+  onStored: (stream: Stream, message: StoredMessage) => void;
 }

@@ -270,6 +270,8 @@ function showMessage({ data, headers, reply = '', subject }: Msg): string {
 const TIME_KEYS = new Set(['created', 'ts', 'time', 'first_ts', 'last_ts', 'last_active', 'pinned_ts', 'opt_start_time']);
 const LEFT_OUT = new Set([
   'num_pending',
+  // A cluster counts late.
+  'consumer_count',
   'metadata',
   'cluster',
   'bytes',
