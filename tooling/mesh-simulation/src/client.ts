@@ -91,7 +91,8 @@ export class Client {
 
   #orphan(): void {
     const { commands, garbage, leases, locks } = this.#desk;
-    for (const each of [...commands, ...locks]) if (each.client === this.index) each.isOrphan = true;
+    for (const { waiting } of commands) waiting.delete(this.index);
+    for (const each of locks) if (each.client === this.index) each.isOrphan = true;
     for (const each of garbage) each.isSettled = true;
     for (const each of leases) if (each.client === this.index) leases.delete(each);
     this.#held.clear();
@@ -114,8 +115,7 @@ export class Client {
       storedAt: undefined,
       cancelled: undefined,
       told: [],
-      isSettled: false,
-      isOrphan: false,
+      waiting: new Set([this.index]),
       isUpdate: false,
     };
     this.#desk.commands.push(record);
@@ -133,7 +133,7 @@ export class Client {
   /** Requests a command, and notes what it is told. */
   async #run(record: CommandRecord, timing: { timeoutMs?: number; tryTimeoutMs?: number } = {}): Promise<void> {
     record.isRequested = true;
-    record.isSettled = false;
+    record.waiting.add(this.index);
     try {
       const outcome = await this.#mine().request(contractOf(record), record.action as never, {
         ...optionsOf(record),
@@ -143,7 +143,7 @@ export class Client {
     } catch (error) {
       this.#fail(record, error, 'request');
     }
-    record.isSettled = true;
+    record.waiting.delete(this.index);
   }
 
   async #repeat({ isDurable, which }: Of<'repeat'>): Promise<void> {
@@ -177,7 +177,7 @@ export class Client {
 
   async #sendRecord(record: CommandRecord): Promise<void> {
     record.isDurable = true;
-    record.isSettled = false;
+    record.waiting.add(this.index);
     try {
       const timing = record.afterMs === 0 ? {} : { afterMs: record.afterMs };
       const sent = await this.#mine().send(contractOf(record), record.action as never, {
@@ -193,7 +193,7 @@ export class Client {
     } catch (error) {
       this.#fail(record, error, 'durable');
     }
-    record.isSettled = true;
+    record.waiting.delete(this.index);
   }
 
   async #update({ by, entity }: Of<'update'>): Promise<void> {
@@ -212,7 +212,7 @@ export class Client {
       record.id = `${record.id}-unknown`;
       this.#fail(record, error, 'request');
     }
-    record.isSettled = true;
+    record.waiting.delete(this.index);
   }
 
   async #lock({ holdMs, lock, ttlMs, waitMs, writes }: Of<'lock'>): Promise<void> {

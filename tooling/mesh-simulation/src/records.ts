@@ -39,10 +39,8 @@ export interface CommandRecord {
   /** What its cancellation was answered. */
   cancelled: boolean | undefined;
   told: Told[];
-  /** Whether its sender has stopped waiting. */
-  isSettled: boolean;
-  /** Whether its sender was killed meanwhile. */
-  isOrphan: boolean;
+  /** Clients that wait for an answer. */
+  waiting: Set<number>;
   /** An optimistic update: its tries have ids and data of their own. */
   isUpdate: boolean;
 }

@@ -221,10 +221,10 @@ export class World {
   #forgetDeeds(host: Host | undefined): void {
     const found = this.#clients.find((each) => each.host === host);
     if (found === undefined) return;
-    for (const each of [...this.#desk.commands, ...this.#desk.locks]) {
-      if (each.client === found.client.index) each.isOrphan = true;
-    }
-    for (const each of this.#desk.leases) if (each.client === found.client.index) this.#desk.leases.delete(each);
+    const { index } = found.client;
+    for (const { waiting } of this.#desk.commands) waiting.delete(index);
+    for (const each of this.#desk.locks) if (each.client === index) each.isOrphan = true;
+    for (const each of this.#desk.leases) if (each.client === index) this.#desk.leases.delete(each);
     for (const each of this.#desk.garbage) each.isSettled = true;
   }
 
@@ -245,9 +245,7 @@ export class World {
   #whatIsOpen(): string[] {
     const open: string[] = [];
     for (const host of this.#hosts) if (!host.isReady) open.push(`${host.name} is not ready ${host.whyNot}`);
-    for (const { id, isOrphan, isSettled } of this.#desk.commands) {
-      if (!isSettled && !isOrphan) open.push(`nobody has answered ${id}`);
-    }
+    for (const { id, waiting } of this.#desk.commands) if (waiting.size > 0) open.push(`nobody has answered ${id}`);
     for (const { client, isOrphan, how, lock } of this.#desk.locks) {
       if (how === undefined && !isOrphan) open.push(`client ${client} is not done with the lock ${lock}`);
     }
@@ -265,7 +263,7 @@ export class World {
       return messages
         .filter(({ headers, subject }) => {
           // The note that a command was cancelled, and the schedule that it took away.
-          const isNote = subject.startsWith('queue.decided.') || headers?.get('Nats-TTL') !== undefined;
+          const isNote = headers?.has('Nats-TTL') === true;
           return subject.startsWith('queue.cmd.') || (subject.startsWith('queue.later.') && !isNote);
         })
         .map(({ sequence, subject }) => ({ stream: name, subject, sequence }));
