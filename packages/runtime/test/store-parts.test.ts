@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_ENTITY } from '../src/core/entity.ts';
 import { ServerClock } from '../src/nats/server-clock.ts';
-import { EntityCache, type Sighting } from '../src/store/entity-cache.ts';
+import { EntityCache, type KnownEntity } from '../src/store/entity-cache.ts';
 import { Turns } from '../src/store/turns.ts';
 
-const entity = (bytes: number): Sighting => ({ entity: { ...NO_ENTITY, version: 1, bytes }, asOf: 0 });
+const entity = (bytes: number): KnownEntity => ({ entity: { ...NO_ENTITY, version: 1, bytes }, asOf: 0 });
 
 describe('the cache', () => {
   test('never exceeds its bounds, counts its bytes exactly, and gives back what was put in', () => {
@@ -14,7 +14,7 @@ describe('the cache', () => {
     fc.assert(
       fc.property(puts, fc.nat(10), fc.nat(200), (operations, entities, bytes) => {
         const cache = new EntityCache({ entities, bytes });
-        const model = new Map<string, Sighting>();
+        const model = new Map<string, KnownEntity>();
         for (const [key, size, operation] of operations) {
           if (operation === 'set') {
             cache.set(key, entity(size));

@@ -121,6 +121,22 @@ test('what a dead process had in its hands is handled before what comes behind i
   expect(of('w2')).toEqual([2, 3, 4, 5].map((version) => `w2 ${version}`));
 });
 
+test('nothing is handled while nobody says what a dead process had in its hands', async () => {
+  const name = 'unanswered';
+  await (await react({ name, events: ['added'] })).stop();
+  await open('u1');
+  for (let i = 0; i < 3; i++) await add('u1');
+  await lose(name, 3);
+  await add('u1');
+  const { handled, reaction } = await react({ name, events: ['added'] });
+  await until('it is served', () => reaction.stats().active);
+  await server.kill('SIGSTOP');
+  await sleep(6_000);
+  await server.kill('SIGCONT');
+  await until('all are handled', () => new Set(handled).size === 4);
+  expect([...new Set(handled)]).toEqual([2, 3, 4, 5].map((version) => `u1 ${version}`));
+});
+
 test('a process with fewer events takes none away, and handles none that it does not know', async () => {
   const name = 'released';
   const newer = await react({ name, events: ['opened', 'added'] });
