@@ -61,7 +61,9 @@ describe('a subject with an entity id', () => {
   });
 
   it.each([-1, 0.5, NaN, 2 ** 53, '1', '*', 'y', undefined])('has no slot %j', (slot) => {
-    expect(() => entitySubject('inventory', 'e', slot as Slot, 'created')).toThrow(/is no slot: expected x, 0 or a version/);
+    expect(() => entitySubject('inventory', 'e', slot as Slot, 'created')).toThrow(
+      /is no slot: expected x, 0 or a version/,
+    );
   });
 });
 

@@ -190,7 +190,7 @@ async function serve(
     companion === undefined
       ? undefined
       : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
-  const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
+  const queries = new QueryIntake({ ...shared, reader, requester, maxPayload, subjects, view });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,

@@ -166,7 +166,13 @@ test('all headers of a message fit into what the server takes, however long each
   const wide = (characters: number): string => '😀'.repeat(characters);
   const longest = { name, lease: { ...agent.lease, expiryEvent: name, events: [name], expire: () => null } };
   let entity: Entity = { ...burning, lease: { endsAt: 253_402_300_799_999, event: name, version: 2 ** 53 - 3 } };
-  entity = { ...entity, sequence: 2 ** 53 - 1, version: 2 ** 53 - 2, mark: { sequence: 2 ** 53 - 1, storedAt: 2 ** 53 - 1 }, fences: 'f'.repeat(LIMITS.fencesBytes) };
+  entity = {
+    ...entity,
+    sequence: 2 ** 53 - 1,
+    version: 2 ** 53 - 2,
+    mark: { sequence: 2 ** 53 - 1, storedAt: 2 ** 53 - 1 },
+    fences: 'f'.repeat(LIMITS.fencesBytes),
+  };
   const entityId = wide(LIMITS.entityIdCharacters);
   const ids = ID_HEADERS.map((header) => [header, wide(LIMITS.idHeaderCharacters)] as const);
   const traces = TRACE_HEADERS.map((header) => [header, 't'.repeat(LIMITS.traceHeaderBytes)] as const);
@@ -174,7 +180,12 @@ test('all headers of a message fit into what the server takes, however long each
   const outcome = { event: name, state: { text: 'o'.repeat(1_170) } };
   let recent = NO_COMMANDS;
   for (let i = 0; i < RECENT_COMMANDS; i++) {
-    const earlier = { digest: `digest-${i}`.padEnd(12, '-'), body: '123456', version: 2 ** 53 - 2, sequence: 2 ** 53 - 1 };
+    const earlier = {
+      digest: `digest-${i}`.padEnd(12, '-'),
+      body: '123456',
+      version: 2 ** 53 - 2,
+      sequence: 2 ** 53 - 1,
+    };
     recent = remember(recent, { ...earlier, inline: outcome });
   }
   expect(recent.bytes).toBeGreaterThan(0.95 * RECENT_BYTES);
@@ -228,7 +239,9 @@ test('a record fits beside the largest state, and tells what it will tell again'
   const { message, outcome } = prepareRecord(agent, entity, refused, refusal('denied', payload));
   const { data } = await sentAs(message);
   expect(data.length + 65_536).toBeLessThanOrEqual(maxPayload);
-  const { refusal: recorded } = JSON.parse(Buffer.from(data).toString()) as { refusal: { kind: string; payload: object } };
+  const { refusal: recorded } = JSON.parse(Buffer.from(data).toString()) as {
+    refusal: { kind: string; payload: object };
+  };
   expect(outcome).toMatchObject({ kind: 'denied', payload: JSON.stringify(recorded.payload) });
   expect(recorded.payload).toMatchObject({ entity_id: 'e', code: 'no', reason: `${'é'.repeat(1_024)}…` });
 });

@@ -3,6 +3,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import type * as agentModule from '../src/core/agent.ts';
 import { commit, defineAgent, reject } from '../src/core/agent.ts';
 import { decide, type Command, type Plan } from '../src/core/decide.ts';
 import { NO_ENTITY, NO_PLACE, type Entity, type QueuePlace } from '../src/core/entity.ts';
@@ -103,9 +104,7 @@ test('a command is decided in the documented order, whatever the entity and the 
         const current = entity.state === null ? 0 : entity.version;
         const before = decidedBefore(entity, shape, queued);
         const refusal = before === undefined ? leaseRefusal(entity, name, lease) : undefined;
-        expect(plan.kind).toBe(
-          before ?? refusal?.kind ?? expectedKind(entity, name, mode, expectedVersion, current),
-        );
+        expect(plan.kind).toBe(before ?? refusal?.kind ?? expectedKind(entity, name, mode, expectedVersion, current));
         if (refusal !== undefined) {
           expect(plan).toMatchObject({ payload: { code: refusal.code, entity_id: 'e', action: name } });
         }
@@ -195,7 +194,10 @@ describe('a decision', () => {
   test('of an id that was another command says so, and what to do', () => {
     const entity = entityOf({ fenced: '', known: 'other', live: true, mark: NO_PLACE, version: 1 });
     const plan = decide(agent, entity, command, 0);
-    expect(plan).toMatchObject({ kind: 'misused', payload: { code: 'invalid_command', entity_id: 'e', action: 'put' } });
+    expect(plan).toMatchObject({
+      kind: 'misused',
+      payload: { code: 'invalid_command', entity_id: 'e', action: 'put' },
+    });
     expect((plan as { payload: { reason: string } }).payload.reason).toBe(
       'command id id was used before, for another command on this entity: give each command its own',
     );
@@ -225,7 +227,7 @@ describe('a decision', () => {
 
   test('takes the results of rules that another copy of the package has made', async () => {
     const copy = '../src/core/agent.ts?copy';
-    const other = (await import(/* @vite-ignore */ copy)) as typeof import('../src/core/agent.ts');
+    const other = (await import(/* @vite-ignore */ copy)) as typeof agentModule;
     expect(other.reject).not.toBe(reject);
     const foreign = defineAgent({
       name: 'foreign',
@@ -237,7 +239,7 @@ describe('a decision', () => {
       },
     });
     const entity: Entity = { ...NO_ENTITY, sequence: 1, version: 1, state: { n: 0 } };
-    const decided = (action: string): Plan => decide(foreign, entity, { ...command, action, data: {} }, 0);
+    const decided = (name: string): Plan => decide(foreign, entity, { ...command, action: name, data: {} }, 0);
     expect(decided('refuse')).toMatchObject({ kind: 'rejected', payload: { code: 'no' } });
     expect(decided('accept')).toMatchObject({ kind: 'commit', version: 2, state: { n: 1 }, notes: 'x' });
     expect(decided('note')).toMatchObject({ kind: 'commit', version: 1, isUnchanged: true, notes: 'y' });

@@ -7,7 +7,15 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RequestPort } from '../src/nats/requester.ts';
 import { SimulatedStream, type Fault } from './simulated-stream.ts';
-import { anyDrawn, anyFaults, commandOf, drawnFaults, newStore, runHistory, type Made } from './support/store-history.ts';
+import {
+  anyDrawn,
+  anyFaults,
+  commandOf,
+  drawnFaults,
+  newStore,
+  runHistory,
+  type Made,
+} from './support/store-history.ts';
 import { expectLawful } from './support/store-laws.ts';
 
 const NO_FAULT = (): 'none' => 'none';

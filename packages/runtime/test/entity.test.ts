@@ -52,10 +52,11 @@ class Log {
   write(operation: Operation, isBehind: boolean, onExpiry: (before: Entity, expiry: Stored) => void): Stored {
     const entity = this.entity();
     const entry = entryOf(operation, entity, `command-${this.#sequence}`);
-    while (isBehind && this.#onTheirWay.length > 0) this.land(onExpiry);
+    if (isBehind) while (this.#onTheirWay.length > 0) this.land(onExpiry);
     const { lease, version } = entry;
     const place = { lease: `held.${version}`, commit: 'changed.0', unchanged: 'noted.0', record: 'refused' }[operation];
-    if (entity.lease !== undefined && entity.lease.version !== lease?.version) this.#purge(`held.${entity.lease.version}`);
+    if (entity.lease !== undefined && entity.lease.version !== lease?.version)
+      this.#purge(`held.${entity.lease.version}`);
     return this.#store(place, entry);
   }
 
@@ -105,7 +106,16 @@ function entryOf(operation: Operation, entity: Entity, digest: string): LogEntry
     case 'unchanged':
       return { ...next, kind: 'unchanged', event: 'noted', version, state, lease };
     case 'record':
-      return { ...kept, kind: 'record', event: '', version, state, lease, notes, mark: { sequence: mark.sequence + 1, storedAt: mark.storedAt } };
+      return {
+        ...kept,
+        kind: 'record',
+        event: '',
+        version,
+        state,
+        lease,
+        notes,
+        mark: { sequence: mark.sequence + 1, storedAt: mark.storedAt },
+      };
   }
 }
 
@@ -163,7 +173,7 @@ test('a stale expiry changes nothing, and one that counts ends its lease alone, 
     }),
     { numRuns: 1_000 },
   );
-  for (const [kind, times] of Object.entries(seen)) expect(times, kind).toBeGreaterThan(50);
+  for (const [kind, times] of Object.entries(seen)) expect(times, `of kind ${kind}`).toBeGreaterThan(50);
 });
 
 test('an entity of nothing but expiries that left the log again never was', () => {

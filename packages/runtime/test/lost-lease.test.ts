@@ -117,7 +117,8 @@ test.each([
       state: { on: true },
     });
     // What is derived from it gets the same ids as what is derived from the server's own.
-    for (const name of Object.values(HEADERS)) expect([name, expiry?.headers.get(name)]).toEqual([name, lit?.headers.get(name)]);
+    for (const name of Object.values(HEADERS))
+      expect([name, expiry?.headers.get(name)]).toEqual([name, lit?.headers.get(name)]);
     // If the schedule is there after all, it goes with it.
     expect(expiry?.headers.get('Nats-Schedule-Next')).toBe('purge');
     expect(expiry?.headers.get('Nats-Scheduler')).toBe('ent.lamp.e.1.lit');
@@ -153,16 +154,28 @@ test('a late expiry of the server is void behind that of the agent, and behind a
     }
     headers.set('Nats-Scheduler', 'ent.lamp.e.1.lit');
     const sequence = stream.history.length + 1;
-    const late = { subject: 'ent.lamp.e.x.burnt', sequence, headers, data: lit?.data ?? new Uint8Array(), checkedAt: 0 };
+    const late = {
+      subject: 'ent.lamp.e.x.burnt',
+      sequence,
+      headers,
+      data: lit?.data ?? new Uint8Array(),
+      checkedAt: 0,
+    };
     stream.messages.push(late);
     stream.history.push(late);
   };
   lateExpiry();
-  expect(await send('relight')).toMatchObject({ kind: 'committed', payload: expect.stringContaining('"entity_version":2') });
+  expect(await send('relight')).toMatchObject({
+    kind: 'committed',
+    payload: expect.stringContaining('"entity_version":2'),
+  });
   await send('light');
   lateExpiry();
   expect(await send('relight'), 'the lamp burns').toMatchObject({ kind: 'rejected', code: 'burns' });
-  expect(await send('quench')).toMatchObject({ kind: 'committed', payload: expect.stringContaining('"entity_version":4') });
+  expect(await send('quench')).toMatchObject({
+    kind: 'committed',
+    payload: expect.stringContaining('"entity_version":4'),
+  });
 });
 
 test('a lease is not ended when its end was only the fault of a clock here, nor when the server does not tell its time', async () => {

@@ -73,7 +73,10 @@ test('a list that says it is complete has never lost an entry, whatever was refu
     }),
   );
   // All of these refusals repeat version 1, and the last of them has pushed the create out.
-  const refusals = Array.from({ length: RECENT_COMMANDS }, (_, i) => ({ digest: `r${i}`, outcome: 'refused' as const }));
+  const refusals = Array.from({ length: RECENT_COMMANDS }, (_, i) => ({
+    digest: `r${i}`,
+    outcome: 'refused' as const,
+  }));
   const recent = rememberAll([{ digest: 'create' }, ...refusals]);
   expect(listCommands(recent).every(({ version }) => version === 1)).toBe(true);
   expect(isComplete(readRecent(recentHeader(recent)))).toBe(false);

@@ -84,11 +84,7 @@ export class SimulatedStream implements RequestPort {
   #requests = 0;
 
   /** @param time without it, no schedule fires */
-  constructor(
-    nextFault: (kind: 'publish' | 'read') => Fault,
-    idsFirst: boolean,
-    time?: Schedules,
-  ) {
+  constructor(nextFault: (kind: 'publish' | 'read') => Fault, idsFirst: boolean, time?: Schedules) {
     this.#nextFault = nextFault;
     this.#idsFirst = idsFirst;
     this.#time = time;
@@ -141,7 +137,10 @@ export class SimulatedStream implements RequestPort {
         return this.#readEach(filter, this.#behind(), upTo);
       case 'busy':
         return { kind: 'answer', messages: [(status(503) as { message: Msg }).message] };
-      default:
+      case 'late':
+      case 'lost_after':
+      case 'lost_before':
+      case 'proposed':
         return LOST;
     }
   }
@@ -274,7 +273,8 @@ export class SimulatedStream implements RequestPort {
 
   #wrongSequence(headers: MsgHdrs): Answer | undefined {
     const filter = headers.get(EXPECTED_OF);
-    if (this.#proposals.some((proposal) => proposal.filter === filter)) return apiError(400, 10164, 'wrong last sequence');
+    if (this.#proposals.some((proposal) => proposal.filter === filter))
+      return apiError(400, 10164, 'wrong last sequence');
     const last = lastOf(this.messages, filter)?.sequence ?? 0;
     const expected = Number(headers.get('Nats-Expected-Last-Subject-Sequence'));
     return last === expected ? undefined : apiError(400, 10071, `wrong last sequence: ${last}`);

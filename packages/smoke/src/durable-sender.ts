@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   decidedFilter,
   decidedSubject,
@@ -31,6 +32,11 @@ const clusterSettleMs = 100;
 function expecting(sequence: number, of?: string): [string, string][] {
   const header = 'Nats-Expected-Last-Subject-Sequence';
   return [[header, String(sequence)], ...(of === undefined ? [] : [[`${header}-Subject`, of] as [string, string]])];
+}
+
+/** Of all that makes a durable command: where it goes, when, and what it says. */
+function digestOf(lines: readonly string[], body: Payload): string {
+  return createHash('sha256').update(lines.join('\n')).update('\n').update(body).digest('base64url').slice(0, 22);
 }
 
 /** A durable command that is stored. */
@@ -89,7 +95,8 @@ export class DurableSender {
     const lines: [string, string][] = [
       [HEADERS.commandId, commandId],
       [HEADERS.outcomeTo, this.#inbox],
-      ['Nats-Msg-Id', commandId],
+      // Repetitions of this very command are stored once. Another one under its id is stored, and the agent refuses it.
+      ['Nats-Msg-Id', `${commandId} ${digestOf([target, at?.toISOString() ?? ''], body)}`],
     ];
     if (at !== undefined) {
       lines.push(['Nats-Schedule', `@at ${at.toISOString()}`], ['Nats-Schedule-Target', target]);

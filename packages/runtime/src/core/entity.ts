@@ -144,7 +144,10 @@ export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, seq
 /** An entity whose lease has ended. */
 export function endLease(agent: Pick<AnyAgent, 'lease'>, { lease: _ended, ...entity }: Entity): Entity {
   const { state } = entity;
-  return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(deepFreeze(state)) };
+  return {
+    ...entity,
+    state: state === null || agent.lease === undefined ? state : agent.lease.expire(deepFreeze(state)),
+  };
 }
 
 /** A message of a log, at its place in the stream. */

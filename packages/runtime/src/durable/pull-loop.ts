@@ -20,13 +20,10 @@ import { readDelivery, type Delivery } from './delivery.ts';
 const PULL_MS = 200;
 /** How much longer its end may take to get here, in milliseconds. */
 const PULL_GRACE_MS = 500;
-/** Between two looks at what is open, in milliseconds. */
+/** Between two looks at whether a pull was lost, or is due, in milliseconds. */
 const TICK_MS = 100;
-/** A worker without room tells the server so often that it lives, in milliseconds. */
-const KEEP_ALIVE_MS = 200;
-/** After an answer that says "not now", in milliseconds. */
+/** After an answer that says "not now", and after one that the server should not give, in milliseconds. */
 const PAUSE_MS = 100;
-/** After a pull that the server does not understand, in milliseconds. */
 const LONG_PAUSE_MS = 1_000;
 const MAX_BATCH = 256;
 /** With less room than for so many messages, a pull waits for more. */
@@ -65,27 +62,29 @@ export interface PullLoopOptions {
   onFault: (error: unknown) => void;
 }
 
+/** The one request for messages that stands. */
 interface Pull {
+  token: string;
   sentAt: number;
-  batch: number;
+  /** Messages that are still to come. */
+  left: number;
   pin: string | undefined;
+  /** There was no room: it only tells that the worker lives. */
+  isKeepAlive: boolean;
 }
 
 export class PullLoop {
   readonly #options: PullLoopOptions;
   readonly #inbox: string;
   readonly #stopping = new AbortController();
-  readonly #pulls = new Map<string, Pull>();
-  #nextPull = 0;
+  #pull: Pull | undefined;
+  #nextToken = 0;
   #lastPullAt = Number.NEGATIVE_INFINITY;
-  /** Messages that were asked for and have not come. */
-  #wanted = 0;
   /** No pull before this time, by the monotonic clock. */
   #pausedUntil = 0;
-  #isAway = false;
-  /** The pin that was given up last. */
-  #leftPin = '';
   #run: { run: Run; end: AbortController } | undefined;
+  /** The pin that was given up last. */
+  #leftPin: string | undefined;
   #lastNumber = 0;
   #looping: Promise<void> = Promise.resolve();
   #subscription: Subscription | undefined;
@@ -120,33 +119,24 @@ export class PullLoop {
     void this.#followConnection();
   }
 
-  /**
-   * Takes nothing more in, and has the server turn to another worker at once.
-   * Resolves when nothing more can be delivered to this one.
-   */
+  /** Has the server turn to another worker at once; resolves when nothing more can be delivered to this one. */
   async stop(): Promise<void> {
     const { clock, connection } = this.#options;
     this.#stopping.abort();
     await this.#leave();
     await this.#looping;
     // A pull that stands may still be served: what is delivered is put back.
-    while (this.#pulls.size > 0 && !connection.isClosed()) {
+    while (this.#pull !== undefined && !connection.isClosed()) {
       await clock.sleep(TICK_MS / 10);
-      this.#forgetLostPulls();
+      this.#forgetLostPull();
     }
     this.#subscription?.unsubscribe();
   }
 
   /** Has the server turn to another worker, and pulls nothing for a while. */
   stepAside(pauseMs: number): void {
-    const { clock, onFault } = this.#options;
-    this.#pausedUntil = clock.monotonic() + pauseMs;
-    this.#leave().catch(onFault);
-  }
-
-  /** Deliveries may be missing, or of another consumer. */
-  endRun(): void {
-    this.#endRun();
+    this.#pause(pauseMs);
+    this.#leave().catch(this.#options.onFault);
   }
 
   acknowledge(reply: string): void {
@@ -158,29 +148,25 @@ export class PullLoop {
     if (!this.#options.connection.isClosed()) this.#options.connection.publish(reply, PUT_BACK);
   }
 
-  /** Asks for as many messages as there is room for. */
+  /** Asks for as many messages as there is room for, unless that is being done. */
   pull(): void {
-    const { clock, connection, room } = this.#options;
+    const { api = '$JS.API', clock, connection, consumer, onFault, room, stream } = this.#options;
     const now = clock.monotonic();
-    if (this.#stopping.signal.aborted || this.#isAway || now < this.#pausedUntil || connection.isClosed()) return;
-    const isPinned = this.#run !== undefined;
-    // The server gives the pin to one pull alone.
-    if (!isPinned && this.#pulls.size > 0) return;
-    const batch = Math.min(MAX_BATCH, room() - this.#wanted);
-    if (batch >= MIN_BATCH) this.#send(batch, { expires: nanos(PULL_MS) });
-    // No message is so small: it only says that the worker lives.
-    else if (isPinned && now - this.#lastPullAt >= KEEP_ALIVE_MS)
-      this.#send(0, { max_bytes: 1, expires: nanos(TICK_MS) });
-  }
-
-  #send(batch: number, how: object): void {
-    const { api = '$JS.API', clock, connection, consumer, onFault, stream } = this.#options;
+    if (this.#pull !== undefined || now < this.#pausedUntil) return;
+    if (this.#stopping.signal.aborted || connection.isClosed()) return;
+    const batch = Math.min(MAX_BATCH, room());
+    const isKeepAlive = batch < MIN_BATCH;
+    if (isKeepAlive && (this.#run === undefined || now - this.#lastPullAt < PULL_MS)) return;
     const pin = this.#run?.run.pin;
-    const id = pin === undefined ? {} : { id: pin };
-    const request = { batch: Math.max(1, batch), group: PIN_GROUP, ...id, ...how };
-    const token = String(this.#nextPull++);
-    const sentAt = clock.monotonic();
-    this.#lastPullAt = sentAt;
+    const request = {
+      batch: isKeepAlive ? 1 : batch,
+      expires: nanos(isKeepAlive ? TICK_MS : PULL_MS),
+      group: PIN_GROUP,
+      ...(pin === undefined ? {} : { id: pin }),
+      // No message is so small.
+      ...(isKeepAlive ? { max_bytes: 1 } : {}),
+    };
+    const token = String(this.#nextToken++);
     try {
       const subject = `${api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
       connection.publish(subject, utf8(JSON.stringify(request)), { reply: this.#inbox + token });
@@ -188,68 +174,71 @@ export class PullLoop {
       if (!connection.isClosed()) onFault(error);
       return;
     }
-    this.#pulls.set(token, { sentAt, batch, pin });
-    this.#wanted += batch;
+    this.#lastPullAt = now;
+    this.#pull = { token, sentAt: now, left: request.batch, pin, isKeepAlive };
+  }
+
+  /** Deliveries may be missing, or of another consumer. */
+  endRun(): void {
+    if (this.#run === undefined) return;
+    const { end } = this.#run;
+    this.#run = undefined;
+    end.abort();
+    this.#options.onRunOver();
   }
 
   async #loop(): Promise<void> {
     const { clock, connection } = this.#options;
     const { signal } = this.#stopping;
     while (!signal.aborted && !connection.isClosed()) {
-      this.#forgetLostPulls();
+      this.#forgetLostPull();
       this.pull();
       await clock.sleep(TICK_MS, signal);
     }
   }
 
-  #forgetLostPulls(): void {
-    const before = this.#options.clock.monotonic() - PULL_MS - PULL_GRACE_MS;
-    for (const [token, { batch, sentAt }] of this.#pulls) {
-      if (sentAt >= before) continue;
-      this.#pulls.delete(token);
-      this.#wanted = Math.max(0, this.#wanted - batch);
+  #forgetLostPull(): void {
+    const { clock } = this.#options;
+    if (this.#pull !== undefined && clock.monotonic() > this.#pull.sentAt + PULL_MS + PULL_GRACE_MS) {
+      this.#pull = undefined;
     }
-    if (this.#pulls.size === 0) this.#wanted = 0;
+  }
+
+  #pause(ms: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#options.clock.monotonic() + ms);
   }
 
   #see(message: Msg): void {
     // A message keeps the subject under which it is stored; only what the server says of a pull comes on the pull's own.
-    if (message.subject.startsWith(this.#inbox)) {
-      const headers = headersOf(message);
-      if (headers !== undefined && headers !== 'unreadable') {
-        this.#endPull(message.subject.slice(this.#inbox.length), headers);
-      }
+    if (!message.subject.startsWith(this.#inbox)) {
+      const delivery = readDelivery(message);
+      if (delivery !== undefined) this.#deliver(delivery);
       return;
     }
-    const delivery = readDelivery(message);
-    if (delivery !== undefined) this.#deliver(delivery);
+    const headers = headersOf(message);
+    const isOfPull = message.subject === this.#inbox + this.#pull?.token;
+    if (isOfPull && headers !== undefined && headers !== 'unreadable') this.#endPull(headers);
   }
 
-  #endPull(token: string, headers: MsgHdrs): void {
-    const { clock, onAbsent, onFault } = this.#options;
-    const pull = this.#pulls.get(token);
-    if (pull === undefined) return;
-    this.#pulls.delete(token);
-    const unserved = headers.get('Nats-Pending-Messages');
-    this.#wanted -= unserved === '' ? pull.batch : Math.min(pull.batch, Number(unserved));
-    if (this.#pulls.size === 0 || this.#wanted < 0) this.#wanted = 0;
-    const { code, description } = headers;
-    const isKeepAlive = pull.batch === 0;
+  #endPull({ code, description }: MsgHdrs): void {
+    const { onAbsent, onFault } = this.#options;
+    const ended = this.#pull;
+    this.#pull = undefined;
     switch (code) {
-      case WRONG_PIN:
-        if (pull.pin === this.#run?.run.pin) this.#endRun();
-        break;
       case NO_MESSAGES:
       case TIMEOUT:
         break;
+      case WRONG_PIN:
+        if (ended?.pin === this.#run?.run.pin) this.endRun();
+        break;
       case NOBODY:
       case ENDED:
-        if (isKeepAlive) break;
-        this.#pausedUntil = Math.max(this.#pausedUntil, clock.monotonic() + PAUSE_MS);
+        if (ended?.isKeepAlive === true) break;
+        this.#pause(PAUSE_MS);
         if (code === NOBODY || /deleted/i.test(description)) onAbsent();
         break;
       default:
-        this.#pausedUntil = clock.monotonic() + LONG_PAUSE_MS;
+        this.#pause(LONG_PAUSE_MS);
         onFault(new Error(`the consumer does not take a pull: ${code} ${description}`));
     }
     this.pull();
@@ -257,24 +246,24 @@ export class PullLoop {
 
   #deliver(delivery: Delivery): void {
     const { onDelivery, onFault } = this.#options;
-    if (this.#wanted > 0 && --this.#wanted === 0) this.#pulls.clear();
-    const isLeft = delivery.pin === this.#leftPin;
-    if (isLeft || this.#isAway || this.#stopping.signal.aborted) {
-      this.putBack(delivery.reply);
-      // An open pull without a pin has become the pinned one.
-      if (!isLeft) this.#unpin(delivery.pin).catch(onFault);
+    const { isRepeated, number, pending, pin, reply } = delivery;
+    if (this.#pull !== undefined && --this.#pull.left === 0) this.#pull = undefined;
+    if (pin === this.#leftPin || this.#stopping.signal.aborted) {
+      this.putBack(reply);
+      // A pull without a pin stood, and has become the pinned one.
+      if (pin !== this.#leftPin) this.#unpin(pin).catch(onFault);
       return;
     }
-    if (delivery.pin !== this.#run?.run.pin || delivery.number !== this.#lastNumber + 1) this.#beginRun(delivery.pin);
-    this.#lastNumber = delivery.number;
-    this.pending = delivery.pending;
-    if (delivery.isRepeated) this.redelivered++;
+    if (pin !== this.#run?.run.pin || number !== this.#lastNumber + 1) this.#beginRun(pin);
+    this.#lastNumber = number;
+    this.pending = pending;
+    if (isRepeated) this.redelivered++;
     onDelivery(delivery);
     this.pull();
   }
 
   #beginRun(pin: string): void {
-    this.#endRun();
+    this.endRun();
     const end = new AbortController();
     // As many may wait for its end as there are messages in hand.
     setMaxListeners(0, end.signal);
@@ -283,29 +272,18 @@ export class PullLoop {
     this.#options.onRun(run);
   }
 
-  #endRun(): void {
-    if (this.#run === undefined) return;
-    const { end } = this.#run;
-    this.#run = undefined;
-    end.abort();
-    this.#options.onRunOver();
-  }
-
   async #leave(): Promise<void> {
     if (this.#run === undefined) return;
     const { pin } = this.#run.run;
-    this.#isAway = true;
-    this.#endRun();
+    this.endRun();
+    // A pull under a pin that is given up is not served.
+    this.#pull = undefined;
     await this.#unpin(pin);
-    // Pulls under a pin that is over are refused.
-    this.#pulls.clear();
-    this.#wanted = 0;
-    this.#isAway = false;
   }
 
   async #unpin(pin: string): Promise<void> {
-    this.#leftPin = pin;
     const { api = '$JS.API', consumer, requester, stream } = this.#options;
+    this.#leftPin = pin;
     await requester.request(`${api}.CONSUMER.UNPIN.${stream}.${consumer}`, utf8(`{"group":"${PIN_GROUP}"}`));
   }
 
@@ -313,9 +291,8 @@ export class PullLoop {
   async #followConnection(): Promise<void> {
     for await (const { type } of this.#options.connection.status()) {
       if (type !== 'disconnect') continue;
-      this.#pulls.clear();
-      this.#wanted = 0;
-      this.#endRun();
+      this.#pull = undefined;
+      this.endRun();
     }
   }
 }

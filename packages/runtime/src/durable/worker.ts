@@ -28,8 +28,13 @@ const MAX_LANES = 20_000;
 const PAUSE_MS = 250;
 /** Between two looks at what a former worker has left unacknowledged, in milliseconds. */
 const GATHER_PAUSE_MS = 100;
-/** Longest wait for it, in milliseconds: longer than the server takes to deliver it again. */
-const GATHER_MS = 4_000;
+/** So long after its delivery a message is not delivered to another worker, in milliseconds, with half of it for the way. */
+const ALONE_MS = 750;
+/** Longest wait for it once the server says what it is, in milliseconds: longer than its delivery takes on a busy machine. */
+const GATHER_MS = 15_000;
+
+/** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
+const STEP_ASIDE_MS = 5_000;
 
 /** What came of one try. `conclude` is called before the message is removed. */
 export type Verdict =
@@ -100,11 +105,22 @@ export interface WorkerOptions extends Omit<PullLoopOptions, 'room' | 'onRun' | 
   onDead: (subject: string, reason: string) => void;
 }
 
+/** A message in hand. */
+interface Item {
+  readonly message: QueuedMessage;
+  /** Where it is acknowledged; undefined: it was found in the stream, and not delivered. */
+  reply: string | undefined;
+  /** Whether this run has delivered it for the first time. */
+  readonly isFirst: boolean;
+  /** When it was delivered last, by the monotonic clock. */
+  takenAt: number;
+}
+
 /** The messages of one entity. */
 interface Lane {
   readonly entity: string;
   /** In the order of the stream. */
-  waiting: QueuedMessage[];
+  waiting: Item[];
   /** Whether the first of `waiting`, or else the next delivery of this run, is the oldest that is not done. */
   isChecked: boolean;
   /** Some were delivered and not kept. */
@@ -114,23 +130,12 @@ interface Lane {
   isResting: boolean;
 }
 
-interface InHand {
-  message: QueuedMessage;
-  /** Where it is acknowledged; undefined: it was found in the stream, and not delivered. */
-  reply: string | undefined;
-  /** Whether its first delivery was before this run. */
-  isRepeated: boolean;
-}
-
-/** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
-const STEP_ASIDE_MS = 5_000;
-
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #loop: PullLoop;
   readonly #metrics: QueueMetrics;
   readonly #lanes = new Map<string, Lane>();
-  readonly #inHand = new Map<string, InHand>();
+  readonly #inHand = new Map<string, Item>();
   readonly #working = new Set<Promise<void>>();
   #run: Run | undefined;
   /** Whether work may begin in this run. */
@@ -163,14 +168,15 @@ export class Worker {
   }
 
   stats(): QueueStats {
+    const { isPinned, pending, redelivered } = this.#loop;
     return {
-      active: this.#loop.isPinned,
-      pending: this.#loop.isPinned ? this.#loop.pending : 0,
+      active: isPinned,
+      pending: isPinned ? pending : 0,
       inFlight: this.#inHand.size,
       retrying: this.#resting,
       done: this.#done,
       retried: this.#retried,
-      redelivered: this.#loop.redelivered,
+      redelivered,
       dead: this.#dead,
     };
   }
@@ -193,7 +199,7 @@ export class Worker {
   }
 
   #room(): number {
-    const size = this.#inHand.size;
+    const { size } = this.#inHand;
     if (this.#bytes >= MAX_BYTES || size >= MAX_UNACKNOWLEDGED) return 0;
     return this.#options.atOnce + this.#missing - (size - this.#resting);
   }
@@ -208,18 +214,17 @@ export class Worker {
   /** Waits, within bounds, until nothing is missing that an event in hand may have to wait for. */
   async #gather(run: Run, { missing }: Extract<Order, { kind: 'delivered' }>): Promise<void> {
     const { clock } = this.#options;
-    const held = (upTo: number): number => {
-      let count = 0;
-      for (const { message } of this.#inHand.values()) if (message.sequence <= upTo) count++;
-      return count;
-    };
-    const until = clock.monotonic() + GATHER_MS;
+    const held = (upTo: number): number =>
+      [...this.#inHand.values()].filter(({ message }) => message.sequence <= upTo).length;
+    let until = clock.monotonic() + GATHER_MS;
     while (!run.over.aborted && clock.monotonic() < until) {
       try {
         this.#missing = Math.max(0, await missing(held));
         if (this.#missing === 0) break;
       } catch (error) {
         if (!(error instanceof NoAnswerError)) throw error;
+        // Without the server nothing is delivered either.
+        until = clock.monotonic() + GATHER_MS;
       }
       this.#loop.pull();
       await clock.sleep(GATHER_PAUSE_MS, run.over);
@@ -231,10 +236,10 @@ export class Worker {
   }
 
   #take({ isRepeated, message, reply }: Delivery): void {
-    const { entityOf, handles = () => true, order } = this.#options;
+    const { clock, entityOf, handles = () => true, order } = this.#options;
     const known = this.#inHand.get(identityOf(message));
     if (known !== undefined) {
-      known.reply = reply;
+      Object.assign(known, { reply, takenAt: clock.monotonic() });
       return;
     }
     if (!handles(message)) {
@@ -247,13 +252,11 @@ export class Worker {
     if (order.kind === 'stored' && lane.waiting.length >= MAX_WAITING) lane.hasMore = true;
     // A look will find it.
     if (lane.hasMore) return;
-    this.#hold(message, reply, isRepeated);
-    const { waiting } = lane;
-    let place = waiting.length;
-    while (place > 0 && (waiting[place - 1] as QueuedMessage).sequence > message.sequence) place--;
-    waiting.splice(place, 0, message);
+    const item = this.#hold({ message, reply, isFirst: !isRepeated, takenAt: clock.monotonic() });
+    const behind = lane.waiting.findLastIndex((other) => other.message.sequence < message.sequence);
+    lane.waiting.splice(behind + 1, 0, item);
     if (lane.isResting) this.#resting++;
-    if (this.#isOpen) this.#start(lane);
+    this.#start(lane);
   }
 
   #laneOf(entity: string): Lane {
@@ -269,21 +272,26 @@ export class Worker {
     return lane;
   }
 
-  #hold(message: QueuedMessage, reply: string | undefined, isRepeated: boolean): void {
-    this.#inHand.set(identityOf(message), { message, reply, isRepeated });
-    this.#bytes += message.data.length;
+  #hold(item: Item): Item {
+    this.#inHand.set(identityOf(item.message), item);
+    this.#bytes += item.message.data.length;
+    return item;
   }
 
-  #release(message: QueuedMessage): void {
-    if (!this.#inHand.delete(identityOf(message))) return;
-    this.#bytes -= message.data.length;
+  #isHeld(item: Item): boolean {
+    return this.#inHand.get(identityOf(item.message)) === item;
+  }
+
+  #release(item: Item): void {
+    if (!this.#isHeld(item)) return;
+    this.#inHand.delete(identityOf(item.message));
+    this.#bytes -= item.message.data.length;
     this.#loop.pull();
   }
 
-  #putBack(message: QueuedMessage): void {
-    const reply = this.#inHand.get(identityOf(message))?.reply;
-    if (reply !== undefined) this.#loop.putBack(reply);
-    this.#release(message);
+  #putBack(item: Item): void {
+    if (item.reply !== undefined && this.#isHeld(item)) this.#loop.putBack(item.reply);
+    this.#release(item);
   }
 
   /** The run is over: what is not being tried is left to the next one, here or elsewhere. */
@@ -292,18 +300,16 @@ export class Worker {
     this.#isOpen = false;
     this.#missing = 0;
     for (const [entity, lane] of this.#lanes) {
-      const { waiting } = lane;
-      if (lane.isResting) this.#resting -= waiting.length;
-      lane.waiting = [];
-      lane.isChecked = false;
-      lane.hasMore = false;
-      if (!lane.isBusy) this.#lanes.delete(entity);
-      for (const message of waiting) this.#putBack(message);
+      const { isBusy, isResting, waiting } = lane;
+      if (isResting) this.#resting -= waiting.length;
+      Object.assign(lane, { waiting: [], isChecked: false, hasMore: false });
+      if (!isBusy) this.#lanes.delete(entity);
+      for (const item of waiting) this.#putBack(item);
     }
   }
 
   #start(lane: Lane): void {
-    if (lane.isBusy) return;
+    if (!this.#isOpen || lane.isBusy) return;
     lane.isBusy = true;
     const work: Promise<void> = this.#workOff(lane)
       .catch(this.#options.onFault)
@@ -312,23 +318,22 @@ export class Worker {
   }
 
   async #workOff(lane: Lane): Promise<void> {
-    const { onFault } = this.#options;
     for (;;) {
       const run = this.#run;
       if (run === undefined || !this.#isOpen || (lane.waiting.length === 0 && !lane.hasMore)) break;
       try {
-        const message = await this.#next(lane);
-        if (message !== undefined) await this.#work(message, lane, run);
+        const item = await this.#next(lane);
+        if (item !== undefined) await this.#work(item, lane, run).finally(() => this.#release(item));
       } catch (error) {
-        if (!(error instanceof NoAnswerError)) onFault(error);
+        if (!(error instanceof NoAnswerError)) this.#options.onFault(error);
         await this.#rest(lane, PAUSE_MS, run);
       }
     }
     lane.isBusy = false;
   }
 
-  /** The message of an entity that comes next; undefined: not known yet. @throws NoAnswerError */
-  async #next(lane: Lane): Promise<QueuedMessage | undefined> {
+  /** What comes next of an entity; undefined: not known yet. @throws NoAnswerError */
+  async #next(lane: Lane): Promise<Item | undefined> {
     const { order } = this.#options;
     const first = lane.waiting[0];
     if (order.kind === 'delivered' || (lane.isChecked && first !== undefined)) return lane.waiting.shift();
@@ -338,45 +343,49 @@ export class Worker {
     if (this.#forgotten !== forgotten) return undefined;
     // Others may have come meanwhile, or all may have been put back. What the look has found is the oldest all the same.
     const head = lane.waiting[0];
-    if (oldest !== undefined && head !== undefined && identityOf(oldest) === identityOf(head)) {
+    if (oldest !== undefined && head !== undefined && identityOf(oldest) === identityOf(head.message)) {
       // Behind a message that was delivered before this run, others may be missing.
-      lane.isChecked = this.#inHand.get(identityOf(head))?.isRepeated === false;
+      lane.isChecked = head.isFirst;
       return lane.waiting.shift();
     }
-    if (oldest !== undefined && (head === undefined || oldest.sequence < head.sequence)) {
-      this.#hold(oldest, undefined, true);
-      return oldest;
+    if (oldest !== undefined && (head === undefined || oldest.sequence < head.message.sequence)) {
+      return this.#hold({ message: oldest, reply: undefined, isFirst: false, takenAt: 0 });
     }
     if (head === undefined) lane.hasMore = false;
     // It is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
-    else if (head === first) this.#release(lane.waiting.shift() as QueuedMessage);
+    else if (head === first) this.#release(lane.waiting.shift() as Item);
     return undefined;
   }
 
-  async #work(message: QueuedMessage, lane: Lane, run: Run): Promise<void> {
+  async #work(item: Item, lane: Lane, run: Run): Promise<void> {
     const { clock, onRetry, retry, serverNow } = this.#options;
+    const { message } = item;
     let counted = 0;
-    try {
-      for (let tries = 1; ; tries++) {
-        const verdict = await this.#try(message);
-        if (verdict.kind === 'abandoned') return this.#putBack(message);
-        if (verdict.kind === 'done') return await this.#conclude(message, 'done', verdict.conclude, lane, run);
-        const { code, conclude, nature, reason } = verdict;
+    for (let tries = 1; ; tries++) {
+      const verdict = await this.#try(message);
+      if (verdict.kind === 'abandoned') return this.#putBack(item);
+      const ageMs = serverNow() - message.storedAt;
+      if (verdict.kind === 'fault') {
+        const { code, nature, reason } = verdict;
         if (nature !== 'outage') counted++;
-        const ageMs = serverNow() - message.storedAt;
         const pauseMs = nature === 'hopeless' ? undefined : nextPause(retry, clock, { ageMs, counted, tries });
-        if (pauseMs === undefined) {
-          if (!(await this.#bury(message, { code, reason, tries }, lane, run))) return this.#putBack(message);
-          return await this.#conclude(message, 'dead', conclude, lane, run);
+        if (pauseMs !== undefined) {
+          this.#retried++;
+          this.#metrics.retried();
+          onRetry(message.subject, reason, tries);
+          await this.#rest(lane, pauseMs, run);
+          if (run.over.aborted) return this.#putBack(item);
+          continue;
         }
-        this.#retried++;
-        this.#metrics.retried();
-        onRetry(message.subject, reason, tries);
-        await this.#rest(lane, pauseMs, run);
-        if (run.over.aborted) return this.#putBack(message);
+        if (!(await this.#bury(item, { code, reason, tries }, lane, run))) return this.#putBack(item);
       }
-    } finally {
-      this.#release(message);
+      verdict.conclude?.();
+      this.#done++;
+      await this.#remove(item, lane, run);
+      this.#release(item);
+      const how = verdict.kind === 'fault' ? 'dead' : 'done';
+      this.#metrics.left(how, ageMs, { inFlight: this.#inHand.size, pending: this.#loop.pending });
+      return;
     }
   }
 
@@ -392,59 +401,18 @@ export class Worker {
     }
   }
 
-  async #conclude(
-    message: QueuedMessage,
-    how: 'done' | 'dead',
-    conclude: (() => void) | undefined,
-    lane: Lane,
-    run: Run,
-  ): Promise<void> {
-    conclude?.();
-    this.#done++;
-    await this.#remove(message, lane, run);
-    this.#release(message);
-    const inFlight = this.#inHand.size;
-    const lagMs = this.#options.serverNow() - message.storedAt;
-    this.#metrics.left(how, lagMs, { inFlight, pending: this.#loop.pending });
-  }
-
-  async #remove(message: QueuedMessage, lane: Lane, run: Run): Promise<void> {
-    const { order } = this.#options;
-    const held = this.#inHand.get(identityOf(message));
-    // It was forgotten.
-    if (held === undefined) return;
-    const { reply } = held;
-    const isLookNext = !lane.isChecked || lane.hasMore;
-    if (reply !== undefined && (order.kind === 'delivered' || !isLookNext || run.over.aborted)) {
-      return this.#loop.acknowledge(reply);
-    }
-    if (order.kind === 'delivered') return;
-    // The next look must not find it. If that cannot be done, whoever finds it answers it from the log, and removes it.
-    do {
-      try {
-        await order.remove(message);
-        return;
-      } catch (error) {
-        if (!(error instanceof NoAnswerError)) throw error;
-        await this.#rest(lane, PAUSE_MS, run);
-      }
-    } while (!run.over.aborted);
-  }
-
-  /** @returns false when the run was over first */
-  async #bury(
-    message: QueuedMessage,
-    death: { code: string; reason: string; tries: number },
-    lane: Lane,
-    run: Run,
-  ): Promise<boolean> {
+  /** @returns false when the run was over first, or the message was forgotten */
+  async #bury(item: Item, death: Omit<Death, 'at'>, lane: Lane, run: Run): Promise<boolean> {
     const { bury, onDead, onFault, serverNow } = this.#options;
-    for (;;) {
-      // It was forgotten.
-      if (!this.#inHand.has(identityOf(message))) return false;
+    const { message } = item;
+    while (this.#isHeld(item)) {
       try {
         const why = await bury(message, { ...death, at: serverNow() });
-        if (why === undefined) break;
+        if (why === undefined) {
+          this.#dead++;
+          onDead(message.subject, death.reason);
+          return true;
+        }
         onFault(new Error(`a dead letter could not be stored, trying again: ${why}`));
       } catch (error) {
         onFault(error);
@@ -452,9 +420,28 @@ export class Worker {
       await this.#rest(lane, PAUSE_MS, run);
       if (run.over.aborted) return false;
     }
-    this.#dead++;
-    onDead(message.subject, death.reason);
-    return true;
+    return false;
+  }
+
+  async #remove(item: Item, lane: Lane, run: Run): Promise<void> {
+    const { clock, order } = this.#options;
+    // Whoever works now may hold it as well, and would take the acknowledgement for that of an event which it misses.
+    const isOld = clock.monotonic() - item.takenAt > ALONE_MS;
+    if (order.kind === 'delivered' && run.over.aborted && isOld) return;
+    // A look that comes next must not find it.
+    const isLookNext = order.kind === 'stored' && !run.over.aborted && (!lane.isChecked || lane.hasMore);
+    if (this.#isHeld(item) && item.reply !== undefined && !isLookNext) return this.#loop.acknowledge(item.reply);
+    // If it cannot be removed now, whoever finds it answers it from the log, and removes it.
+    while (order.kind === 'stored' && this.#isHeld(item)) {
+      try {
+        await order.remove(item.message);
+        return;
+      } catch (error) {
+        if (!(error instanceof NoAnswerError)) throw error;
+        if (run.over.aborted) return;
+        await this.#rest(lane, PAUSE_MS, run);
+      }
+    }
   }
 
   /** Waits, or until the run is over. The lane waits with it, and others take its place meanwhile. */

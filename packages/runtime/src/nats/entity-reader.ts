@@ -1,6 +1,6 @@
 import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import { entityAfter, entityIn, NO_ENTITY, type Entity, type LogEntry } from '../core/entity.ts';
+import { entityAfter, entityIn, NO_ENTITY, type Entity, type LogEntry, type StandingLease } from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
 import {
@@ -70,7 +70,7 @@ export class EntityReader {
 
   async #entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
     const filter = entityFilter(this.#agent.name, entityId);
-    const last = await this.lastOn(filter, authoritative);
+    const last = await this.#lastOn(filter, authoritative);
     if (last.kind === 'unavailable') return last;
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
     const { entry, sequence } = logMessage(last.value);
@@ -110,7 +110,8 @@ export class EntityReader {
     const hidden: LogMessage[] = [];
     const guarded = logged.findLast(({ entry }) => entry.kind !== 'expiry')?.sequence ?? 0;
     let last = logged.findLast(({ entry }) => entry.kind === 'expiry');
-    while (lease !== undefined && last !== undefined && last.sequence > guarded) {
+    if (lease === undefined) return { kind: 'read', value: hidden };
+    while (last !== undefined && last.sequence > guarded) {
       const subject = entitySubject(name, entityId, 'x', lease.expiryEvent);
       const read = await this.#lastOfEach(subject, last.sequence - 1);
       if (read.kind === 'unavailable') return read;
@@ -147,8 +148,13 @@ export class EntityReader {
     return mayLag ? this.#askLeader({ seq: sequence }) : read;
   }
 
+  /** The commit that set a lease, as the leader has it; undefined if it is gone. */
+  leaseCommit(entityId: string, { event, version }: StandingLease): Promise<ReadResult<StoredMessage | undefined>> {
+    return this.#lastOn(entitySubject(this.#agent.name, entityId, version, event), true);
+  }
+
   /** The newest message on a subject, or under a filter. */
-  async lastOn(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
+  async #lastOn(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
     if (authoritative && this.#isReplicated()) return this.#askLeader({ last_by_subj: subject });
     const answer = await this.#requester.request(`$JS.API.DIRECT.GET.${this.#stream}.${subject}`, EMPTY);
     return directGetResult(answer);

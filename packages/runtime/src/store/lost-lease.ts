@@ -1,4 +1,4 @@
-import { entitySubject, ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
+import { ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { LEASE_LOST_MS, type Entity, type StandingLease } from '../core/entity.ts';
 import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
@@ -39,7 +39,7 @@ export async function endLostLease(
     return 'the server does not tell its time';
   }
   if (!isLost(lease, serverNow())) return undefined;
-  const read = await reader.lastOn(entitySubject(agent.name, entityId, lease.version, lease.event), true);
+  const read = await reader.leaseCommit(entityId, lease);
   if (read.kind === 'unavailable') return read.why;
   const expiry = prepareExpiry(entityId, entity);
   // Where the commit of the lease is gone, the server has mostly just ended the lease, and is first.

@@ -62,7 +62,7 @@ export class LeaseEnds {
       const version = this.#refreshed.get(id);
       const { body } = await sendQuery(this.#connection, 'guarded', 'get', { entity_id: id });
       if (this.#ends(id).some((end) => end.version === version)) return false;
-      expect(body).toMatchObject({ entity_version: version, state: { kept: true } });
+      expectLease(body, version, true);
       return true;
     });
     return looked.filter(Boolean).length;
@@ -75,7 +75,7 @@ export class LeaseEnds {
     );
     await eachOf(this.#ids, async (id) => {
       const { body } = await sendQuery(this.#connection, 'guarded', 'get', { entity_id: id });
-      expect(body).toMatchObject({ entity_version: this.#refreshed.get(id), state: { kept: false } });
+      expectLease(body, this.#refreshed.get(id), false);
     });
     // Expiries stay in the log, where live events may have been missed.
     const log = byEntity(await readCommits(this.#connection, 'guarded'));
@@ -84,7 +84,7 @@ export class LeaseEnds {
         return event === 'kept' && version === this.#refreshed.get(id);
       });
       const ends = (log.get(id) ?? []).filter(({ event }) => event === 'lapsed');
-      expect(ends.at(-1)).toMatchObject({ version: this.#refreshed.get(id) });
+      expectVersion(ends.at(-1), this.#refreshed.get(id));
       return ends.filter(({ sequence, version }) => {
         return refreshed !== undefined && sequence > refreshed.sequence && version < refreshed.version;
       });
@@ -98,9 +98,21 @@ export class LeaseEnds {
 
   async #keep(id: string, ms: number): Promise<number> {
     const reply = await sendCommand(this.#connection, 'guarded', 'keep', { entityId: id, data: { ms } });
-    expect(reply.event).toBe('evt.guarded.kept');
-    return reply.payload['entity_version'] as number;
+    return versionKept(reply);
   }
+}
+
+function expectLease(body: unknown, version: number | undefined, kept: boolean): void {
+  expect(body).toMatchObject({ entity_version: version, state: { kept } });
+}
+
+function expectVersion(end: unknown, version: number | undefined): void {
+  expect(end).toMatchObject({ version });
+}
+
+function versionKept({ event, payload }: { event: string; payload: Record<string, unknown> }): number {
+  expect(event).toBe('evt.guarded.kept');
+  return payload['entity_version'] as number;
 }
 
 async function eachOf<T, R>(all: readonly T[], work: (each: T) => Promise<R>): Promise<R[]> {

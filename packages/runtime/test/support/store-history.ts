@@ -16,7 +16,7 @@ import { SimulatedStream, type Fault, type FireFault } from '../simulated-stream
 const by = z.object({ by: z.int() });
 
 /** Counts. A count can be held for a while by a lease, which any other commit ends. */
-export const counter = defineAgent({
+const counter = defineAgent({
   name: 'counter',
   state: z.object({ n: z.int(), held: z.boolean() }),
   actions: {
@@ -44,7 +44,8 @@ export const counter = defineAgent({
       data: by,
       event: 'holding',
       entity: 'any',
-      rule: (state, data, { now }) => commit({ n: state?.n ?? 0, held: true }, { expiresAt: now + 400 + 100 * data.by }),
+      rule: (state, data, { now }) =>
+        commit({ n: state?.n ?? 0, held: true }, { expiresAt: now + 400 + 100 * data.by }),
     },
     drop: {
       data: by,
@@ -214,7 +215,7 @@ export interface Time {
 /** A store of its own, as a replica has it. */
 export function newStore(
   requester: RequestPort,
-  { cacheEntities = 10, isReplicated = false, time = { now: 0 } as Time } = {},
+  { cacheEntities = 10, isReplicated = false, time = { now: 0 } } = {},
 ): EntityStore {
   const clock: Clock = {
     wall: () => time.now,

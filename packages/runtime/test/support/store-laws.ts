@@ -172,7 +172,11 @@ function afterExpiry(before: Folded, { version }: Logged): Folded {
 }
 
 /** The state that a commit makes, as JSON; undefined where it must not be there. */
-function afterCommit(state: State | null, { action, by }: Pick<Made, 'action' | 'by'>, message: Logged): string | undefined {
+function afterCommit(
+  state: State | null,
+  { action, by }: Pick<Made, 'action' | 'by'>,
+  message: Logged,
+): string | undefined {
   const isMisused = message.bodyDigest !== bodyDigest([action, { by }]);
   const much = isMisused ? by + 100 : by;
   if (action === 'create') return state === null ? JSON.stringify({ n: 0, held: false }) : undefined;
@@ -217,7 +221,8 @@ function checkTold({ how, made, outcome }: Told, all: readonly Told[], log: read
     case 'unavailable':
       expectNotThere(outcome, commandId, all, found);
       return;
-    default:
+    case 'deferred':
+    case 'abandoned':
       expect.unreachable(`${commandId} was answered ${outcome.kind}`);
   }
 }
@@ -225,7 +230,8 @@ function checkTold({ how, made, outcome }: Told, all: readonly Told[], log: read
 /** A copy of the command may have been decided at another time, but then that was told. */
 function expectNotThere(outcome: StoreOutcome, commandId: string, all: readonly Told[], found?: Logged): void {
   const wasTold = all.some(
-    ({ made, outcome: other }) => made.id === commandId && other.kind !== 'unavailable' && !isRequestRefused(made, other),
+    ({ made, outcome: other }) =>
+      made.id === commandId && other.kind !== 'unavailable' && !isRequestRefused(made, other),
   );
   expect(found !== undefined && !wasTold, `I2: ${outcome.kind}, yet ${commandId} is in the stream`).toBe(false);
 }

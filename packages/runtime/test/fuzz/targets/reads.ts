@@ -27,7 +27,13 @@ export const reads: Target = {
     ),
     frame(
       'direct',
-      ['Nats-Subject: ent.lock.a.refused', 'Nats-Sequence: 7', 'Mesh-Recent: 0.0', 'Mesh-Mark: 5.5', 'Mesh-Lease: acquired 3 9'],
+      [
+        'Nats-Subject: ent.lock.a.refused',
+        'Nats-Sequence: 7',
+        'Mesh-Recent: 0.0',
+        'Mesh-Mark: 5.5',
+        'Mesh-Lease: acquired 3 9',
+      ],
       '{"entity_version":3,"state":{},"refusal":{"kind":"denied","payload":{"reason":"why"}}}',
     ),
     '\nNATS/1.0 404 Message Not Found\r\n\r\n',

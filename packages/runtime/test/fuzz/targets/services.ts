@@ -140,6 +140,7 @@ class Service {
     this.#queries = new QueryIntake({
       ...shared,
       reader,
+      requester: this.stream,
       maxPayload: () => 1_048_576,
       subjects: () => Promise.resolve(Object.fromEntries(this.stream.messages.map(({ subject }) => [subject, 1]))),
     });

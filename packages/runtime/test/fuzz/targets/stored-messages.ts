@@ -14,7 +14,13 @@ export const storedMessages: Target = {
   seeds: [
     frame(
       'ent.inventory.sku-1.0.updated 7',
-      ['Mesh-Command-Id: c', 'Mesh-Body: body_1', 'Mesh-Mark: zz.zz', 'Mesh-Recent: 0.0 abc.b..5 def...6!', 'Mesh-Fences: job.3 a%2Eb.zz'],
+      [
+        'Mesh-Command-Id: c',
+        'Mesh-Body: body_1',
+        'Mesh-Mark: zz.zz',
+        'Mesh-Recent: 0.0 abc.b..5 def...6!',
+        'Mesh-Fences: job.3 a%2Eb.zz',
+      ],
       '{"entity_id":"sku-1","entity_version":3,"state":{"name":"bolt","quantity":1,"reserved":0,"reservations":{}}}',
     ),
     frame(
@@ -42,7 +48,13 @@ export const storedMessages: Target = {
     ),
     frame(
       'ent.lock.job.refused 5',
-      ['Mesh-Command-Id: d', 'Mesh-Body: -', 'Mesh-Mark: 7.9', 'Mesh-Lease: acquired 2 1769860830000', 'Mesh-Recent: 1.4 abc..0.1'],
+      [
+        'Mesh-Command-Id: d',
+        'Mesh-Body: -',
+        'Mesh-Mark: 7.9',
+        'Mesh-Lease: acquired 2 1769860830000',
+        'Mesh-Recent: 1.4 abc..0.1',
+      ],
       '{"entity_version":2,"state":{"owner_id":"ann"},"refusal":{"kind":"denied","payload":{"code":"held","reason":"why"}}}',
     ),
     frame('ent.inventory.new.refused 6', ['Mesh-Mark: 8.1', 'Mesh-Recent: 0.0'], '{"entity_version":0,"state":null}'),
@@ -77,7 +89,11 @@ export const storedMessages: Target = {
       must(isDeepStrictEqual(entityIn(agent, [message]), entity), 'alone in its log, it makes another entity');
       const { fences, lease, mark, recent, sequence, state, version } = entity;
       must(sequence === stored.sequence, 'another sequence', sequence);
-      must(Number.isSafeInteger(version) && version >= (entry.kind === 'record' ? 0 : 1), 'the version is none', version);
+      must(
+        Number.isSafeInteger(version) && version >= (entry.kind === 'record' ? 0 : 1),
+        'the version is none',
+        version,
+      );
       for (const part of [mark.sequence, mark.storedAt]) {
         must(Number.isSafeInteger(part) && part >= 0, 'the mark is none', mark);
       }

@@ -55,7 +55,8 @@ export const subjects: Target = {
       mustBeSubject(subject, count);
       const back = parseSubject(subject);
       must(back !== undefined && built(back) === subject, 'it is not parsed as what it was built from', subject);
-      if (back.kind === 'entity' || back.kind === 'record') must(back.entityId === entityId, 'it is of another entity', subject);
+      if (back.kind === 'entity' || back.kind === 'record')
+        must(back.entityId === entityId, 'it is of another entity', subject);
     }
     for (const make of [() => entityStream(agent), () => entityEventFilter(agent, '*')]) {
       const stream = orRefusal(make);
