@@ -9,7 +9,10 @@ import { commandOf, counter, newStore, type Made } from './support/store-history
 function counted() {
   const time = { now: 1_000_000 };
   const fires: (number | 'lost')[] = [];
-  const stream = new SimulatedStream(() => 'none', false, { now: () => time.now, nextFire: () => fires.shift() ?? 'lost' });
+  const stream = new SimulatedStream(() => 'none', false, {
+    now: () => time.now,
+    nextFire: () => fires.shift() ?? 'lost',
+  });
   const store = newStore(stream, { time });
   let sent = 0;
   const send = async (action: Made['action'], times = 1, more: Partial<Made> = {}): Promise<void> => {

@@ -66,7 +66,9 @@ export const GARBAGE: readonly Garbage[] = [
     headers.set('Nats-Schedule', '@at 2026-01-01T00:00:01.000Z');
     headers.set('Nats-Schedule-Target', queuedCommandSubject('stock', 'b', 'add'));
     // To an entity of its own: a schedule takes away what else stands on its subject.
-    connection.publish(queuedCommandSubject('stock', 'odd', 'add'), body({ entity_id: 'odd', data: { by: 1 } }), { headers });
+    connection.publish(queuedCommandSubject('stock', 'odd', 'add'), body({ entity_id: 'odd', data: { by: 1 } }), {
+      headers,
+    });
   }),
   said('a request that is to be answered into the log', (connection) => {
     connection.publish(ADD, body({ entity_id: 'a', data: { by: 0.5 } }), { reply: 'ent.stock.a.0.added' });

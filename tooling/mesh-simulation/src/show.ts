@@ -27,6 +27,9 @@ export function scriptText(script: Script): string {
 function showStep({ at, kind, ...rest }: Step): string {
   const parts = Object.entries(rest)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name} ${typeof value === 'object' ? Object.values(value as object).join('-') : String(value)}`);
+    .map(
+      ([name, value]) =>
+        `${name} ${typeof value === 'object' ? Object.values(value as object).join('-') : String(value)}`,
+    );
   return `${String(at).padStart(6)} ms  ${kind}  ${parts.join(', ')}`;
 }

@@ -121,7 +121,9 @@ test('no subscriber and no reaction takes a record for an event, and history and
   expect(listed).toMatchObject({ entities: [{ entity_id: entityId, entity_version: 2 }] });
   // Nor does the server, for whoever filters the log himself.
   const manager = await jetstreamManager(connection);
-  const { state } = await manager.streams.info(entityStream('tally'), { subjects_filter: entityEventFilter('tally', '*') });
+  const { state } = await manager.streams.info(entityStream('tally'), {
+    subjects_filter: entityEventFilter('tally', '*'),
+  });
   expect(Object.keys(state.subjects ?? {}).filter((subject) => subject.endsWith('.refused'))).toEqual([]);
 });
 

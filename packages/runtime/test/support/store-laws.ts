@@ -71,9 +71,9 @@ async function checkHistory({ reader, stream }: Ran, entityId: string, log: read
   const isCommit = ({ event }: HistoryEvent): boolean => event !== 'evt.counter.expired';
   const kept = new Set(stream.messages.map(({ sequence }) => sequence));
   const commits = log.filter((each) => each.entityId === entityId && each.kind === 'commit' && kept.has(each.sequence));
-  expect(whole.filter(isCommit).map(({ entity_version: version, command_id: id, state }) => ({ version, id, state }))).toEqual(
-    commits.map(({ version, commandId: id, state }) => ({ version, id, state })).toReversed(),
-  );
+  expect(
+    whole.filter(isCommit).map(({ entity_version: version, command_id: id, state }) => ({ version, id, state })),
+  ).toEqual(commits.map(({ version, commandId: id, state }) => ({ version, id, state })).toReversed());
   const paged: HistoryEvent[] = [];
   for (let page = await read(3, Infinity); page.length > 0; page = await read(3, page.at(-1)?.entity_version ?? 0)) {
     expect(page.length).toBeLessThanOrEqual(3);
