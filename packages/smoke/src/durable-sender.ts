@@ -96,7 +96,8 @@ export class DurableSender {
   async sendBody(action: string, entityId: string, body: Payload, options: StoreOptions = {}): Promise<Stored> {
     const { at, commandId = this.#context.newId('durable') } = options;
     const target = queuedCommandSubject(inventoryContract.name, entityId, action);
-    const subject = at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, keyOf(commandId));
+    const subject =
+      at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, keyOf(commandId));
     const lines: [string, string][] = [
       [HEADERS.commandId, commandId],
       [HEADERS.outcomeTo, this.#inbox],
