@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import {
   decidedFilter,
   decidedSubject,
@@ -32,6 +32,11 @@ const clusterSettleMs = 100;
 function expecting(sequence: number, of?: string): [string, string][] {
   const header = 'Nats-Expected-Last-Subject-Sequence';
   return [[header, String(sequence)], ...(of === undefined ? [] : [[`${header}-Subject`, of] as [string, string]])];
+}
+
+/** Names a delayed command in subjects. Under this key the agent finds it when somebody asks for its outcome. */
+function keyOf(commandId: string): string {
+  return hash('sha256', commandId, 'base64url').slice(0, 12);
 }
 
 /** Of all that makes a durable command: where it goes, when, and what it says. */
@@ -91,7 +96,8 @@ export class DurableSender {
   async sendBody(action: string, entityId: string, body: Payload, options: StoreOptions = {}): Promise<Stored> {
     const { at, commandId = this.#context.newId('durable') } = options;
     const target = queuedCommandSubject(inventoryContract.name, entityId, action);
-    const subject = at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, commandId);
+    const subject =
+      at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, keyOf(commandId));
     const lines: [string, string][] = [
       [HEADERS.commandId, commandId],
       [HEADERS.outcomeTo, this.#inbox],
@@ -139,10 +145,11 @@ export class DurableSender {
   /** Takes a command back. @returns whether that was in time */
   async cancel({ commandId, subject }: Pick<Stored, 'commandId' | 'subject'>): Promise<boolean> {
     const { name } = inventoryContract;
-    const cancelled = decidedSubject(name, commandId, 'cancelled');
+    const key = keyOf(commandId);
+    const cancelled = decidedSubject(name, key, 'cancelled');
     const sequence = await this.waiting(subject);
     if (sequence === 0) return (await this.waiting(cancelled)) > 0;
-    const decided = await this.#mark(cancelled, expecting(0, decidedFilter(name, commandId)), '60s');
+    const decided = await this.#mark(cancelled, expecting(0, decidedFilter(name, key)), '60s');
     if (decided !== 'marked' && (await this.waiting(cancelled)) === 0) return false;
     await this.#mark(subject, [['Nats-Rollup', 'sub'], ...expecting(sequence)]);
     return true;

@@ -84,7 +84,6 @@ export const durableCommandChecks = [
       const at = new Date(Date.now() + delayMs);
       const stored = await sender.send('adjust', id, { delta: 1 }, { at });
       expectEqual('what waits', await sender.waiting(stored.subject), stored.ack.seq);
-      expectEqual('its outcome so far', (await outcomeOf(context, id, stored.commandId)).status, 'pending');
       const outcome = await sender.outcomeOf(stored, delayMs);
       expectItem(outcome, 'adjusted', 2);
       // The server's clock counts, and it may not be ours.
@@ -98,6 +97,15 @@ export const durableCommandChecks = [
       expectEqual('what waits after it has come', await sender.waiting(stored.subject), 0);
     },
   ),
+
+  fact('qry.inventory.outcome of a delayed durable command is pending until it is committed', async (context) => {
+    const sender = await DurableSender.open(context);
+    const id = await createItem(context);
+    const stored = await sender.send('adjust', id, { delta: 1 }, { at: new Date(Date.now() + delayMs) });
+    expectEqual('its status', (await outcomeOf(context, id, stored.commandId)).status, 'pending');
+    expectItem(await sender.outcomeOf(stored, delayMs), 'adjusted', 2);
+    expectEqual('its status after that', (await outcomeOf(context, id, stored.commandId)).status, 'committed');
+  }),
 
   fact('a delayed durable command that is cancelled does not come', async (context) => {
     const sender = await DurableSender.open(context);
