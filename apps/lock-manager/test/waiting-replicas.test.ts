@@ -62,6 +62,9 @@ test('copies of a command at two replicas are one wait: one place, one grant, an
   lease(await acquire(nats, 'copies', 'holder', { ttl: 60_000 }));
   const commandId = 'copies-ann';
   const copies = ids.map((replica) => startWaiting(nats, 'copies', 'ann', { commandId, replica }));
+  await queued(nats, 'copies', 1);
+  // The clocks of two replicas differ by some milliseconds.
+  await sleep(100);
   const bob = startWaiting(nats, 'copies', 'bob', { replica: ids[1] ?? '' });
   await queued(nats, 'copies', 2);
   success(await release(nats, 'copies', 'holder'), 'released');

@@ -28,6 +28,8 @@ const MAX_LANES = 20_000;
 const PAUSE_MS = 250;
 /** Between two looks at what a former worker has left unacknowledged, in milliseconds. */
 const GATHER_PAUSE_MS = 100;
+/** So long after its delivery a message is not delivered to another worker, in milliseconds, with half of it for the way. */
+const ALONE_MS = 750;
 /** Longest wait for it once the server says what it is, in milliseconds: longer than its delivery takes on a busy machine. */
 const GATHER_MS = 15_000;
 
@@ -110,6 +112,8 @@ interface Item {
   reply: string | undefined;
   /** Whether this run has delivered it for the first time. */
   readonly isFirst: boolean;
+  /** When it was delivered last, by the monotonic clock. */
+  takenAt: number;
 }
 
 /** The messages of one entity. */
@@ -232,10 +236,10 @@ export class Worker {
   }
 
   #take({ isRepeated, message, reply }: Delivery): void {
-    const { entityOf, handles = () => true, order } = this.#options;
+    const { clock, entityOf, handles = () => true, order } = this.#options;
     const known = this.#inHand.get(identityOf(message));
     if (known !== undefined) {
-      known.reply = reply;
+      Object.assign(known, { reply, takenAt: clock.monotonic() });
       return;
     }
     if (!handles(message)) {
@@ -248,7 +252,7 @@ export class Worker {
     if (order.kind === 'stored' && lane.waiting.length >= MAX_WAITING) lane.hasMore = true;
     // A look will find it.
     if (lane.hasMore) return;
-    const item = this.#hold({ message, reply, isFirst: !isRepeated });
+    const item = this.#hold({ message, reply, isFirst: !isRepeated, takenAt: clock.monotonic() });
     const behind = lane.waiting.findLastIndex((other) => other.message.sequence < message.sequence);
     lane.waiting.splice(behind + 1, 0, item);
     if (lane.isResting) this.#resting++;
@@ -345,7 +349,7 @@ export class Worker {
       return lane.waiting.shift();
     }
     if (oldest !== undefined && (head === undefined || oldest.sequence < head.message.sequence)) {
-      return this.#hold({ message: oldest, reply: undefined, isFirst: false });
+      return this.#hold({ message: oldest, reply: undefined, isFirst: false, takenAt: 0 });
     }
     if (head === undefined) lane.hasMore = false;
     // It is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
@@ -420,7 +424,10 @@ export class Worker {
   }
 
   async #remove(item: Item, lane: Lane, run: Run): Promise<void> {
-    const { order } = this.#options;
+    const { clock, order } = this.#options;
+    // Whoever works now may hold it as well, and would take the acknowledgement for that of an event which it misses.
+    const isOld = clock.monotonic() - item.takenAt > ALONE_MS;
+    if (order.kind === 'delivered' && run.over.aborted && isOld) return;
     // A look that comes next must not find it.
     const isLookNext = order.kind === 'stored' && !run.over.aborted && (!lane.isChecked || lane.hasMore);
     if (this.#isHeld(item) && item.reply !== undefined && !isLookNext) return this.#loop.acknowledge(item.reply);

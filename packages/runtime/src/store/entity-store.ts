@@ -31,7 +31,7 @@ import { EntityCache, type CacheLimits, type KnownEntity } from './entity-cache.
 import { firstOutcome, type EarlierCommand } from './first-outcome.ts';
 import { endLostLease, isLost } from './lost-lease.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
-import { Turns } from './turns.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 import { contended, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
@@ -73,7 +73,7 @@ export type TakesOver = (code: string, entity: Entity) => boolean;
 export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
   /** What was seen before this moment may have been another log. */
@@ -103,7 +103,7 @@ export class EntityStore {
   /** Decides a command and commits it; never rejects. Of a durable command a refusal is recorded as well. */
   execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+    return this.#mutex.run(command.entityId, () => this.#run(command, cameIn, takesOver));
   }
 
   async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
@@ -238,7 +238,7 @@ export class EntityStore {
    */
   moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
     const place = { sequence, storedAt };
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
@@ -262,7 +262,7 @@ export class EntityStore {
 
   /** Ends the lease of an entity if the server ought to have done so. Never rejects. */
   endLostLease(entityId: string): Promise<void> {
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const look = await this.#look(entityId, true);
       if (look.kind === 'unavailable') return;
       const { entity } = look.value;
