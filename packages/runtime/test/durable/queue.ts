@@ -1,13 +1,12 @@
 /** A queue on a real server, and workers of it that note what they did, as an entity's log would. */
 import type { NatsServer } from '@meshforge/nats-server';
-import { JetStreamApiError } from '@nats-io/jetstream';
 import { createInbox, type NatsConnection } from '@nats-io/nats-core';
-import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { PIN_GROUP, PINNED_CONSUMER } from '../../src/durable/consumer.ts';
 import type { QueuedMessage } from '../../src/durable/delivery.ts';
 import { DEFAULT_RETRY } from '../../src/durable/retry-policy.ts';
-import { Worker, type Verdict, type WorkerOptions } from '../../src/durable/worker.ts';
+import { Worker } from '../../src/durable/worker.ts';
+import type { Verdict, WorkerOptions } from '../../src/durable/worker-options.ts';
 import { ensureConsumer } from '../../src/nats/consumers.ts';
 import { Requester } from '../../src/nats/requester.ts';
 import { deleteMessage, nextMessage } from '../../src/nats/stored-messages.ts';
@@ -181,9 +180,4 @@ export class Queue {
     return info.json<{ state: { messages: number } }>().state.messages;
   }
 
-  async remove(what: 'consumer' | 'stream'): Promise<void> {
-    const name = what === 'stream' ? this.stream : `${this.stream}.${CONSUMER}`;
-    const answer = await this.connection.request(`$JS.API.${what.toUpperCase()}.DELETE.${name}`);
-    expect(answer.json()).not.toBeInstanceOf(JetStreamApiError);
-  }
 }

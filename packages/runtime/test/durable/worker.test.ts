@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Verdict } from '../../src/durable/worker.ts';
+import type { Verdict } from '../../src/durable/worker-options.ts';
 import { until } from '../support/until.ts';
 import { Queue } from './queue.ts';
 
@@ -106,9 +106,9 @@ test('two workers that take each other’s place all the time do no harm', async
   const queue = await Queue.open(server);
   await queue.work();
   await queue.work();
-  let isOver = false;
+  const over = new AbortController();
   const unpinning = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await queue.unpin();
       await sleep(5);
     }
@@ -116,7 +116,7 @@ test('two workers that take each other’s place all the time do no harm', async
   for (let i = 0; i < 40; i++) await storeAll(queue, 2);
   // Also while that goes on.
   await until('everything is done', () => queue.isDone);
-  isOver = true;
+  over.abort();
   await unpinning;
   await isEmpty(queue);
 });
@@ -219,6 +219,6 @@ test('workers that die every second make progress, each of them, whatever is sto
     await connection.close();
     handled.push(count);
   }
-  expect(queue.isDone, handled.join()).toBe(true);
+  expect(queue.isDone, `${handled.join()}`).toBe(true);
   expect(queue.disorder).toEqual([]);
 });
