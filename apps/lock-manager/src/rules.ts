@@ -115,6 +115,8 @@ export function wait(
   if (list.some((place) => place.owner === key && place.command === command)) {
     return reject(WAITS, 'it has a place already');
   }
+  // A replica that stood still sends it late. Its owner may wait with another command by now.
+  if (until <= context.now) return reject(WAITS, 'the wait is over');
   const after = join(list, { owner: key, command, since, until });
   if (lock === null) return denied('not_held', owner, null, 'nobody holds the lock: acquire it');
   if (isTooLong(after)) return denied('queue_full', owner, isHeld(lock) ? lock : null, REASONS.queue_full);

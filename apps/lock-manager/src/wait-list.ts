@@ -36,32 +36,55 @@ const STATUS = { '.': 'waiting', '!': 'passed', '~': 'ended' } as const;
 /** `<owner><mark><command>.<begin>.<length>`, the times to the base 36. */
 const WORD = /^([\w-]+)([.!~])([\w-]+)\.(\w+)\.(\w+)$/;
 
+/** The lists of the locks that were last busy, as they were read or written: the next look at one of them follows soon. */
+const known = new Map<string, WaitList>();
+const MAX_KNOWN = 32;
+const words = new WeakMap<Place, string>();
+
+function remember(notes: string, list: WaitList): WaitList {
+  known.set(notes, list);
+  if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
+  return list;
+}
+
 export function readWaitList(notes: string): WaitList {
   if (notes === '') return [];
-  return notes.split(' ').map((word) => {
-    const [, owner = '', mark = '.', command = '', begin = '', length = ''] = WORD.exec(word) ?? [];
-    const since = parseInt(begin, 36);
-    return { owner, command, since, until: since + parseInt(length, 36), status: STATUS[mark as keyof typeof STATUS] };
-  });
+  return known.get(notes) ?? remember(notes, notes.split(' ').map(placeIn));
+}
+
+function placeIn(word: string): Place {
+  const [, owner = '', mark = '.', command = '', begin = '', length = ''] = WORD.exec(word) ?? [];
+  const since = parseInt(begin, 36);
+  const until = since + parseInt(length, 36);
+  const place = { owner, command, since, until, status: STATUS[mark as keyof typeof STATUS] };
+  words.set(place, word);
+  return place;
 }
 
 export function writeWaitList(list: WaitList): string {
-  const ended = new Set(list.filter(({ status }) => status === 'ended').slice(-MAX_ENDED));
-  return list
-    .filter((place) => place.status !== 'ended' || ended.has(place))
-    .map(({ owner, command, since, until, status }) => {
-      return `${owner}${MARKS[status]}${command}.${since.toString(36)}.${(until - since).toString(36)}`;
-    })
-    .join(' ');
+  const ended = list.filter(({ status }) => status === 'ended');
+  const dropped = new Set(ended.slice(0, Math.max(0, ended.length - MAX_ENDED)));
+  const kept = dropped.size === 0 ? list : list.filter((place) => !dropped.has(place));
+  const notes = kept.map(wordOf).join(' ');
+  remember(notes, kept);
+  return notes;
+}
+
+function wordOf(place: Place): string {
+  const { owner, command, since, until, status } = place;
+  let word = words.get(place);
+  word ??= `${owner}${MARKS[status]}${command}.${since.toString(36)}.${(until - since).toString(36)}`;
+  words.set(place, word);
+  return word;
 }
 
 /** Without the waits whose time is over: nobody has to be alive to end them. */
 export function inTime(list: WaitList, now: number): WaitList {
-  return list.filter(({ until }) => until > now);
+  return list.every(({ until }) => until > now) ? list : list.filter(({ until }) => until > now);
 }
 
 export function waitersIn(list: WaitList): WaitList {
-  return list.filter(({ status }) => status !== 'ended');
+  return list.every(({ status }) => status !== 'ended') ? list : list.filter(({ status }) => status !== 'ended');
 }
 
 /** Where an owner waits: 0 = first, -1 = does not wait. */
@@ -84,6 +107,7 @@ export function isTooLong(list: WaitList): boolean {
 
 /** Ends the wait of an owner, whatever command it is for. */
 export function end(list: WaitList, owner: string): WaitList {
+  if (list.every((place) => place.owner !== owner)) return list;
   return list.map((place) => (place.owner === owner ? { ...place, status: 'ended' } : place));
 }
 

@@ -64,6 +64,8 @@ export class Waiting implements Companion {
   readonly #host: AgentHost;
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  /** Version of each lock with waiters when it was last looked at. */
+  readonly #seen = new Map<string, number>();
   /** By lock, then by key. */
   readonly #locks = new Map<string, Map<string, Waiter>>();
   #size = 0;
@@ -72,7 +74,7 @@ export class Waiting implements Companion {
 
   constructor(host: AgentHost) {
     this.#host = host;
-    host.hear(['queued'], (_event, _lock, { owner_id: owner }) => this.#rememberName(owner as string));
+    host.hear(['queued'], (_event, { data }) => this.#rememberName(data?.['owner_id'] as string));
   }
 
   defers(command: RefusedCommand, code: string, remembered?: SeenEntity): boolean {
@@ -158,9 +160,14 @@ export class Waiting implements Companion {
   /** Hears of locks, and looks at those of its waiters, while there are any. */
   #listen(): void {
     if (this.#stopHearing !== undefined) return;
-    this.#stopHearing = this.#host.hear(['released', 'expired', 'cancelled', 'left'], (_event, lock) => {
-      if (this.#locks.has(lock)) this.#do(() => this.#serve(lock));
-    });
+    this.#stopHearing = this.#host.hear(
+      ['released', 'expired', 'cancelled', 'left'],
+      (event, { entity_id: lock, ...told }) => {
+        // Of its own commits this replica knows.
+        const isNews = event !== 'released' || told.entity_version > (this.#seen.get(lock) ?? 0);
+        if (isNews && this.#locks.has(lock)) this.#do(() => this.#serve(lock));
+      },
+    );
     this.#do(() => this.#poll());
   }
 
@@ -220,8 +227,9 @@ export class Waiting implements Companion {
    * @param seen the lock as it stands; default: it is read @param mayPass also for a waiter that is not the first
    */
   async #serve(entityId: string, seen?: SeenEntity, mayPass = false): Promise<void> {
-    const { notes, state } = seen ?? (await this.#host.look(entityId)) ?? {};
-    if (notes === undefined) return;
+    const { notes, state, version = 0 } = seen ?? (await this.#host.look(entityId)) ?? {};
+    if (notes === undefined || !this.#locks.has(entityId)) return;
+    this.#seen.set(entityId, version);
     const lock = state as LockState | null;
     const now = this.#host.serverNow();
     const mine = new Map([...(this.#locks.get(entityId) ?? [])].filter(([, { isPlaced }]) => isPlaced));
@@ -276,7 +284,9 @@ export class Waiting implements Companion {
     answered.abort();
     const waiters = this.#locks.get(entityId);
     if (waiters?.delete(key) === true) this.#size--;
-    if (waiters?.size === 0) this.#locks.delete(entityId);
+    if (waiters?.size !== 0) return;
+    this.#locks.delete(entityId);
+    this.#seen.delete(entityId);
   }
 
   #rememberName(owner: string): void {

@@ -125,6 +125,7 @@ describe('a retry (I5)', () => {
     expect(await again).toMatchObject({ event: 'evt.lock.rejected', payload: { code: 'decided_before' } });
     // It has committed: nobody is told that it was refused.
     expect(rejections).toEqual([]);
+    expect(announced.denials.filter(({ commandId }) => commandId === id)).toEqual([]);
     expect(lease(await behind).state.owner_id).toBe('joe');
   });
 

@@ -97,6 +97,17 @@ test('the same command is not given a place twice: a copy finds it as it stands'
   expect(lock.version).toBe(before);
 });
 
+test('a command whose wait is over is given no place, and takes none away from its owner', () => {
+  const lock = waits(annHolds(), 'bob', { since: NOON + 10_000, command: 'new' }).thenCommits({
+    event: 'queued',
+    state: held(),
+    data: { owner_id: 'bob', position: 1, waiters: 1, until: iso(UNTIL) },
+  });
+  const late = waits(lock.at(NOON + 10_000), 'bob', { until: NOON + 9_000, command: 'old' });
+  grant(late.thenRefuses('waits'), 'bob', { command: 'old' }).thenRefuses('held');
+  grant(late, 'bob', { command: 'new' }).thenRefuses('waits');
+});
+
 test('the holder has a place only until the lease is extended', () => {
   const lock = waits(waits(annHolds(), 'bob'), 'ann');
   grant(lock, 'ann', { ttl_ms: 60_000 }).thenCommits({

@@ -12,7 +12,7 @@ import { Random } from './random.ts';
 import { Recorder, type HistoryChecker } from './recorder.ts';
 import { Availability } from './report/availability.ts';
 import { toReport, type Report } from './report/report.ts';
-import { Tally } from './report/tally.ts';
+import { Tally, type Counts } from './report/tally.ts';
 import { carryOut, type Happened } from './schedule/carry-out.ts';
 import { drawSchedule } from './schedule/draw-schedule.ts';
 import { awaitProgress } from './settling.ts';
@@ -25,6 +25,8 @@ export interface RunOptions extends MeshRunOptions {
   readonly only?: readonly string[] | undefined;
   readonly historyFile?: string | undefined;
   readonly checker: HistoryChecker;
+  /** The load goes on after its minutes until this holds. Default: it ends then. */
+  readonly isEnough?: ((turns: ReadonlyMap<string, number>, counts: Counts) => boolean) | undefined;
   /** How to type it again. */
   readonly command: string;
 }
@@ -33,6 +35,7 @@ export interface RunOptions extends MeshRunOptions {
 const lastLeasesMs = 4_500;
 /** What a run may take beyond its minutes, at most. */
 const slackMs = 20 * 60_000;
+const pollMs = 100;
 
 /** @throws CannotRun, Interrupted */
 export async function runFaults(options: RunOptions): Promise<Report> {
@@ -122,6 +125,8 @@ export async function runFaults(options: RunOptions): Promise<Report> {
       await Promise.race([work.failed, recorder.failed, step]);
     };
     await orFail(Promise.all([time, healed]));
+    const { isEnough = () => true } = options;
+    while (!signal.aborted && !isEnough(work.turns, tally.counts)) await orFail(sleep(pollMs));
     await orFail(awaitProgress(recorder, availability, tokens, mesh.agents, signal));
     if (signal.aborted) throw new Interrupted();
     availability.end(now());

@@ -50,7 +50,7 @@ test('a command that nobody executes and an event that nobody follows are found,
 test('a dead letter is found, with what it died of', async () => {
   const { mesh } = tested;
   expect(await whatIsDead(mesh.manager)).toEqual([]);
-  mesh.control.publish(queuedCommandSubject(inventoryContract.name, 'adjust'), '{}');
+  mesh.control.publish(queuedCommandSubject(inventoryContract.name, 'bolt', 'adjust'), '{}');
   await vi.waitFor(async () => {
     const [breach] = await whatIsDead(mesh.manager);
     expect(breach?.what).toContain('1 commands are dead letters');

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { Checker } from '../src/checker/checker.ts';
 import { LOADS } from '../src/loads/all.ts';
-import type { Tally } from '../src/report/tally.ts';
+import type { Counts } from '../src/report/tally.ts';
 import { runFaults, type RunOptions } from '../src/run.ts';
 
 const options: Omit<RunOptions, 'replicas' | 'only' | 'checker' | 'isEnough'> = {
@@ -29,7 +29,7 @@ const only = [
 ];
 
 /** So that a machine with little time to give does all of it as well, only later. */
-function isEnough(turns: ReadonlyMap<string, number>, { outcomes, queued, expired, committed }: Tally): boolean {
+function isEnough(turns: ReadonlyMap<string, number>, { outcomes, queued, expired, committed }: Counts): boolean {
   const kinds = new Set(Object.values(outcomes).flatMap((counts) => Object.keys(counts)));
   return (
     LOADS.every(({ name }) => (turns.get(name) ?? 0) >= 5) &&

@@ -3,7 +3,17 @@ import { z } from 'zod';
 import { commandSchema } from './command.ts';
 import type { AgentContract } from './contract.ts';
 import { ConflictPayload, RejectedPayload, successSchema } from './event.ts';
-import { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
+import {
+  GetQuery,
+  GetResult,
+  HistoryEvent,
+  HistoryQuery,
+  HistoryResult,
+  ListQuery,
+  ListResult,
+  OutcomeQuery,
+  OutcomeResult,
+} from './query.ts';
 import { commandSubject, eventSubject, QUERY_KINDS, querySubject, type QueryKind } from './subjects.ts';
 
 /** One message on one subject. */
@@ -77,7 +87,8 @@ function eventMessages({ name, state, actions, expiryEvent, denied, notices = {}
   };
   const events: EventMessage[] = [...success];
   if (expiryEvent !== undefined) {
-    const description = 'A lease ended unrefreshed. Committed by the NATS server; the payload is that of the lease.';
+    const description =
+      'A lease ended unrefreshed. Committed by the NATS server; the payload is that of the lease. Void where a higher version came before it.';
     const subject = eventSubject(name, expiryEvent);
     events.push({ subject, description, schema: successSchema(state), committed: true, isReply: false });
   }
@@ -101,6 +112,7 @@ const QUERIES: Readonly<Record<QueryKind, { description: string; schema: z.ZodTy
   get: { description: 'One live entity as it stands.', schema: GetQuery },
   history: { description: 'Events of one entity, newest first.', schema: HistoryQuery },
   list: { description: 'Live entities in the order of their ids.', schema: ListQuery },
+  outcome: { description: 'What became of a command, by its id.', schema: OutcomeQuery },
 };
 
 /** The answers to the queries, with the state that this agent's entities have. */
@@ -111,5 +123,6 @@ function resultSchemas(state: z.ZodType, view: z.ZodObject | undefined): Record<
     get: entity,
     history: HistoryResult.extend({ events: z.array(event) }),
     list: ListResult.extend({ entities: z.array(entity) }),
+    outcome: OutcomeResult,
   };
 }

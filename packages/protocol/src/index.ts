@@ -16,7 +16,17 @@ export {
 export { readOutcome, type Outcome } from './outcome.ts';
 export { CommandBody, CommandLease, commandSchema } from './command.ts';
 export { ConflictPayload, Issue, RejectedPayload, ReplyBody, SuccessPayload, successSchema } from './event.ts';
-export { GetQuery, GetResult, HistoryEvent, HistoryQuery, HistoryResult, ListQuery, ListResult } from './query.ts';
+export {
+  GetQuery,
+  GetResult,
+  HistoryEvent,
+  HistoryQuery,
+  HistoryResult,
+  ListQuery,
+  ListResult,
+  OutcomeQuery,
+  OutcomeResult,
+} from './query.ts';
 export {
   DeadLetter,
   DeadLetterNote,
@@ -65,6 +75,7 @@ export {
   querySubject,
   queryWildcard,
   queuedActionFilter,
+  queuedEntityFilter,
   queuedCommandSubject,
   recordSubject,
   replicaCommandSubject,

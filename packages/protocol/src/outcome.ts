@@ -6,7 +6,9 @@ import { parseSubject } from './subjects.ts';
  * What became of a command. A command is decided in this order, and the first that applies is its outcome:
  *
  * 1. `malformed`: the message is no command that the agent knows (`invalid_command`, `unknown_action`).
- * 2. `replayed`: its id was committed before; this is the first outcome again.
+ * 2. `replayed`: its id was committed before; this is the first outcome again. Where that is no longer kept: `rejected` with the
+ *    code `decided_before`, which says that the command was decided and not that it was refused. An id that was another
+ *    command's is `malformed` (`invalid_command`); the other command stands.
  * 3. `rejected`, for its lease: a higher fencing token was seen (`stale_token`), the action asks for a lease that it does
  *    not name (`lease_required`), or the entity remembers as many resources as it can (`too_many_resources`). Before the
  *    conflict, since whoever has lost the lease must not be told to read and try again.

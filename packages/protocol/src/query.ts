@@ -62,3 +62,25 @@ export interface ListResult<State = JsonObject> {
   entities: GetResult<State>[];
   next?: string | undefined;
 }
+
+/** `qry.<agent>.outcome`: what became of a command. */
+export const OutcomeQuery = z.strictObject({
+  entity_id: EntityId,
+  command_id: boundedText(LIMITS.idHeaderCharacters),
+});
+export type OutcomeQuery = z.output<typeof OutcomeQuery>;
+export const OutcomeResult = z.object({
+  entity_id: EntityId,
+  command_id: z.string(),
+  /**
+   * - `committed`: its event is in the entity's log;
+   * - `refused`: the log holds its refusal; only durable commands have one there;
+   * - `pending`: it is stored and not decided yet;
+   * - `unknown`: nothing is known of it. That is not "no": it may be under way, refused as a request, or too long ago.
+   */
+  status: z.enum(['committed', 'refused', 'pending', 'unknown']),
+  /** Of a committed or refused one, as its reply had them; left out where they are no longer kept. */
+  event: z.string().optional(),
+  payload: JsonObject.optional(),
+});
+export type OutcomeResult = z.output<typeof OutcomeResult>;

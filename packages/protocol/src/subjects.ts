@@ -13,7 +13,7 @@ const NAME = new RegExp(`^[a-z][a-z0-9_]{0,${LIMITS.nameCharacters - 1}}$`);
 /** Agents whose subjects use another token than their name. */
 const TOKEN_OF_AGENT: Readonly<Record<string, string>> = { sys_lock_manager: 'lock' };
 
-export const QUERY_KINDS = ['get', 'history', 'list'] as const;
+export const QUERY_KINDS = ['get', 'history', 'list', 'outcome'] as const;
 export type QueryKind = (typeof QUERY_KINDS)[number];
 
 /** Events that every agent may emit about commands that changed nothing; no action may use these names. */
@@ -172,6 +172,11 @@ export function queuedCommandWildcard(agent: string): string {
 export function queuedActionFilter(agent: string, action: string): string {
   assertName('action', action);
   return `queue.cmd.${agentToken(agent)}.*.${action}`;
+}
+
+/** `queue.cmd.<agent>.<entity>.*`: the durable commands to one entity. */
+export function queuedEntityFilter(agent: string, entityId: string): string {
+  return `queue.cmd.${agentToken(agent)}.${encodeToken(entityId)}.*`;
 }
 
 /** `queue.later.<agent>.<entity>.<key>`: a durable command that waits for its time; the key is made of its id. */

@@ -74,6 +74,7 @@ describe('the status of a refusal', () => {
     ['too_large', 400],
     ['not_found', 404],
     ['already_exists', 409],
+    ['decided_before', 409],
     ['stale_token', 422],
     ['lease_required', 422],
     ['too_many_resources', 422],
@@ -87,9 +88,9 @@ describe('the status of a refusal', () => {
     expect(statusOfCode(code)).toBe(status);
   });
 
-  it('is there for every code, and 422 only for those of a lease', () => {
+  it('is there for every code, and 422 only for those of a lease and of a time', () => {
     const ruled = REJECTION_CODES.filter((code) => statusOfCode(code) === 422);
-    expect(ruled).toEqual(['stale_token', 'lease_required', 'too_many_resources']);
+    expect(ruled).toEqual(['stale_token', 'lease_required', 'too_many_resources', 'expired']);
     expect(REJECTION_CODES.every((code) => statusOfCode(code) >= 400)).toBe(true);
   });
 });

@@ -20,6 +20,7 @@ describe('a reply', () => {
     ['rejected', 'evt.inventory.rejected', rejected('not_found')],
     ['rejected', 'evt.inventory.rejected', rejected('already_exists')],
     ['rejected', 'evt.inventory.rejected', rejected('too_large')],
+    ['rejected', 'evt.inventory.rejected', rejected('decided_before')],
     ['rejected', 'evt.inventory.rejected', rejected('insufficient_stock')],
     ['rejected', 'evt.inventory.rejected', rejected('constructor')],
     ['denied', 'evt.lock.denied', denied],

@@ -8,6 +8,7 @@ import {
   agentToken,
   commandSubject,
   commandWildcard,
+  delayedCommandSubject,
   entityEventFilter,
   entityFilter,
   entityStream,
@@ -18,38 +19,51 @@ import {
   isName,
   parseSubject,
   QUERY_KINDS,
+  queuedCommandSubject,
   querySubject,
+  probeSubject,
   queryWildcard,
+  recordSubject,
   REPUBLISH,
   SIGNALS_SUBJECTS,
   type ParsedSubject,
   type QueryKind,
+  type Slot,
 } from '../src/index.ts';
 import { anyName, anyText } from './arbitraries.ts';
 
 const notAName = anyText.filter((text) => !isName(text) && text !== '*');
 
+const anySlot: fc.Arbitrary<Slot> = fc.oneof(fc.maxSafeNat(), fc.constant('x' as const), fc.constant(0));
+
 describe('a subject with an entity id', () => {
-  it('keeps its prefix and its four tokens, whatever the id', () => {
+  it('keeps its prefix and its tokens, whatever the id, and is under the filter of its entity', () => {
     fc.assert(
-      fc.property(anyName, anyText, anyName, (agent, entityId, event) => {
-        const subject = entitySubject(agent, entityId, event);
-        const filter = entityFilter(agent, entityId);
+      fc.property(anyName, anyText, anySlot, anyName, (agent, entityId, slot, event) => {
+        const subject = entitySubject(agent, entityId, slot, event);
         const tokens = subject.split('.');
-        expect(tokens).toHaveLength(4);
+        expect(tokens).toHaveLength(5);
         expect(tokens.slice(0, 2)).toEqual(['ent', agentToken(agent)]);
         expect(tokens[2]).toMatch(/^[A-Za-z0-9_%-]+$/);
-        expect(tokens[3]).toBe(event);
+        expect(tokens.slice(3)).toEqual([String(slot), event]);
         // The compare-and-set names the filter of the very subject that is written.
-        expect(filter).toBe([...tokens.slice(0, 3), '*'].join('.'));
+        const entity = tokens.slice(0, 3).join('.');
+        expect(entityFilter(agent, entityId)).toBe(`${entity}.>`);
+        expect(recordSubject(agent, entityId)).toBe(`${entity}.refused`);
       }),
       { numRuns: 1_000 },
     );
   });
 
-  it('fits the control line of the server at the longest id and names', () => {
+  it('fits the control line of the server at the longest id, slot and names', () => {
     const long = 'a'.repeat(64);
-    expect(entitySubject(long, '😀'.repeat(256), long).length).toBeLessThan(3_300);
+    expect(entitySubject(long, '😀'.repeat(256), Number.MAX_SAFE_INTEGER, long).length).toBeLessThan(3_300);
+  });
+
+  it.each([-1, 0.5, NaN, 2 ** 53, '1', '*', 'y', undefined])('has no slot %j', (slot) => {
+    expect(() => entitySubject('inventory', 'e', slot as Slot, 'created')).toThrow(
+      /is no slot: expected x, 0 or a version/,
+    );
   });
 });
 
@@ -68,8 +82,10 @@ describe('a name', () => {
           () => eventSubject(text, 'created'),
           () => eventSubject('inventory', text),
           () => eventWildcard(text),
-          () => entitySubject(text, 'e', 'created'),
-          () => entitySubject('inventory', 'e', text),
+          () => entitySubject(text, 'e', 0, 'created'),
+          () => entitySubject('inventory', 'e', 0, text),
+          () => recordSubject(text, 'e'),
+          () => probeSubject(text),
           () => entityFilter(text, 'e'),
           () => entityWildcard(text),
           () => entityStream(text),
@@ -109,16 +125,18 @@ describe('a name', () => {
 describe('parsing', () => {
   it('reads back what was built', () => {
     fc.assert(
-      fc.property(anyName, anyName, anyText, (agent, name, entityId) => {
+      fc.property(anyName, anyName, anyText, anySlot, (agent, name, entityId, slot) => {
         const token = agentToken(agent);
         expect(parseSubject(commandSubject(agent, name))).toEqual({ kind: 'command', agent: token, action: name });
         expect(parseSubject(eventSubject(agent, name))).toEqual({ kind: 'event', agent: token, event: name });
-        expect(parseSubject(entitySubject(agent, entityId, name))).toEqual({
+        expect(parseSubject(entitySubject(agent, entityId, slot, name))).toEqual({
           kind: 'entity',
           agent: token,
           entityId,
+          slot,
           event: name,
         });
+        expect(parseSubject(recordSubject(agent, entityId))).toEqual({ kind: 'record', agent: token, entityId });
       }),
     );
   });
@@ -127,14 +145,20 @@ describe('parsing', () => {
     expect(parseSubject(querySubject('inventory', query))).toEqual({ kind: 'query', agent: 'inventory', query });
   });
 
+  const WORDS = ['cmd', 'qry', 'evt', 'ent', 'queue', 'later', 'sys_lock_manager', '%2e', 'refused', 'x', '0', '007'];
+
   it('gives nothing or what has this very subject', () => {
-    const part = fc.oneof(anyText, anyName, fc.constantFrom('cmd', 'qry', 'evt', 'ent', 'sys_lock_manager', '%2e'));
+    const part = fc.oneof(anyText, anyName, fc.constantFrom(...WORDS));
     const anySubject = fc.array(part, { maxLength: 5 }).map((parts) => parts.join('.'));
     const rebuilt = (parsed: ParsedSubject) => {
-      if (parsed.kind === 'entity') return entitySubject(parsed.agent, parsed.entityId, parsed.event);
+      if (parsed.kind === 'entity') return entitySubject(parsed.agent, parsed.entityId, parsed.slot, parsed.event);
+      if (parsed.kind === 'record') return recordSubject(parsed.agent, parsed.entityId);
       if (parsed.kind === 'event') return eventSubject(parsed.agent, parsed.event);
       if (parsed.kind === 'command') return commandSubject(parsed.agent, parsed.action);
-      return commandSubject(parsed.agent, parsed.query).replace('cmd', 'qry');
+      if (parsed.kind === 'query') return commandSubject(parsed.agent, parsed.query).replace('cmd', 'qry');
+      if (parsed.kind === 'delayed') return delayedCommandSubject(parsed.agent, parsed.entityId, parsed.key);
+      // An action that no agent has is answered.
+      return `${queuedCommandSubject(parsed.agent, parsed.entityId, 'x').slice(0, -1)}${parsed.action}`;
     };
     fc.assert(
       fc.property(anySubject, (subject) => {
@@ -154,15 +178,22 @@ describe('parsing', () => {
     'CMD.inventory.create',
     'cmd.Inventory.create',
     'ent.inventory.a.b.created',
-    'ent.inventory..created',
-    'ent.inventory.%2e.created',
+    'ent.inventory.a.created',
+    'ent.inventory.a.-1.created',
+    'ent.inventory.a.01.created',
+    'ent.inventory.a.9007199254740992.created',
+    'ent.inventory.a.0.created.more',
+    'ent.inventory..0.created',
+    'ent.inventory.%2e.0.created',
     'ent.inventory.a',
+    'ent.inventory.probe',
+    'ent.inventory.%2e.refused',
     'evt.*.created',
     'evt.inventory.>',
     '_INBOX.a.b',
     // The lock manager has one token, and it is not its name.
     'cmd.sys_lock_manager.acquire',
-    'ent.sys_lock_manager.a.acquired',
+    'ent.sys_lock_manager.a.0.acquired',
   ])('finds nothing in %s', (subject) => {
     expect(parseSubject(subject)).toBeUndefined();
   });
@@ -178,10 +209,25 @@ describe('the lock manager', () => {
 
 describe('what the server turns into events', () => {
   it('is every commit and no other subject', () => {
-    expect(REPUBLISH.src.split('.')).toEqual(['ent', '*', '*', '*']);
-    expect(REPUBLISH.dest.replace('{{wildcard(1)}}', 'inventory').replace('{{wildcard(3)}}', 'created')).toBe(
+    const { dest, src } = REPUBLISH;
+    const isUnder = (subject: string): boolean => {
+      const tokens = subject.split('.');
+      const wanted = src.split('.');
+      return tokens.length === wanted.length && wanted.every((token, i) => token === '*' || token === tokens[i]);
+    };
+    expect(isUnder(entitySubject('inventory', 'a.b', 7, 'created'))).toBe(true);
+    expect(isUnder(recordSubject('inventory', 'a.b'))).toBe(false);
+    expect(isUnder(probeSubject('inventory'))).toBe(false);
+    expect(dest.replace('{{wildcard(1)}}', 'inventory').replace('{{wildcard(4)}}', 'created')).toBe(
       eventSubject('inventory', 'created'),
     );
     expect(SIGNALS_SUBJECTS).toEqual(['evt.*.conflict', 'evt.*.rejected', 'evt.*.denied']);
+  });
+
+  it('has filters that let records and the probe through neither', () => {
+    for (const event of ['*', 'refused']) {
+      expect(entityEventFilter('inventory', event).split('.')).toHaveLength(5);
+      expect(recordSubject('inventory', 'e').split('.')).toHaveLength(4);
+    }
   });
 });

@@ -88,7 +88,7 @@ describe('the types of', () => {
   });
 
   it('a query know the kinds of queries', () => {
-    expectTypeOf(querySubject).parameter(1).toEqualTypeOf<'get' | 'history' | 'list'>();
+    expectTypeOf(querySubject).parameter(1).toEqualTypeOf<'get' | 'history' | 'list' | 'outcome'>();
     expectTypeOf(commandJsonSchema).returns.toEqualTypeOf<{ [key: string]: unknown }>();
   });
 });

@@ -4,8 +4,9 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import type { Clock } from './clock.ts';
 import { ensureExecutor, EXECUTOR, executorSettings } from './durable/consumer.ts';
 import { lackOf } from './nats/consumers.ts';
-import type { Doubt } from './nats/presence/asset.ts';
-import { Presence, type Followed } from './nats/presence/presence.ts';
+import type { Asset, Doubt } from './nats/presence/asset.ts';
+import type { Followed } from './nats/presence/followed-asset.ts';
+import { Presence } from './nats/presence/presence.ts';
 import type { RequestPort } from './nats/requester.ts';
 import { ensureStream, misfit, type StreamSettings } from './nats/streams.ts';
 import type { Logger } from './options.ts';
@@ -18,58 +19,72 @@ export interface AgentPresenceOptions {
   requester: RequestPort;
   clock: Clock;
   logger: Logger;
-  /** What is remembered of the entities may not hold. */
-  onLogDoubt: () => void;
-  /** Durable commands, or what was delivered of them, may be others than before. */
-  onQueueDoubt: () => void;
 }
 
-/** What an agent knows of the streams and consumers that it relies on. */
-export interface AgentPresence extends Pick<Presence, 'problems' | 'stop'> {
-  /** Nobody delivers durable commands: looks for the consumer that should. */
-  missesExecutor(): void;
-  /** Whether several servers keep the log of the entities, so that one may answer with something old. */
-  isReplicated(): boolean;
-}
+/** The streams and consumers that an agent relies on; its log says what happens to them. */
+export class AgentPresence {
+  readonly #options: AgentPresenceOptions;
+  readonly #presence: Presence;
+  readonly #log: Followed;
+  #executor: Followed | undefined;
 
-/** Follows all streams and consumers that an agent relies on; says in its log what happens to them. */
-export function followAgent(options: AgentPresenceOptions): AgentPresence {
-  const { agent, clock, connection, logger, manager, onLogDoubt, onQueueDoubt, requester, streams } = options;
-  const presence = new Presence({
-    connection,
-    requester,
-    clock,
-    report: ({ level, text, ...asset }) => logger[level](asset, text),
-  });
-  let log: Followed | undefined;
-  // A new leader of a queue has all that was acknowledged to anybody.
-  const queueDoubt = { onDoubt: (doubt: Doubt) => (doubt === 'identity' ? onQueueDoubt() : undefined) };
-  for (const settings of streams) {
-    const { name: stream } = settings;
-    const isLog = stream === entityStream(agent);
-    const followed = presence.follow({
-      stream,
-      isLog,
-      misfit: (config) => misfit(settings, config),
-      ...(isLog ? { onDoubt: onLogDoubt } : {}),
-      ...(stream === commandStream(agent) ? queueDoubt : {}),
-      ...(stream === SIGNALS_STREAM ? { recreate: () => ensureStream(manager, settings, clock) } : {}),
-    });
-    if (isLog) log = followed;
+  /** @param onLogDoubt what is remembered of the entities may not hold */
+  constructor(options: AgentPresenceOptions, onLogDoubt: () => void) {
+    const { agent, clock, logger, manager, streams } = options;
+    this.#options = options;
+    this.#presence = new Presence({ ...options, report: ({ level, text, ...asset }) => logger[level](asset, text) });
+    this.#log = this.#follow(entityStream(agent), { isLog: true, onDoubt: onLogDoubt });
+    for (const settings of streams) {
+      const { name } = settings;
+      if (name === entityStream(agent) || name === commandStream(agent)) continue;
+      const recreate = (): Promise<void> => ensureStream(manager, settings, clock);
+      this.#follow(name, name === SIGNALS_STREAM ? { recreate } : {});
+    }
   }
-  const executor = presence.follow({
-    stream: commandStream(agent),
-    consumer: EXECUTOR,
-    ...queueDoubt,
-    recreate: () => ensureExecutor(connection, agent),
-    misfit: (config) => lackOf(executorSettings(agent), config),
-    mend: () => ensureExecutor(connection, agent),
-  });
-  return {
-    problems: () => presence.problems(),
-    stop: () => presence.stop(),
-    missesExecutor: () => executor.look(),
+
+  /** @param forget durable commands, or what was delivered of them, may be others than before */
+  followQueue(forget: () => void): void {
+    const { agent, connection } = this.#options;
+    const stream = commandStream(agent);
+    // A new leader of a queue has all that was acknowledged to anybody.
+    const onDoubt = (doubt: Doubt): void => (doubt === 'identity' ? forget() : undefined);
+    this.#follow(stream, { onDoubt });
+    this.#executor = this.#presence.follow({
+      stream,
+      consumer: EXECUTOR,
+      onDoubt,
+      misfit: (config) => lackOf(executorSettings(agent), config),
+      mend: () => ensureExecutor(connection, agent),
+      recreate: () => ensureExecutor(connection, agent),
+    });
+  }
+
+  /** Nobody delivers durable commands: looks for the consumer that should. */
+  missesExecutor(): void {
+    this.#executor?.look();
+  }
+
+  /** Whether several servers keep the log of the entities, so that one may answer with something old. */
+  isReplicated(): boolean {
     // In a cluster a stream can get replicas at any time, and they may answer before anybody hears of it.
-    isReplicated: () => connection.info?.cluster !== undefined || (log?.replicas ?? 0) > 1,
-  };
+    return this.#options.connection.info?.cluster !== undefined || (this.#log.replicas ?? 0) > 1;
+  }
+
+  /** Why something does not serve; empty: nothing is known to be wrong. */
+  problems(): string[] {
+    return this.#presence.problems();
+  }
+
+  stop(): void {
+    this.#presence.stop();
+  }
+
+  #follow(stream: string, asset: Omit<Asset, 'stream'>): Followed {
+    const settings = this.#options.streams.find(({ name }) => name === stream);
+    return this.#presence.follow({
+      stream,
+      misfit: (config) => (settings === undefined ? undefined : misfit(settings, config)),
+      ...asset,
+    });
+  }
 }

@@ -73,7 +73,7 @@ export function companionHost(options: CompanionHostOptions): AgentHost {
             if (error !== null) return;
             const payload = decode(SuccessPayload, message.data);
             if (!payload.ok) onFault(new TypeError(`an event ${event} is none: ${payload.reason}`));
-            else onEvent(event, payload.value.entity_id, payload.value.data ?? {});
+            else onEvent(event, payload.value);
           },
         }),
       );

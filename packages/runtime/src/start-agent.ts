@@ -2,13 +2,13 @@
 import { entityStream, SIGNALS_STREAM, type Outcome } from '@meshforge/protocol';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { followAgent } from './agent-presence.ts';
+import { AgentPresence } from './agent-presence.ts';
 import { systemClock, within, type Clock } from './clock.ts';
 import { companionHost } from './companion-host.ts';
 import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
 import { ensureExecutor } from './durable/consumer.ts';
-import { startDurable, type RunningCommands } from './durable/start-durable.ts';
+import { startDurable } from './durable/start-durable.ts';
 import type { QueueStats } from './durable/worker-options.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
@@ -119,21 +119,14 @@ async function serve(
     if (!connection.isClosed()) logger.error({ err }, 'a message could not be handled');
   };
   const maxPayload = (): number => connection.info?.max_payload ?? 1_048_576;
-  let durable: RunningCommands | undefined;
-  const presence = followAgent({
-    agent: agent.name,
-    streams: agentStreams(agent, options.streamReplicas),
-    connection,
-    manager,
-    requester,
-    clock,
-    logger,
-    onLogDoubt: () => {
+  const streams = agentStreams(agent, options.streamReplicas);
+  const presence = new AgentPresence(
+    { agent: agent.name, streams, connection, manager, requester, clock, logger },
+    () => {
       store.forgetAll();
       sweep.forget();
     },
-    onQueueDoubt: () => durable?.forget(),
-  });
+  );
   const reader = new EntityReader({
     agent,
     requester,
@@ -197,7 +190,7 @@ async function serve(
     companion === undefined
       ? undefined
       : (...[entityId, entity, query]: Parameters<Companion['view']>) => companion.view(entityId, entity, query);
-  const queries = new QueryIntake({ ...shared, reader, maxPayload, subjects, view });
+  const queries = new QueryIntake({ ...shared, reader, requester, maxPayload, subjects, view });
   if (agent.lease !== undefined) void sweep.run();
   const service = await startMicroService({
     agent,
@@ -222,7 +215,7 @@ async function serve(
     onAbsent: () => presence.missesExecutor(),
     onFault,
   });
-  durable = queue;
+  presence.followQueue(() => queue.forget());
   await connection.flush();
   logger.info({ agent: agent.name, stream, signals: SIGNALS_STREAM, server: connection.getServer() }, 'agent serves');
 

@@ -3,10 +3,11 @@ import type { JsonObject } from '@meshforge/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import type * as agentModule from '../src/core/agent.ts';
 import { commit, defineAgent, reject } from '../src/core/agent.ts';
 import { decide, type Command, type Plan } from '../src/core/decide.ts';
-import { NO_ENTITY, type Entity } from '../src/core/entity.ts';
-import { NO_COMMITS, remember } from '../src/core/recent.ts';
+import { NO_ENTITY, NO_PLACE, type Entity, type QueuePlace } from '../src/core/entity.ts';
+import { NO_COMMANDS, remember } from '../src/core/recent.ts';
 
 const data = z.object({ mode: z.enum(['accept', 'refuse', 'throw', 'break', 'lease', 'delete']) });
 type Data = z.output<typeof data>;
@@ -48,6 +49,7 @@ const command: Command = {
   data: { mode: 'accept' },
   commandId: 'id',
   digest: 'digest',
+  bodyDigest: 'body',
   headers: [],
 };
 
@@ -62,30 +64,26 @@ const leases = fc.option(
 );
 
 const entities = fc.record({
+  mark: fc.record({ sequence: fc.nat(5), storedAt: fc.nat(5) }),
   fenced: fc.constantFrom('', 'job.5', FULL),
   live: fc.boolean(),
   version: fc.nat(5),
-  known: fc.boolean(),
+  /** Digest of what the command said that had the id before; empty: nobody took one. */
+  known: fc.constantFrom('unknown', 'unknown', 'body', 'other', ''),
 });
 
-function entityOf({
-  fenced,
-  live,
-  version,
-  known,
-}: {
-  fenced: string;
-  live: boolean;
-  version: number;
-  known: boolean;
-}): Entity {
+type Shape = typeof entities extends fc.Arbitrary<infer T> ? T : never;
+
+function entityOf({ fenced, known, live, mark, version }: Shape): Entity {
+  const earlier = { digest: 'digest', body: known, version, sequence: version };
   return {
     ...NO_ENTITY,
     fences: fenced,
     sequence: version,
     version,
+    mark,
     state: live && version > 0 ? { n: 0 } : null,
-    recent: known && version > 0 ? remember(NO_COMMITS, { digest: 'digest', version, sequence: version }) : NO_COMMITS,
+    recent: known === 'unknown' || version === 0 ? NO_COMMANDS : remember(NO_COMMANDS, earlier),
   };
 }
 
@@ -98,13 +96,15 @@ test('a command is decided in the documented order, whatever the entity and the 
       fc.constantFrom('accept', 'refuse', 'throw', 'break', 'lease', 'delete'),
       fc.option(fc.nat(6), { nil: undefined }),
       leases,
-      (shape, name, mode, expectedVersion, lease) => {
+      fc.option(fc.record({ sequence: fc.nat(8), storedAt: fc.nat(8) }), { nil: undefined }),
+      (shape, name, mode, expectedVersion, lease, queued) => {
         const entity = entityOf(shape);
-        const plan = decide(agent, entity, { ...command, action: name, data: { mode }, expectedVersion, lease }, 0);
+        const made = { ...command, action: name, data: { mode }, expectedVersion, lease, queued };
+        const plan = decide(agent, entity, made, 0);
         const current = entity.state === null ? 0 : entity.version;
-        const refusal = entity.recent.count > 0 ? undefined : leaseRefusal(entity, name, lease);
-        const kind = expectedKind(entity, name, mode, expectedVersion, current);
-        expect(plan.kind).toBe(refusal === undefined || kind === 'replay' ? kind : refusal.kind);
+        const before = decidedBefore(entity, shape, queued);
+        const refusal = before === undefined ? leaseRefusal(entity, name, lease) : undefined;
+        expect(plan.kind).toBe(before ?? refusal?.kind ?? expectedKind(entity, name, mode, expectedVersion, current));
         if (refusal !== undefined) {
           expect(plan).toMatchObject({ payload: { code: refusal.code, entity_id: 'e', action: name } });
         }
@@ -121,7 +121,9 @@ test('a command is decided in the documented order, whatever the entity and the 
     'commit',
     'conflict',
     'defect',
+    'forgotten',
     'lease_required',
+    'misused',
     'no',
     'not_found',
     'replay',
@@ -129,6 +131,13 @@ test('a command is decided in the documented order, whatever the entity and the 
     'too_many_resources',
   ]);
 });
+
+/** How it is decided where it was decided before, or where nobody can tell any more. */
+function decidedBefore({ mark, recent }: Entity, { known }: Shape, queued?: QueuePlace): Plan['kind'] | undefined {
+  if (recent.count > 0) return known === 'other' ? 'misused' : 'replay';
+  const isMarked = queued !== undefined && queued.sequence <= mark.sequence && queued.storedAt <= mark.storedAt;
+  return isMarked ? 'forgotten' : undefined;
+}
 
 type Lease = Command['lease'];
 
@@ -167,7 +176,6 @@ function expectedKind(
   expectedVersion: number | undefined,
   current: number,
 ): Plan['kind'] {
-  if (entity.recent.count > 0) return 'replay';
   if (expectedVersion !== undefined && expectedVersion !== current) return 'conflict';
   if (name === 'make' && entity.state !== null) return 'rejected';
   if (/^change|^guarded/.test(name) && entity.state === null) return 'rejected';
@@ -181,6 +189,60 @@ describe('a decision', () => {
     const entity = Object.freeze({ ...NO_ENTITY, sequence: 3, version: 3, state: Object.freeze({ n: 0 }) });
     const frozen = Object.freeze({ ...command, data: Object.freeze({ mode: 'accept' }) });
     expect(decide(agent, entity, frozen, 5)).toEqual(decide(agent, entity, frozen, 5));
+  });
+
+  test('of an id that was another command says so, and what to do', () => {
+    const entity = entityOf({ fenced: '', known: 'other', live: true, mark: NO_PLACE, version: 1 });
+    const plan = decide(agent, entity, command, 0);
+    expect(plan).toMatchObject({
+      kind: 'misused',
+      payload: { code: 'invalid_command', entity_id: 'e', action: 'put' },
+    });
+    expect((plan as { payload: { reason: string } }).payload.reason).toBe(
+      'command id id was used before, for another command on this entity: give each command its own',
+    );
+  });
+
+  test('gives a rule nothing that it could change', () => {
+    const careless = defineAgent({
+      name: 'careless',
+      state: z.object({ list: z.array(z.int()) }),
+      actions: {
+        push: {
+          data: z.object({ list: z.array(z.int()) }),
+          event: 'pushed',
+          entity: 'any',
+          rule: (before: { list: number[] } | null, given) => {
+            (before ?? given).list.push(1);
+            return reject('no', 'after all');
+          },
+        },
+      },
+    });
+    const entity: Entity = { ...NO_ENTITY, sequence: 1, version: 1, state: { list: [] } };
+    const push = { ...command, action: 'push', data: { list: [] } };
+    for (const given of [entity, NO_ENTITY]) expect(decide(careless, given, push, 0).kind).toBe('defect');
+    expect([entity.state, push.data]).toEqual([{ list: [] }, { list: [] }]);
+  });
+
+  test('takes the results of rules that another copy of the package has made', async () => {
+    const copy = '../src/core/agent.ts?copy';
+    const other = (await import(/* @vite-ignore */ copy)) as typeof agentModule;
+    expect(other.reject).not.toBe(reject);
+    const foreign = defineAgent({
+      name: 'foreign',
+      state,
+      actions: {
+        refuse: { data: z.object({}), event: 'a', entity: 'any', rule: () => other.reject('no', 'refused') },
+        accept: { data: z.object({}), event: 'b', entity: 'any', rule: () => other.commit({ n: 1 }, { notes: 'x' }) },
+        note: { data: z.object({}), event: 'c', entity: 'any', rule: () => other.annotate('y') },
+      },
+    });
+    const entity: Entity = { ...NO_ENTITY, sequence: 1, version: 1, state: { n: 0 } };
+    const decided = (name: string): Plan => decide(foreign, entity, { ...command, action: name, data: {} }, 0);
+    expect(decided('refuse')).toMatchObject({ kind: 'rejected', payload: { code: 'no' } });
+    expect(decided('accept')).toMatchObject({ kind: 'commit', version: 2, state: { n: 1 }, notes: 'x' });
+    expect(decided('note')).toMatchObject({ kind: 'commit', version: 1, isUnchanged: true, notes: 'y' });
   });
 
   test('about a lease says what was sent, what was seen and what is asked for', () => {

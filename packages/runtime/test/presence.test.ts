@@ -2,7 +2,8 @@
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { beforeEach, expect, test } from 'vitest';
 import type { Asset, Report } from '../src/nats/presence/asset.ts';
-import { Presence, type Followed } from '../src/nats/presence/presence.ts';
+import type { Followed } from '../src/nats/presence/followed-asset.ts';
+import { Presence } from '../src/nats/presence/presence.ts';
 import type { Answer } from '../src/nats/requester.ts';
 import { SimulatedTime } from './support/simulated-time.ts';
 

@@ -2,105 +2,154 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
-  findCommit,
-  listCommits,
-  NO_COMMITS,
+  findCommand,
+  isComplete,
+  listCommands,
+  NO_COMMANDS,
   readRecent,
+  RECENT_BYTES,
   RECENT_COMMANDS,
+  recentHeader,
   remember,
-  remembersAll,
-  type RecentCommits,
+  trim,
+  type RecentCommand,
+  type RecentCommands,
 } from '../src/core/recent.ts';
 
-const HEADER_BYTES = 65_536;
-
 const state = fc.record({ owner_id: fc.string({ unit: 'binary', maxLength: 256 }), token: fc.nat() });
-const commits = fc.array(
+const listed = fc.array(
   fc.record({
-    digest: fc.oneof(fc.stringMatching(/^[A-Za-z0-9_-]{16}$/), fc.constant('')),
-    inline: fc.option(state, { nil: undefined }),
+    digest: fc.stringMatching(/^[A-Za-z0-9_-]{12}$/),
+    body: fc.oneof(fc.stringMatching(/^[A-Za-z0-9_-]{6}$/), fc.constant('')),
+    outcome: fc.oneof(fc.constantFrom('commit' as const, 'refused' as const), state),
   }),
   { maxLength: 80 },
 );
 
-type Listed = readonly { digest: string; inline?: object | undefined }[];
-
-function rememberAll(list: Listed): RecentCommits {
-  let recent = NO_COMMITS;
-  for (const [i, { digest, inline }] of list.entries()) {
-    const outcome = inline === undefined ? undefined : { event: 'acquired', state: { ...inline } };
-    recent = remember(recent, { digest, version: i + 1, sequence: 10 * i + 10, inline: outcome });
-  }
-  return recent;
+interface Listed {
+  digest: string;
+  body?: string;
+  outcome?: 'commit' | 'refused' | object;
 }
 
-test('I5: the last commits come out of the header as they went in, oldest first', () => {
+/** As an entity remembers it; a refusal repeats the version of what came before. */
+function commandsOf(list: readonly Listed[]): RecentCommand[] {
+  let version = 0;
+  return list.map(({ body = '', digest, outcome = 'commit' }, i) => {
+    if (outcome !== 'refused') version++;
+    const command: RecentCommand = { digest, body, version, sequence: 10 * i + 10 };
+    if (outcome === 'refused') command.isRefused = true;
+    if (typeof outcome === 'object') command.inline = { event: 'acquired', state: { ...outcome } };
+    return command;
+  });
+}
+
+function rememberAll(list: readonly Listed[], maxBytes = RECENT_BYTES): RecentCommands {
+  return commandsOf(list).reduce((recent, command) => remember(recent, command, maxBytes), NO_COMMANDS);
+}
+
+test('I5: the last commands come out of the header as they went in, oldest first', () => {
   fc.assert(
-    fc.property(commits, (list) => {
-      const recent = readRecent(rememberAll(list).text);
-      const listed = listCommits(recent);
-      const last = list.slice(list.length - listed.length);
-      const expected = last.map(({ digest, inline }, i) => {
-        const version = list.length - last.length + i + 1;
-        const outcome = inline === undefined ? {} : { inline: { event: 'acquired', state: { ...inline } } };
-        return { digest, version, sequence: 10 * version, ...outcome };
-      });
-      expect(listed).toEqual(expected);
-      expect(recent.count).toBe(listed.length);
-      expect(remembersAll(recent)).toBe(listed.length === list.length);
+    fc.property(listed, (list) => {
+      const recent = readRecent(recentHeader(rememberAll(list)));
+      const found = listCommands(recent);
+      expect(found).toEqual(commandsOf(list).slice(list.length - found.length));
+      expect(recent.count).toBe(found.length);
+      expect(found.length).toBeLessThanOrEqual(RECENT_COMMANDS);
+      expect(isComplete(recent)).toBe(found.length === list.length);
     }),
   );
 });
 
-test('the header stays one line below the bound of the server, however long the outcomes are', () => {
+test('a list that says it is complete has never lost an entry, whatever was refused, trimmed and read in between', () => {
   fc.assert(
-    fc.property(commits, (list) => {
-      const { text, bytes } = rememberAll(list);
-      // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-      expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f]|^ | $|  /);
-      expect(Buffer.byteLength(text)).toBe(bytes);
-      expect(bytes).toBeLessThan(HEADER_BYTES);
+    fc.property(listed, fc.array(fc.nat(5_000), { maxLength: 80 }), (list, bounds) => {
+      let recent = NO_COMMANDS;
+      const last = list.length;
+      for (const [i, command] of commandsOf(list).entries()) {
+        recent = readRecent(recentHeader(trim(remember(recent, command), RECENT_COMMANDS, bounds[i] ?? RECENT_BYTES)));
+      }
+      expect(isComplete(recent) && recent.count < last).toBe(false);
     }),
   );
-  const widest = { owner_id: '\u0000'.repeat(256), acquired_at: 'x'.repeat(24), expires_at: 'x'.repeat(24) };
-  const full = rememberAll(Array.from({ length: 40 }, (_, i) => ({ digest: `d${i}`, inline: widest })));
-  expect(full.bytes).toBeLessThan(HEADER_BYTES);
+  // All of these refusals repeat version 1, and the last of them has pushed the create out.
+  const refusals = Array.from({ length: RECENT_COMMANDS }, (_, i) => ({
+    digest: `r${i}`,
+    outcome: 'refused' as const,
+  }));
+  const recent = rememberAll([{ digest: 'create' }, ...refusals]);
+  expect(listCommands(recent).every(({ version }) => version === 1)).toBe(true);
+  expect(isComplete(readRecent(recentHeader(recent)))).toBe(false);
+  const one = rememberAll([{ digest: 'create' }, ...refusals.slice(1)]);
+  expect(isComplete(readRecent(recentHeader(one)))).toBe(true);
+});
+
+test('the header stays one line within its bound, however long the outcomes are, and loses no command to one of them', () => {
+  fc.assert(
+    fc.property(listed, fc.integer({ min: 2_000, max: RECENT_BYTES }), (list, maxBytes) => {
+      const recent = rememberAll(list, maxBytes);
+      // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+      expect(recentHeader(recent)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]|^ | $|  /);
+      expect(Buffer.byteLength(recent.text)).toBe(recent.bytes);
+      expect(recent.bytes).toBeLessThanOrEqual(maxBytes);
+      const newest = list.at(-1);
+      if (newest !== undefined) expect(findCommand(recent, newest.digest)).toBeDefined();
+    }),
+  );
 });
 
 test('I5: the last 32 commands are found, with version and place', () => {
-  const recent = rememberAll(Array.from({ length: 50 }, (_, i) => ({ digest: `digest-${i}` })));
+  const recent = rememberAll(Array.from({ length: 50 }, (_, i) => ({ digest: `digest-${i}`, body: 'body' })));
   expect(recent.count).toBe(RECENT_COMMANDS);
-  expect(findCommit(recent, 'digest-49')).toEqual({ digest: 'digest-49', version: 50, sequence: 500 });
-  expect(findCommit(recent, 'digest-18')).toMatchObject({ version: 19 });
-  expect(findCommit(recent, 'digest-17')).toBeUndefined();
+  expect(findCommand(recent, 'digest-49')).toEqual({ digest: 'digest-49', body: 'body', version: 50, sequence: 500 });
+  expect(findCommand(recent, 'digest-18')).toMatchObject({ version: 19 });
+  expect(findCommand(recent, 'digest-17')).toBeUndefined();
 });
 
-test('I5: a digest that only an outcome, or a longer digest, contains is not found', () => {
+test('I5: a digest that only an outcome, a body or a longer digest contains is not found', () => {
   const recent = rememberAll([
-    { digest: 'one', inline: { owner_id: ' two.2.2 "two".2.2' } },
+    { digest: 'one', body: 'two', outcome: { owner_id: ' two.2.2 "two".2.2' } },
     { digest: 'not-two' },
     { digest: 'two-not' },
   ]);
-  expect(findCommit(recent, 'two')).toBeUndefined();
-  expect(findCommit(recent, 'one')).toMatchObject({ version: 1, inline: { event: 'acquired' } });
+  expect(findCommand(recent, 'two')).toBeUndefined();
+  expect(findCommand(recent, 'one')).toMatchObject({ version: 1, inline: { event: 'acquired' } });
 });
 
 test('an outcome that alone is longer than the bound is left out, its command is not', () => {
-  const recent = rememberAll([
-    { digest: 'a' },
-    { digest: 'b', inline: { owner_id: 'x'.repeat(50_000) } },
-    { digest: 'c' },
-  ]);
-  expect(listCommits(recent).map(({ digest }) => digest)).toEqual(['a', 'b', 'c']);
-  expect(findCommit(recent, 'b')?.inline).toBeUndefined();
+  for (const [length, maxBytes] of [
+    [50_000, RECENT_BYTES],
+    [30_000, RECENT_BYTES - 16_384],
+  ] as const) {
+    const list = [{ digest: 'a' }, { digest: 'b', outcome: { owner_id: 'x'.repeat(length) } }, { digest: 'c' }];
+    const recent = rememberAll(list, maxBytes);
+    expect(listCommands(recent).map(({ digest }) => digest)).toEqual(['a', 'b', 'c']);
+    expect(findCommand(recent, 'b')?.inline).toBeUndefined();
+    expect(isComplete(recent)).toBe(true);
+  }
 });
 
-test('an entity that never was remembers nothing', () => {
-  expect(readRecent('')).toEqual(NO_COMMITS);
-  expect(findCommit(NO_COMMITS, 'a')).toBeUndefined();
-  expect(remembersAll(NO_COMMITS)).toBe(true);
+test('an entity that never was remembers nothing, and that is all', () => {
+  expect(readRecent(recentHeader(NO_COMMANDS))).toEqual(NO_COMMANDS);
+  expect(findCommand(NO_COMMANDS, 'a')).toBeUndefined();
 });
 
-test.each(['[]', ' ', 'a.1', 'a.1.X', 'a.1.2.x', 'a.1.2  b.1.2', 'ä.1.2'])('%j is no such list', (header) => {
+test.each([
+  '',
+  '[]',
+  ' ',
+  '0',
+  '0.0 ',
+  '0.0 a.b.1',
+  '0.0 a.b.1.X',
+  '0.0 a.b.1.2.x',
+  '0.0 a.b.1.2!!',
+  '0.0 a.b.1.2!.x',
+  '0.0 a.b.1.2  b.c.1.2',
+  '0.0 ä.b.1.2',
+  '0.0 a.b.-1.2',
+  '0.0 a.b.1.-2',
+  'zzzzzzzzzzz.0',
+])('%j is no such list', (header) => {
   expect(() => readRecent(header)).toThrow(TypeError);
 });

@@ -28,7 +28,7 @@ test('three servers replicate the agents’ streams, and every user may do on th
   await client.flush();
   // Other members hear of a subscription a little later.
   await vi.waitFor(async () => {
-    const subject = `ent.inventory.sku-${heard.length}-${performance.now().toFixed(0)}.created`;
+    const subject = `ent.inventory.sku-${heard.length}-${performance.now().toFixed(0)}.0.created`;
     const { seq } = await commit(inventory, { subject, body: 'kept', expected: 0 });
     await sleep(200);
     expect(heard).toContain(String(seq));
@@ -46,7 +46,7 @@ test('three servers replicate the agents’ streams, and every user may do on th
   expect(await message?.ackAck()).toBe(true);
 
   const sender = await server.connect('sender');
-  const stored = await sender.request('queue.cmd.inventory.adjust', '{}', { timeout: 20_000 });
+  const stored = await sender.request('queue.cmd.inventory.x.adjust', '{}', { timeout: 20_000 });
   expect(stored.json()).toMatchObject({ stream: 'COMMANDS_inventory', seq: 1 });
   const told: string[] = [];
   sender.subscribe('_INBOX_sender.outcome', { callback: (_error, outcome) => void told.push(outcome.string()) });
@@ -56,8 +56,8 @@ test('three servers replicate the agents’ streams, and every user may do on th
     await sleep(200);
     expect(told).toContain('done');
   }, 60_000);
-  expect(await takeCommand(inventory, 3)).toBe('queue.cmd.inventory.adjust');
+  expect(await takeCommand(inventory, 3)).toBe('queue.cmd.inventory.x.adjust');
 
-  const refused = await refusalsDuring(client, () => client.publish('ent.inventory.sku-1.created', '{}'));
-  expect(refused).toEqual(['publish ent.inventory.sku-1.created']);
+  const refused = await refusalsDuring(client, () => client.publish('ent.inventory.sku-1.0.created', '{}'));
+  expect(refused).toEqual(['publish ent.inventory.sku-1.0.created']);
 }, 180_000);

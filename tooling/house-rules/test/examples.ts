@@ -199,10 +199,10 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     ],
   },
   'short-files': {
-    broken: [file('packages/runtime/src/a.ts', ...Array.from({ length: 301 }, () => 'x;'))],
+    broken: [file('packages/runtime/src/a.ts', ...Array.from({ length: 501 }, () => 'x;'))],
     fine: [
-      file('packages/runtime/src/a.ts', ...Array.from({ length: 300 }, () => 'x;')),
-      file('packages/runtime/test/a.test.ts', ...Array.from({ length: 301 }, () => 'x;')),
+      file('packages/runtime/src/a.ts', ...Array.from({ length: 500 }, () => 'x;')),
+      file('packages/runtime/test/a.test.ts', ...Array.from({ length: 501 }, () => 'x;')),
     ],
   },
   'every-test-runs': {

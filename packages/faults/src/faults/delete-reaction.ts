@@ -27,8 +27,11 @@ export const deleteReaction: Fault = {
     return {
       target: `${REACTION_CONSUMER}, which stood at ${before.ack_floor.stream_seq}`,
       heal: async () => {
-        const isAgain = await persist('a look at a consumer', () => createAgain(mesh, before), healWithinMs);
-        for (const each of release) each();
+        const isAgain = await persist('a look at a consumer', () => createAgain(mesh, before), healWithinMs).finally(
+          () => {
+            for (const each of release) each();
+          },
+        );
         if (isAgain) throw new Error(`a running process created the consumer ${REACTION_CONSUMER} again`);
       },
     };

@@ -28,10 +28,13 @@ export const restoreLog: Fault = {
       const release = await Promise.all(replicas.map((replica) => replica.holdStarts()));
       await Promise.all(replicas.map((replica) => replica.halt()));
       const readOn = await watch.pauseReading(agent);
-      await persist(`the restoration of ${stream}`, again, withinMs);
-      watch.taken({ agent, what: 'tail', sequence: backup.lastSequence });
-      readOn(backup.lastSequence + 1);
-      for (const each of release) each();
+      try {
+        await persist(`the restoration of ${stream}`, again, withinMs);
+        watch.taken({ agent, what: 'tail', sequence: backup.lastSequence });
+        readOn(backup.lastSequence + 1);
+      } finally {
+        for (const each of release) each();
+      }
       await Promise.all(replicas.map((replica) => replica.revive()));
     };
     const how = replicas.length === 0 ? 'under running replicas' : 'with its replicas stopped';

@@ -14,7 +14,8 @@ import { ensureConsumer } from '../nats/consumers.ts';
 import { isCountedExpiry } from '../nats/counted-expiry.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import { followConsumer } from '../nats/presence/follow-consumer.ts';
-import type { Followed, Presence } from '../nats/presence/presence.ts';
+import type { Followed } from '../nats/presence/followed-asset.ts';
+import type { Presence } from '../nats/presence/presence.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { deliverInSpan } from '../telemetry/delivery-span.ts';
 import { changeEvent } from './event-of.ts';
@@ -54,7 +55,7 @@ export async function subscribeDurably<State>(
   options: SubscribeOptions,
   handler: Handler<State>,
 ): Promise<EventSubscription> {
-  const { clock, connection, domain, presence } = ports;
+  const { connection, domain, presence } = ports;
   const stream = entityStream(agent);
   const { durable, events = ['*'], exactEvents = false, ackWaitMs = DEFAULT_ACK_WAIT_MS } = options;
   const settings = {

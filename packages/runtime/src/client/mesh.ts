@@ -4,6 +4,7 @@ import {
   GetResult,
   HistoryResult,
   ListResult,
+  OutcomeResult,
   querySubject,
   replicaCommandSubject,
   type AgentContract,
@@ -219,6 +220,19 @@ export class Mesh {
     const question = { entity_id: entityId, limit: options.limit, before_version: options.beforeVersion };
     const result = await this.#query(contract, 'history', question, HistoryResult);
     return (result ?? { events: [] }) as HistoryResult<StateOf<C>>;
+  }
+
+  /**
+   * What became of a command, by its id: from the entity's log, and the queue. `unknown` is not "no": a request may be under way,
+   * or have been refused; and ids are kept for the entity's last 32 commands and for ten minutes.
+   */
+  async outcome(
+    contract: AgentContract,
+    { commandId, entityId }: { commandId: string; entityId: string },
+  ): Promise<OutcomeResult> {
+    const question = { entity_id: entityId, command_id: commandId };
+    const result = await this.#query(contract, 'outcome', question, OutcomeResult);
+    return result ?? { ...question, status: 'unknown' };
   }
 
   /** A page of live entities in the order of their ids; `next` of the page goes into `after` for the following. */

@@ -15,19 +15,12 @@ export interface RuleContext {
   notes: string;
 }
 
-/** A rule's acceptance with more than the new state. */
-export class Commit<State> {
-  readonly state: State | null;
-  readonly data: JsonObject | undefined;
-  readonly expiresAt: number | undefined;
-  readonly notes: string | undefined;
+/** Marks what {@link commit}, {@link annotate} and {@link reject} make. Two copies of this package agree on it. */
+const RESULT = Symbol.for('@meshforge/runtime: result of a rule');
 
-  constructor(state: State | null, { data, expiresAt, notes }: CommitOptions = {}) {
-    this.state = state;
-    this.data = data;
-    this.expiresAt = expiresAt;
-    this.notes = notes;
-  }
+/** A rule's acceptance with more than the new state. */
+export interface Commit<State> extends CommitOptions {
+  readonly state: State | null;
 }
 
 /** What a commit can have beside the new state. */
@@ -47,32 +40,21 @@ export interface CommitOptions {
 }
 
 /** A rule's acceptance that changes nothing but the notes. */
-export class Annotation {
+export interface Annotation {
   readonly notes: string;
   readonly data: JsonObject | undefined;
-
-  constructor(notes: string, data: JsonObject | undefined) {
-    this.notes = notes;
-    this.data = data;
-  }
 }
 
 /** A rule's refusal. */
-export class Refusal {
+export interface Refusal {
   readonly code: string;
   readonly reason: string;
   readonly details: JsonObject | undefined;
-
-  constructor(code: string, reason: string, details: JsonObject | undefined) {
-    this.code = code;
-    this.reason = reason;
-    this.details = details;
-  }
 }
 
 /** Accepts a command. @param state the entity after it; null deletes the entity. */
 export function commit<State>(state: State | null, options: CommitOptions = {}): Commit<State> {
-  return new Commit(state, options);
+  return marked('commit', { ...options, state });
 }
 
 /**
@@ -81,7 +63,7 @@ export function commit<State>(state: State | null, options: CommitOptions = {}):
  * @param data added to the event
  */
 export function annotate(notes: string, data?: JsonObject): Annotation {
-  return new Annotation(notes, data);
+  return marked('annotation', { notes, data });
 }
 
 /**
@@ -91,7 +73,25 @@ export function annotate(notes: string, data?: JsonObject): Annotation {
  * @param details further keys of the payload, for agents that answer `denied`.
  */
 export function reject(code: string, reason: string, details?: JsonObject): Refusal {
-  return new Refusal(code, reason, details);
+  return marked('refusal', { code, reason, details });
+}
+
+function marked<Result extends object>(kind: ClassifiedResult<unknown>['kind'], result: Result): Result {
+  return { ...result, [RESULT]: kind };
+}
+
+/** What a rule returned, told apart. */
+export type ClassifiedResult<State> =
+  | { kind: 'commit'; result: Commit<State> }
+  | { kind: 'annotation'; result: Annotation }
+  | { kind: 'refusal'; result: Refusal };
+
+/** Tells apart what a rule may return: whatever is not marked is the new state. */
+export function classifyResult<State>(result: RuleResult<State>): ClassifiedResult<State> {
+  const kind = (result as { [RESULT]?: ClassifiedResult<State>['kind'] } | null)?.[RESULT];
+  return kind === undefined
+    ? { kind: 'commit', result: { state: result as State | null } }
+    : ({ kind, result } as ClassifiedResult<State>);
 }
 
 /** What a rule returns: the new state (null = deleted), a commit with more to it, new notes, or a refusal. */
@@ -169,6 +169,7 @@ export interface Agent<State = never, Data extends Record<string, z.ZodType> = R
 /**
  * Defines an agent. Rules are pure and synchronous, `(state, data, context) → new state | commit(…) | reject(…)`: they
  * may run several times for one command, and effects belong to subscribers of the events.
+ * The state and the data that a rule gets are frozen: it returns a new state.
  *
  * @throws RangeError for a name that no subject can carry or that is reserved.
  */

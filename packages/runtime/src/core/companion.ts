@@ -1,5 +1,5 @@
 /** What an agent does beside deciding: answer a command later, and tell more of an entity than its state. One runs in each replica. */
-import type { JsonObject } from '@meshforge/protocol';
+import type { JsonObject, SuccessPayload } from '@meshforge/protocol';
 import type { CommandHeaders } from './decide.ts';
 import type { Entity } from './entity.ts';
 import type { CommandLease } from './lease-check.ts';
@@ -58,7 +58,7 @@ export interface AgentHost {
    */
   answer(command: RefusedCommand, outcome: StoreOutcome): Promise<boolean>;
   /** Hears of changes to the agent's entities, live: at most once. @returns what ends it */
-  hear(events: readonly string[], onEvent: (event: string, entityId: string, data: JsonObject) => void): () => void;
+  hear(events: readonly string[], onEvent: (event: string, payload: SuccessPayload) => void): () => void;
   /** Tells everybody something beside commits and refusals, on `evt.<agent>.<event>`; at most once. */
   notify(event: string, payload: JsonObject): void;
   /** Something that must not happen; for the log. */

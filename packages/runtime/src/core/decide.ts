@@ -16,7 +16,8 @@ import {
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
-import { Annotation, Commit, Refusal, type Action, type AnyAgent, type RuleResult } from './agent.ts';
+import { classifyResult, type Action, type Annotation, type AnyAgent, type ClassifiedResult, type Refusal } from './agent.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
 import { checkLease, type CommandLease } from './lease-check.ts';
@@ -83,14 +84,16 @@ export interface CommitPlan {
 export function decide(agent: AnyAgent, entity: Entity, command: Command, now: number): Plan {
   const earlier = findCommand(entity.recent, command.digest);
   if (earlier !== undefined) {
-    const isAnothers = earlier.body !== '' && command.bodyDigest !== '' && earlier.body !== command.bodyDigest;
-    return isAnothers ? misused(command, 'for another command on this entity') : { kind: 'replay', earlier };
+    return isOther(earlier.body, command) ? misused(command, OTHER_COMMAND) : { kind: 'replay', earlier };
   }
   if (command.queued !== undefined && isMarked(command.queued, entity.mark)) return { kind: 'forgotten' };
   if (command.notAfter !== undefined && now > command.notAfter) return expired(command, command.notAfter, now);
 
   const action = agent.actions[command.action];
   if (action === undefined) throw new TypeError(`agent ${agent.name} has no action ${command.action}`);
+  // Decisions are made again, and a later command meets the same entity: no rule may change what it is given.
+  deepFreeze(command.data);
+  deepFreeze(entity.state);
   const lease = checkLease(action, entity.fences, command);
   if (lease.kind === 'refused') return rejected(command, lease.code, lease.reason);
   if (lease.kind === 'defective') return defect(command, lease.what, lease.cause);
@@ -110,21 +113,17 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
 
   const version = entity.version + 1;
   const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes };
-  let result: RuleResult<JsonObject>;
+  let result: ClassifiedResult<JsonObject>;
   try {
     // The definition's types tie state and data to the action; here they are known only by their schemas.
-    result = (action.rule as (state: unknown, data: unknown, context: unknown) => RuleResult<JsonObject>)(
-      entity.state,
-      command.data,
-      context,
-    );
+    const rule = action.rule as (...given: unknown[]) => JsonObject;
+    result = classifyResult(rule(entity.state, command.data, context));
   } catch (cause) {
     return defect(command, 'threw', cause);
   }
-  if (result instanceof Refusal) return refused(agent, command, result);
-  if (result instanceof Annotation) return annotated(action, entity, command, result, lease.fences);
-  const accepted = result instanceof Commit ? result : new Commit(result);
-  const { state, data, expiresAt, notes = entity.notes } = accepted;
+  if (result.kind === 'refusal') return refused(agent, command, result.result);
+  if (result.kind === 'annotation') return annotated(action, entity, command, result.result, lease.fences);
+  const { state, data, expiresAt, notes = entity.notes } = result.result;
   if (state !== null) {
     const valid = check(agent.state, state);
     if (!valid.ok) return defect(command, `made an invalid state: ${valid.reason}`, undefined);
@@ -198,6 +197,13 @@ function expired(command: Command, notAfter: number, now: number): Plan {
 function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** Whether the command that had the id before said something else. @param known digest of what it said; empty: unknown */
+export function isOther(known: string, { bodyDigest }: Pick<Command, 'bodyDigest'>): boolean {
+  return known !== '' && bodyDigest !== '' && known !== bodyDigest;
+}
+
+export const OTHER_COMMAND = 'for another command on this entity';
 
 /** @param how its id was used before */
 export function misused(command: Command, how: string): Extract<Plan, { kind: 'misused' }> {

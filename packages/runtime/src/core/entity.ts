@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '@meshforge/protocol';
 import type { AnyAgent } from './agent.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import { NO_FENCES, type Fences } from './fences.ts';
 import { NO_COMMANDS, RECENT_BYTES, remember, type RecentCommands } from './recent.ts';
 
@@ -117,6 +118,11 @@ export interface LogEntry {
   bytes: number;
 }
 
+/** Whether a lease begins with it, or begins anew. */
+export function setsLease(entry: LogEntry): entry is LogEntry & { lease: StandingLease } {
+  return entry.kind === 'commit' && entry.lease !== undefined;
+}
+
 /** The entity after a message at this sequence of the stream. */
 export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, sequence: number): Entity {
   const { bytes, command, data, earlier, event, fences, kind, lease, mark, notes, state, version } = entry;
@@ -124,7 +130,7 @@ export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, seq
   if (command !== undefined) {
     const { body, digest } = command;
     const isRefused = kind === 'record';
-    const leavesWithLease = kind === 'expiry' || (kind === 'commit' && lease !== undefined);
+    const leavesWithLease = kind === 'expiry' || setsLease(entry);
     const inline = leavesWithLease ? { event, state, ...(data === undefined ? {} : { data }) } : undefined;
     const remembered = { digest, body, version, sequence, isRefused, inline };
     recent = remember(earlier, remembered, RECENT_BYTES - notes.length);
@@ -138,7 +144,10 @@ export function entityAfter(agent: Pick<AnyAgent, 'lease'>, entry: LogEntry, seq
 /** An entity whose lease has ended. */
 export function endLease(agent: Pick<AnyAgent, 'lease'>, { lease: _ended, ...entity }: Entity): Entity {
   const { state } = entity;
-  return { ...entity, state: state === null || agent.lease === undefined ? state : agent.lease.expire(state) };
+  return {
+    ...entity,
+    state: state === null || agent.lease === undefined ? state : agent.lease.expire(deepFreeze(state)),
+  };
 }
 
 /** A message of a log, at its place in the stream. */
@@ -148,27 +157,32 @@ export interface LoggedEntry {
 }
 
 /**
- * An entity from the last message of each subject of its log. The server writes an expiry without a look at what has come
- * meanwhile: it counts only if its version is the highest before it, else it is void.
- *
- * @param logged not empty
+ * An entity from the last message of each subject of its log, and expiries that the last one hides. The server writes an expiry
+ * without a look at what has come meanwhile: it counts only if its version is the highest before it, else it is void.
  */
 export function entityIn(agent: Pick<AnyAgent, 'lease'>, logged: readonly LoggedEntry[]): Entity {
-  const expired = newestOf(logged.filter(({ entry }) => entry.kind === 'expiry'));
-  const standing = newestOf(logged.filter(({ entry }) => entry.kind !== 'expiry'));
-  if (expired === undefined && standing === undefined) return NO_ENTITY;
-  const sequence = Math.max(expired?.sequence ?? 0, standing?.sequence ?? 0);
-  if (expired !== undefined && (standing === undefined || standing.entry.version < expired.entry.version)) {
+  const sequence = Math.max(0, ...logged.map((each) => each.sequence));
+  const expired = highestOf(
+    logged.filter(({ entry }) => entry.kind === 'expiry'),
+    ({ entry }) => entry.version,
+  );
+  const last = highestOf(
+    logged.filter(({ entry }) => entry.kind !== 'expiry'),
+    (each) => each.sequence,
+  );
+  if (expired !== undefined && (last === undefined || last.entry.version < expired.entry.version)) {
     return { ...entityAfter(agent, expired.entry, expired.sequence), sequence };
   }
-  const { entry, sequence: at } = standing as LoggedEntry;
-  const entity = { ...entityAfter(agent, entry, at), sequence };
-  return entity.lease?.version === expired?.entry.version && expired !== undefined ? endLease(agent, entity) : entity;
+  if (last === undefined) return NO_ENTITY;
+  const entity = { ...entityAfter(agent, last.entry, last.sequence), sequence };
+  // What left the lease alone can lie behind its end: a replicated stream has taken it in before it stored the expiry.
+  const hasEnded = expired !== undefined && entity.lease?.version === expired.entry.version;
+  return hasEnded ? endLease(agent, entity) : entity;
 }
 
-function newestOf(logged: readonly LoggedEntry[]): LoggedEntry | undefined {
-  return logged.reduce<LoggedEntry | undefined>(
-    (newest, each) => (newest === undefined || each.sequence > newest.sequence ? each : newest),
+function highestOf<T>(all: readonly T[], rank: (each: T) => number): T | undefined {
+  return all.reduce<T | undefined>(
+    (highest, each) => (highest === undefined || rank(each) > rank(highest) ? each : highest),
     undefined,
   );
 }

@@ -14,8 +14,8 @@ const encoder = new TextEncoder();
 
 /** Retries are recognised among this many last commands of an entity; the server's dedupe window (10 min) is a second net. */
 export const RECENT_COMMANDS = 32;
-/** Bytes of the whole text: the server allows 64 KiB of headers. Only long outcomes of leases come near it. */
-export const RECENT_BYTES = 40_960;
+/** Bytes of the whole text: what the other headers leave of the 64 KiB that the server allows. Only outcomes of leases come near it. */
+export const RECENT_BYTES = 36_864;
 
 /** The outcome of a lease commit, kept inline since its message leaves with the lease. */
 export interface InlineOutcome {
@@ -74,7 +74,7 @@ export function isComplete({ base }: RecentCommands): boolean {
 
 /** The list with one more entry, trimmed to its bounds. @param maxBytes less where other headers are long */
 export function remember(recent: RecentCommands, command: RecentCommand, maxBytes = RECENT_BYTES): RecentCommands {
-  const entry = entryOf(command, recent.newest);
+  const entry = entryOf(command, recent.newest, maxBytes);
   const entryBytes = bytesOf(entry, command.inline === undefined);
   const { text, bytes, count, base } = trim(recent, RECENT_COMMANDS - 1, maxBytes - entryBytes - 1);
   const newest = { version: command.version, sequence: command.sequence };
@@ -102,7 +102,11 @@ export function trim(recent: RecentCommands, maxCount: number, maxBytes: number)
 const UNSAFE = /[\s\u0000-\u001f\u007f-\u009f]/g;
 
 /** @param before where the entry before it stands */
-function entryOf({ body, digest, inline, isRefused, sequence, version }: RecentCommand, before: Place): string {
+function entryOf(
+  { body, digest, inline, isRefused, sequence, version }: RecentCommand,
+  before: Place,
+  maxBytes: number,
+): string {
   const step = version - before.version;
   // Most commands make one version more.
   const steps = `${step === 1 ? '' : step.toString(36)}.${(sequence - before.sequence).toString(36)}`;
@@ -110,7 +114,7 @@ function entryOf({ body, digest, inline, isRefused, sequence, version }: RecentC
   if (inline === undefined) return place;
   const entry = `${place}.${JSON.stringify(inline).replace(UNSAFE, escape)}`;
   // Better a retry that is recognised and gets no outcome than one that is not.
-  return bytesOf(entry, false) < RECENT_BYTES ? entry : place;
+  return bytesOf(entry, false) < maxBytes ? entry : place;
 }
 
 function bytesOf(text: string, isAscii: boolean): number {

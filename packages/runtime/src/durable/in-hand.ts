@@ -7,6 +7,8 @@ export interface Item {
   reply: string | undefined;
   /** Whether this run has delivered it for the first time. */
   readonly isFirst: boolean;
+  /** When it was delivered last, by the monotonic clock. */
+  takenAt: number;
 }
 
 /** All messages in the hands of a worker. */

@@ -3,8 +3,8 @@ import { NoAnswerError } from '../nats/jetstream-errors.ts';
 
 /** Between two looks, in milliseconds. */
 const PAUSE_MS = 100;
-/** Longest wait, in milliseconds: longer than the server takes to deliver again what a dead worker had in its hands. */
-const PATIENCE_MS = 4_000;
+/** Longest wait while the server answers, in milliseconds: longer than it takes, on a busy machine, to deliver them again. */
+const PATIENCE_MS = 15_000;
 
 /**
  * Looks how many messages are missing, until none is. Each look that finds some gives their count. It ends early when the run is
@@ -15,7 +15,7 @@ export async function* whileMissing(
   over: AbortSignal,
   look: () => Promise<number>,
 ): AsyncGenerator<number> {
-  const until = clock.monotonic() + PATIENCE_MS;
+  let until = clock.monotonic() + PATIENCE_MS;
   while (!over.aborted && clock.monotonic() < until) {
     try {
       const count = await look();
@@ -23,6 +23,8 @@ export async function* whileMissing(
       yield count;
     } catch (error) {
       if (!(error instanceof NoAnswerError)) throw error;
+      // Without the server nothing is delivered either.
+      until = clock.monotonic() + PATIENCE_MS;
     }
     await clock.sleep(PAUSE_MS, over);
   }

@@ -27,6 +27,8 @@ const MAX_BYTES = 33_554_432;
 const MAX_WAITING = 64;
 /** After a look that was not answered, and between two tries to store a dead letter, in milliseconds. */
 const PAUSE_MS = 250;
+/** So long after its delivery a message is not delivered to another worker, in milliseconds, with half of it for the way. */
+const ALONE_MS = 750;
 /** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
 const STEP_ASIDE_MS = 5_000;
 
@@ -125,10 +127,11 @@ export class Worker {
   }
 
   #take({ isRepeated, message, reply }: Delivery): void {
-    const { entityOf, handles = () => true, order } = this.#options;
+    const { clock, entityOf, handles = () => true, order } = this.#options;
+    const takenAt = clock.monotonic();
     const known = this.#inHand.find(message);
     if (known !== undefined) {
-      known.reply = reply;
+      Object.assign(known, { reply, takenAt });
       return;
     }
     if (!handles(message)) {
@@ -141,7 +144,7 @@ export class Worker {
     if (order.kind === 'stored' && lane.waiting.length >= MAX_WAITING) lane.hasMore = true;
     // A look will find it.
     if (lane.hasMore) return;
-    insert(lane, this.#inHand.add({ message, reply, isFirst: !isRepeated }));
+    insert(lane, this.#inHand.add({ message, reply, isFirst: !isRepeated, takenAt }));
     if (lane.isResting) this.#resting++;
     this.#start(lane);
   }
@@ -208,7 +211,7 @@ export class Worker {
       return lane.waiting.shift();
     }
     if (oldest !== undefined && (head === undefined || oldest.sequence < head.message.sequence)) {
-      return this.#inHand.add({ message: oldest, reply: undefined, isFirst: false });
+      return this.#inHand.add({ message: oldest, reply: undefined, isFirst: false, takenAt: 0 });
     }
     if (head === undefined) lane.hasMore = false;
     // It is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
@@ -283,7 +286,10 @@ export class Worker {
   }
 
   async #remove(item: Item, lane: Lane, run: Run): Promise<void> {
-    const { order } = this.#options;
+    const { clock, order } = this.#options;
+    // Whoever works now may hold it as well, and would take the acknowledgement for that of an event which it misses.
+    const isOld = clock.monotonic() - item.takenAt > ALONE_MS;
+    if (order.kind === 'delivered' && run.over.aborted && isOld) return;
     // A look that comes next must not find it.
     const isLookNext = order.kind === 'stored' && !run.over.aborted && (!lane.isChecked || lane.hasMore);
     if (this.#inHand.has(item) && item.reply !== undefined && !isLookNext) return this.#loop.acknowledge(item.reply);

@@ -8,6 +8,7 @@ import {
   ID_HEADER_VALUE,
   LIMITS,
   ListQuery,
+  OutcomeQuery,
   printable,
   statusOfCode,
   type Decoded,
@@ -21,6 +22,8 @@ import type { AnyAgent } from '../core/agent.ts';
 import type { SeenEntity } from '../core/companion.ts';
 import type { Entity } from '../core/entity.ts';
 import type { EntityReader, ReadResult } from '../nats/entity-reader.ts';
+import type { RequestPort } from '../nats/requester.ts';
+import { commandOutcome } from '../store/command-outcome.ts';
 import { entityHistory } from '../store/entity-history.ts';
 import { listEntities, type ListSubjects } from '../store/entity-list.ts';
 import { headersOf } from './command-headers.ts';
@@ -29,6 +32,7 @@ import { answerable, withError, type Voice } from './reply.ts';
 export interface QueryIntakeOptions {
   agent: AnyAgent;
   reader: EntityReader;
+  requester: RequestPort;
   subjects: ListSubjects;
   voice: Voice;
   /** Queries answered at once; more are answered `unavailable`. */
@@ -96,8 +100,10 @@ export class QueryIntake {
         return this.#checked(decode(HistoryQuery, data), (query) => this.#history(query));
       case 'list':
         return this.#checked(decode(ListQuery, data), (query) => this.#list(query));
+      case 'outcome':
+        return this.#checked(decode(OutcomeQuery, data), (query) => this.#outcome(query));
       default: {
-        const reason = 'unknown query: expected get, history or list';
+        const reason = 'unknown query: expected get, history, list or outcome';
         return Promise.resolve({ ok: false, entityId: null, code: 'unknown_action', reason });
       }
     }
@@ -133,6 +139,11 @@ export class QueryIntake {
     // Half: a state grows a little as it is wrapped into the answer.
     const read = await listEntities(agent, reader, subjects, query, maxPayload() / 2, view);
     return read.kind === 'unavailable' ? unavailable(null, read.why) : { ok: true, result: read.value };
+  }
+
+  async #outcome({ command_id: commandId, entity_id: id }: OutcomeQuery): Promise<Answered> {
+    const read = await commandOutcome(this.#options, id, commandId);
+    return read.kind === 'unavailable' ? unavailable(id, read.why) : { ok: true, result: read.value };
   }
 
   #answer(kind: string, message: Msg, answered: Answered): void {

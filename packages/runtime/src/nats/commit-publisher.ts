@@ -4,9 +4,10 @@
  */
 import { entityFilter, entitySubject, HEADERS, probeSubject, recordSubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import type { LogEntry, StandingLease } from '../core/entity.ts';
+import type { CommandHeaders } from '../core/decide.ts';
+import { setsLease, type LogEntry, type StandingLease } from '../core/entity.ts';
 import { recentHeader } from '../core/recent.ts';
-import { expecting } from './expecting.ts';
+import { expecting, type HeaderLine } from './expecting.ts';
 import { readProbe, readPublishAck, type ProbeResult, type PublishResult } from './jetstream-errors.ts';
 import { rawHeaders } from './raw-headers.ts';
 import type { RequestPort } from './requester.ts';
@@ -17,53 +18,50 @@ export interface CommitMessage {
   body: Uint8Array;
   /** Sequence of the entity's last message; 0 = it has none. */
   expectedSequence: number;
-  /** The stream stores one message with it within its dedupe window: of a command, its id. */
-  messageId: string;
+  /**
+   * Id of the command that led to it, which the stream takes once within its dedupe window. Marks and expiries have none: a
+   * sender could have chosen the same one. The compare-and-set alone keeps them from being stored twice.
+   */
+  commandId?: string;
   /** Mesh and trace headers of the command, checked. */
-  headers: readonly (readonly [name: string, value: string])[];
+  headers: CommandHeaders;
   /** The lease that stood before. */
   standing?: StandingLease | undefined;
 }
 
 export function publishCommit(
   requester: RequestPort,
-  { lease: definition, name }: Pick<AnyAgent, 'lease' | 'name'>,
-  { body, entityId, entry, expectedSequence, headers, messageId, standing }: CommitMessage,
+  agent: Pick<AnyAgent, 'lease' | 'name'>,
+  { body, commandId, entityId, entry, expectedSequence, headers, standing }: CommitMessage,
 ): Promise<PublishResult> {
-  const { command, earlier, event, fences, kind, lease, mark, notes, version } = entry;
-  const setsLease = kind === 'commit' && lease !== undefined;
-  const lines: (readonly [string, string])[] = [
-    ...expecting(expectedSequence, entityFilter(name, entityId)),
-    ['Nats-Msg-Id', messageId],
-    ...headers,
-    [HEADERS.recent, recentHeader(earlier)],
-  ];
+  const { command, earlier, fences, kind, lease, mark, notes } = entry;
+  const lines: HeaderLine[] = [...expecting(expectedSequence, entityFilter(agent.name, entityId))];
+  if (commandId !== undefined) lines.push(['Nats-Msg-Id', commandId]);
+  lines.push(...headers, [HEADERS.recent, recentHeader(earlier)]);
   if (command !== undefined) lines.push([HEADERS.body, command.body === '' ? NO_BODY : command.body]);
   if (fences !== '') lines.push([HEADERS.fences, fences]);
   if (notes !== '') lines.push([HEADERS.notes, notes]);
   if (mark.sequence > 0) lines.push([HEADERS.mark, `${mark.sequence.toString(36)}.${mark.storedAt.toString(36)}`]);
   if (kind === 'unchanged') lines.push([HEADERS.unchanged, 'true']);
-  if (setsLease && definition !== undefined) {
-    lines.push(['Nats-Schedule', `@at ${new Date(lease.endsAt).toISOString()}`]);
-    lines.push(['Nats-Schedule-Target', entitySubject(name, entityId, 'x', definition.expiryEvent)]);
+  if (setsLease(entry) && agent.lease !== undefined) {
+    lines.push(['Nats-Schedule', `@at ${new Date(entry.lease.endsAt).toISOString()}`]);
+    lines.push(['Nats-Schedule-Target', entitySubject(agent.name, entityId, 'x', agent.lease.expiryEvent)]);
   } else if (lease !== undefined) {
     lines.push([HEADERS.lease, leaseText(lease)]);
   }
   if (standing !== undefined && standing.version !== lease?.version) {
     // The lease ends, or a new one takes its place: the same publish takes its schedule out.
     lines.push(['Nats-Schedule-Next', 'purge']);
-    lines.push(['Nats-Scheduler', entitySubject(name, entityId, standing.version, standing.event)]);
+    lines.push(['Nats-Scheduler', entitySubject(agent.name, entityId, standing.version, standing.event)]);
   }
-  const subject =
-    kind === 'record'
-      ? recordSubject(name, entityId)
-      : entitySubject(
-          name,
-          entityId,
-          kind === 'expiry' ? 'x' : setsLease ? version : 0,
-          kind === 'expiry' && definition !== undefined ? definition.expiryEvent : event,
-        );
-  return requester.request(subject, body, rawHeaders(lines)).then(readPublishAck);
+  return requester.request(subjectOf(agent, entityId, entry), body, rawHeaders(lines)).then(readPublishAck);
+}
+
+function subjectOf({ lease, name }: Pick<AnyAgent, 'lease' | 'name'>, entityId: string, entry: LogEntry): string {
+  const { event, kind, version } = entry;
+  if (kind === 'record') return recordSubject(name, entityId);
+  if (kind === 'expiry') return entitySubject(name, entityId, 'x', lease?.expiryEvent ?? event);
+  return entitySubject(name, entityId, setsLease(entry) ? version : 0, event);
 }
 
 /** Value of `Mesh-Body` for a command of which nobody took a digest. */

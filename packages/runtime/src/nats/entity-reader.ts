@@ -1,15 +1,24 @@
-import { entityFilter, entityStream } from '@meshforge/protocol';
+import { entityFilter, entityStream, entitySubject } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
-import { entityAfter, entityIn, NO_ENTITY, type Entity, type LogEntry } from '../core/entity.ts';
+import { entityAfter, entityIn, NO_ENTITY, type Entity, type LogEntry, type StandingLease } from '../core/entity.ts';
 import { apiResponse, MESSAGE_NOT_FOUND } from './jetstream-errors.ts';
 import type { Answer, RequestPort } from './requester.ts';
-import { fromDirectGet, fromMessageGet, logMessage, type ApiMessage, type StoredMessage } from './stored-message.ts';
+import {
+  fromDirectGet,
+  fromMessageGet,
+  logMessage,
+  type ApiMessage,
+  type LogMessage,
+  type StoredMessage,
+} from './stored-message.ts';
 import { utf8 } from './utf8.ts';
 
 /** What a read found. `unavailable`: nobody answered; the read may be tried again. */
 export type ReadResult<T> = { kind: 'read'; value: T } | { kind: 'unavailable'; why: string };
 
 const EMPTY = new Uint8Array();
+/** Status of a Direct Get that found nothing. */
+const NO_MESSAGE = 404;
 /** A lease that ends within so many milliseconds may have ended: by so much the server's time is not known. */
 const CLOCK_ERROR_MS = 2_000;
 /** Looks at a whole log before the read is given up for the moment: a server that lags catches up meanwhile. */
@@ -61,12 +70,12 @@ export class EntityReader {
 
   async #entity(entityId: string, authoritative: boolean): Promise<ReadResult<Entity>> {
     const filter = entityFilter(this.#agent.name, entityId);
-    const last = await this.lastOn(filter, authoritative);
+    const last = await this.#lastOn(filter, authoritative);
     if (last.kind === 'unavailable') return last;
     if (last.value === undefined) return { kind: 'read', value: NO_ENTITY };
-    const { entry, sequence } = logMessage(this.#agent, last.value);
+    const { entry, sequence } = logMessage(last.value);
     if (!this.#hidesMore(entry)) return { kind: 'read', value: entityAfter(this.#agent, entry, sequence) };
-    return await this.#whole(filter, sequence);
+    return await this.#whole(entityId, sequence);
   }
 
   /**
@@ -79,19 +88,52 @@ export class EntityReader {
   }
 
   /** The entity from the last message of each of its subjects, read at once. @param known sequence of one of them */
-  async #whole(filter: string, known: number): Promise<ReadResult<Entity>> {
-    const question = utf8(JSON.stringify({ multi_last: [filter] }));
+  async #whole(entityId: string, known: number): Promise<ReadResult<Entity>> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const answer = await this.#requester.requestBatch(`$JS.API.DIRECT.GET.${this.#stream}`, question);
-      if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
-      const found = answer.messages.filter(({ headers }) => (headers?.code ?? 0) === 0);
-      const logged = found.map((message) => logMessage(this.#agent, fromDirectGet(message)));
+      const read = await this.#lastOfEach(entityFilter(this.#agent.name, entityId));
+      if (read.kind === 'unavailable') return read;
       // From a server that lags, some may be missing.
-      if (logged.some(({ sequence }) => sequence >= known)) {
-        return { kind: 'read', value: entityIn(this.#agent, logged) };
-      }
+      if (!read.value.some(({ sequence }) => sequence >= known)) continue;
+      const hidden = await this.#hiddenExpiries(entityId, read.value);
+      if (hidden.kind === 'unavailable') return hidden;
+      return { kind: 'read', value: entityIn(this.#agent, [...read.value, ...hidden.value]) };
     }
     return { kind: 'unavailable', why: 'the server that answers lags behind' };
+  }
+
+  /**
+   * Expiries of later leases that the last expiry hides. A server that was killed can have kept the schedule of a lease that is
+   * over: it fires late, maybe behind the expiry of a later lease.
+   */
+  async #hiddenExpiries(entityId: string, logged: readonly LogMessage[]): Promise<ReadResult<LogMessage[]>> {
+    const { lease, name } = this.#agent;
+    const hidden: LogMessage[] = [];
+    const guarded = logged.findLast(({ entry }) => entry.kind !== 'expiry')?.sequence ?? 0;
+    let last = logged.findLast(({ entry }) => entry.kind === 'expiry');
+    if (lease === undefined) return { kind: 'read', value: hidden };
+    while (last !== undefined && last.sequence > guarded) {
+      const subject = entitySubject(name, entityId, 'x', lease.expiryEvent);
+      const read = await this.#lastOfEach(subject, last.sequence - 1);
+      if (read.kind === 'unavailable') return read;
+      const earlier = read.value.find(({ sequence }) => sequence < (last as LogMessage).sequence);
+      // Those that count have ever higher versions.
+      if (earlier === undefined || earlier.entry.version < last.entry.version) break;
+      hidden.push(earlier);
+      last = earlier;
+    }
+    return { kind: 'read', value: hidden };
+  }
+
+  /** The last message of each subject under a filter, up to a sequence, oldest first. */
+  async #lastOfEach(filter: string, upTo?: number): Promise<ReadResult<LogMessage[]>> {
+    const question = utf8(JSON.stringify({ multi_last: [filter], up_to_seq: upTo }));
+    const answer = await this.#requester.requestBatch(`$JS.API.DIRECT.GET.${this.#stream}`, question);
+    if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
+    const [first] = answer.messages;
+    const status = first?.headers?.code ?? 0;
+    if (status !== 0 && status !== NO_MESSAGE) return { kind: 'unavailable', why: `direct get: status ${status}` };
+    const found = status === 0 ? answer.messages : [];
+    return { kind: 'read', value: found.map((message) => logMessage(fromDirectGet(message))) };
   }
 
   /** The message at a sequence; undefined if it is gone. */
@@ -106,8 +148,13 @@ export class EntityReader {
     return mayLag ? this.#askLeader({ seq: sequence }) : read;
   }
 
+  /** The commit that set a lease, as the leader has it; undefined if it is gone. */
+  leaseCommit(entityId: string, { event, version }: StandingLease): Promise<ReadResult<StoredMessage | undefined>> {
+    return this.#lastOn(entitySubject(this.#agent.name, entityId, version, event), true);
+  }
+
   /** The newest message on a subject, or under a filter. */
-  async lastOn(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
+  async #lastOn(subject: string, authoritative: boolean): Promise<ReadResult<StoredMessage | undefined>> {
     if (authoritative && this.#isReplicated()) return this.#askLeader({ last_by_subj: subject });
     const answer = await this.#requester.request(`$JS.API.DIRECT.GET.${this.#stream}.${subject}`, EMPTY);
     return directGetResult(answer);
@@ -129,7 +176,7 @@ function directGetResult(answer: Answer): ReadResult<StoredMessage | undefined> 
   if (answer.kind !== 'answer') return { kind: 'unavailable', why: answer.why };
   const { message } = answer;
   const status = message.headers?.code ?? 0;
-  if (status === 404) return { kind: 'read', value: undefined };
+  if (status === NO_MESSAGE) return { kind: 'read', value: undefined };
   if (status !== 0) {
     return { kind: 'unavailable', why: `direct get: status ${status} ${message.headers?.description ?? ''}`.trim() };
   }

@@ -8,8 +8,8 @@ export type PublishResult =
   | { kind: 'stored'; sequence: number }
   /** The stream holds a message with this message id already. */
   | { kind: 'duplicate'; sequence: number }
-  /** Somebody else's write came first, or is in flight; this one is not in the stream. */
-  | { kind: 'lost_race' }
+  /** Somebody else's write came first, or is in flight; this one is not in the stream. `last`: sequence of that write, if known. */
+  | { kind: 'lost_race'; last?: number }
   /** The server refused it for good; it is not in the stream. */
   | { kind: 'refused'; why: string }
   /** It may be in the stream: look. */
@@ -115,7 +115,11 @@ export function apiResponse<T extends object>(message: Pick<Msg, 'json'>): (Part
 }
 
 function readError({ code, err_code: errorCode, description }: ApiError): PublishResult {
-  if (errorCode === WRONG_LAST_SEQUENCE || errorCode === WRONG_LAST_SEQUENCE_IN_FLIGHT) return { kind: 'lost_race' };
+  if (errorCode === WRONG_LAST_SEQUENCE) {
+    const last = Number(/: (\d{1,16})$/.exec(description)?.[1]);
+    return Number.isSafeInteger(last) ? { kind: 'lost_race', last } : { kind: 'lost_race' };
+  }
+  if (errorCode === WRONG_LAST_SEQUENCE_IN_FLIGHT) return { kind: 'lost_race' };
   const why = `${description} (${errorCode})`;
   if (FULL.has(errorCode)) return { kind: 'refused', why };
   if (errorCode === SAME_MESSAGE_ID_IN_PROCESS || TRANSIENT_STATUS.has(code)) return { kind: 'unknown', why };

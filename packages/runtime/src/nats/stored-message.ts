@@ -1,7 +1,6 @@
 import { HEADERS, parseSubject, type JsonObject } from '@meshforge/protocol';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
-import type { AnyAgent } from '../core/agent.ts';
 import { NO_PLACE, type LogEntry, type QueuePlace, type RecordedRefusal, type StandingLease } from '../core/entity.ts';
 import { readFences } from '../core/fences.ts';
 import { readRecent } from '../core/recent.ts';
@@ -51,6 +50,7 @@ export function fromMessageGet(message: ApiMessage): StoredMessage {
 }
 
 const SCHEDULE = /^@at (.+)$/;
+const BODY = /^[\w-]{0,12}$/;
 const decoder = new TextDecoder();
 
 /** A message of an agent's log. */
@@ -61,7 +61,7 @@ export interface LogMessage {
 }
 
 /** The message as its entity's log has it. @throws TypeError, SyntaxError for a message that no agent wrote */
-export function logMessage(agent: Pick<AnyAgent, 'lease'>, stored: StoredMessage): LogMessage {
+export function logMessage(stored: StoredMessage): LogMessage {
   const { data: bytes, headers, sequence } = stored;
   const place = parseSubject(stored.subject);
   if (place?.kind !== 'entity' && place?.kind !== 'record') {
@@ -77,6 +77,7 @@ export function logMessage(agent: Pick<AnyAgent, 'lease'>, stored: StoredMessage
   const notes = headers.get(HEADERS.notes);
   const fences = headers.get(HEADERS.fences);
   const body = headers.get(HEADERS.body);
+  if (!BODY.test(body)) throw new TypeError(`message ${sequence} has a digest of a body that is none`);
   const entry: LogEntry = {
     kind: 'commit',
     event: isRecord ? '' : place.event,

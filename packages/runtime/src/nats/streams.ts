@@ -33,7 +33,7 @@ export type StreamSettings = Partial<StreamConfig> & {
 };
 
 /** The log of an agent's entities. */
-export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
+function entityStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
   const leased = agent.lease !== undefined;
   return {
     name: entityStream(agent.name),
@@ -59,7 +59,7 @@ export function entityStreamSettings(agent: AnyAgent, replicas: number): StreamS
 }
 
 /** Durable commands to an agent, until they are executed; and those that wait for their time. */
-export function commandStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
+function commandStreamSettings(agent: AnyAgent, replicas: number): StreamSettings {
   return {
     name: commandStream(agent.name),
     description: `MeshForge: durable commands to the agent ${agent.name}`,
@@ -83,7 +83,7 @@ export function commandStreamSettings(agent: AnyAgent, replicas: number): Stream
 }
 
 /** What agents could not execute, until somebody sees to it. */
-export function deadLetterStreamSettings(replicas: number): StreamSettings {
+function deadLetterStreamSettings(replicas: number): StreamSettings {
   return {
     name: DEAD_LETTERS_STREAM,
     description: 'MeshForge: commands and events that could not be handled',
@@ -98,7 +98,7 @@ export function deadLetterStreamSettings(replicas: number): StreamSettings {
 }
 
 /** The audit trail of commands that changed nothing. */
-export function signalsStreamSettings(replicas: number): StreamSettings {
+function signalsStreamSettings(replicas: number): StreamSettings {
   return {
     name: SIGNALS_STREAM,
     description: 'MeshForge: conflicts, rejections and denials of all agents',

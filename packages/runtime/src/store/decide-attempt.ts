@@ -41,7 +41,9 @@ export function decideAttempt({ agent, maxPayload, serverNow }: Deciding, comman
         const made = prepareCommit(agent, entity, command, plan, maxPayload());
         return 'kind' in made ? { kind: 'refuse', outcome: made, isVerdict: true } : { kind: 'attempt', attempt: made };
       }
-      default:
+      case 'conflict':
+      case 'rejected':
+      case 'denied':
         return { kind: 'refuse', outcome: refusal(plan.kind, plan.payload), isVerdict: true };
     }
   } catch (cause) {

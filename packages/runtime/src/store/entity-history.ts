@@ -25,7 +25,9 @@ export async function entityHistory(
   const events: HistoryEvent[] = [];
   let earlier = listCommands(entity.value.recent);
   for (;;) {
-    const read = await readAll(reader, wanted(earlier, limit - events.length, beforeVersion));
+    let read = await readAll(reader, wanted(earlier, limit - events.length, beforeVersion));
+    // Leases leave the log: where none of those is there any more, the rest may tell how to go on.
+    if (read.kind === 'read' && read.value.length === 0) read = await readAll(reader, earlier.toReversed());
     if (read.kind === 'unavailable') return read;
     for (const message of read.value) {
       const event = toEvent(agent, message);
@@ -59,7 +61,7 @@ async function readAll(reader: EntityReader, entries: readonly RecentCommand[]):
 
 /** Undefined for what is no event, or one that changed nothing of the entity but its notes. */
 function toEvent(agent: AnyAgent, stored: StoredMessage): HistoryEvent | undefined {
-  const { entry } = logMessage(agent, stored);
+  const { entry } = logMessage(stored);
   if (entry.kind === 'record' || entry.kind === 'unchanged') return undefined;
   const event = entry.kind === 'expiry' ? (agent.lease?.expiryEvent ?? entry.event) : entry.event;
   return {

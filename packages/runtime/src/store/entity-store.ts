@@ -10,7 +10,7 @@
  * - I5: a command whose id is among the entity's recent commands, or in the stream's dedupe window, is answered with its
  *   first outcome.
  * - A refusal is decided on an entity as it was at some moment after the command came in, never on an older memory of
- *   it: another replica may have changed it since.
+ *   it: another replica may have changed it since. Nor on a read that is older than what this process knows of it.
  * - A durable command is decided once: by its commit, or by a record of its refusal. Both stand in the log before anyone hears
  *   of them, and both move the entity's mark, at or below which no durable command is decided again.
  */
@@ -18,7 +18,7 @@ import type { JsonObject } from '@meshforge/protocol';
 import type { Clock } from '../clock.ts';
 import type { AnyAgent } from '../core/agent.ts';
 import type { Command } from '../core/decide.ts';
-import { entityAfter, isMarked, type Entity, type QueuePlace } from '../core/entity.ts';
+import { entityAfter, isMarked, type Entity, type QueuePlace, type StandingLease } from '../core/entity.ts';
 import { decidedBefore, type StoreOutcome } from '../core/outcome.ts';
 import { findCommand, isComplete, type RecentCommand } from '../core/recent.ts';
 import { probe, publishCommit } from '../nats/commit-publisher.ts';
@@ -28,10 +28,10 @@ import type { RequestPort } from '../nats/requester.ts';
 import { prepareMark, prepareRecord, type Attempt } from './attempt.ts';
 import { decideAttempt, type Refused } from './decide-attempt.ts';
 import { EntityCache, type CacheLimits, type KnownEntity } from './entity-cache.ts';
-import { firstOutcome } from './first-outcome.ts';
+import { firstOutcome, type EarlierCommand } from './first-outcome.ts';
 import { endLostLease, isLost } from './lost-lease.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
-import { Turns } from './turns.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 import { contended, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
@@ -73,7 +73,7 @@ export type TakesOver = (code: string, entity: Entity) => boolean;
 export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
   /** What was seen before this moment may have been another log. */
@@ -103,13 +103,16 @@ export class EntityStore {
   /** Decides a command and commits it; never rejects. Of a durable command a refusal is recorded as well. */
   execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+    return this.#mutex.run(command.entityId, () => this.#run(command, cameIn, takesOver));
   }
 
   async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
     const { agent, clock, onCommit, onPublish, requester, serverNow } = this.#options;
     const { action, entityId, queued } = command;
-    let seen = this.#remembered(entityId);
+    let seen = this.#cache.get(entityId);
+    /** The entity's log has come so far, as this process knows. A read that does not is stale. */
+    let known = seen?.entity.sequence ?? 0;
+    if (seen !== undefined && this.#mayHaveEnded(seen.entity.lease)) seen = undefined;
     let seenAt = ++this.#moment;
     /** A publish whose fate is unknown, and the entity that it was decided on. */
     let doubtful: { attempt: Attempt; on: Entity } | undefined;
@@ -135,8 +138,11 @@ export class EntityStore {
         }
       }
       if (seen === undefined) {
+        if (seenAt < this.#forgottenAt) known = 0;
         seenAt = ++this.#moment;
-        const look = await this.#look(entityId, mustAskLeader);
+        const look = await this.#look(entityId, mustAskLeader, known);
+        // Whatever comes next, a further look is one after a surprise.
+        mustAskLeader = true;
         if (look.kind === 'unavailable') {
           if (isHopeless()) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
@@ -144,9 +150,9 @@ export class EntityStore {
         }
         seen = look.value;
       }
-      // Whatever comes next, a further look is one after a surprise.
       mustAskLeader = true;
       const { entity, asOf } = seen;
+      known = entity.sequence;
       seen = undefined;
 
       const { lease } = entity;
@@ -163,32 +169,31 @@ export class EntityStore {
       if (doubtful !== undefined && isSame(doubtful.on, entity)) {
         attempt = doubtful.attempt;
       } else {
-        doubtful = undefined;
         const decision = decideAttempt(this.#options, command, entity);
         if (decision.kind === 'replay') return this.#replay(command, decision.earlier);
-        if (decision.kind === 'attempt') {
-          attempt = decision.attempt;
-        } else {
-          const isRefused = decision.kind === 'refuse';
-          if (isRefused) {
-            const { outcome } = decision;
-            if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
-            if (asOf <= cameIn) continue;
-          }
-          if (!isRefused || !isComplete(entity.recent)) {
-            // It may have been committed before the time that the entity remembers: to refuse it would be untrue (I2).
-            const known = await probe(requester, agent.name, command.commandId);
-            if (known.kind === 'taken') return this.#recall(command, known.sequence);
-            if (known.kind === 'unknown') {
-              if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
-              await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
-              continue;
-            }
-          }
-          if (!isRefused) return decidedBefore(command, false);
-          if (queued === undefined || !decision.isVerdict) return this.#refuse(command, decision);
-          attempt = prepareRecord(agent, entity, command, decision.outcome);
+        const isRefused = decision.kind === 'refuse';
+        if (isRefused) {
+          const { outcome } = decision;
+          if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
+          if (asOf <= cameIn) continue;
         }
+        // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. And a
+        // publish can still be on its way although the log has gone on: an expiry, which the server writes unguarded, may
+        // have come before it.
+        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && isComplete(entity.recent)))) {
+          const asked = await probe(requester, agent.name, command.commandId);
+          if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
+          if (asked.kind === 'unknown') {
+            if (isHopeless()) return unreachable(command, 'the stream did not say which commands it holds');
+            await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
+            continue;
+          }
+          doubtful = undefined;
+        }
+        if (decision.kind === 'attempt') attempt = decision.attempt;
+        else if (decision.kind === 'forgotten') return decidedBefore(command, false);
+        else if (queued === undefined || !decision.isVerdict) return this.#refuse(command, decision);
+        else attempt = prepareRecord(agent, entity, command, decision.outcome);
       }
 
       // The sequence that the publish expects may be another message's by now.
@@ -209,6 +214,7 @@ export class EntityStore {
         case 'duplicate':
           return this.#recall(command, result.sequence);
         case 'lost_race':
+          known = Math.max(known, result.last ?? 0);
           if (++races > MAX_RACES && doubtful === undefined) return contended(command, races);
           // A guarded command mostly ends in a conflict now; the first look need not wait.
           if (command.expectedVersion !== undefined && races === 1) break;
@@ -232,7 +238,7 @@ export class EntityStore {
    */
   moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
     const place = { sequence, storedAt };
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
@@ -247,7 +253,7 @@ export class EntityStore {
           this.#remember(entityId, { entity, asOf: sentAt }, sentAt);
           return undefined;
         }
-        if (result.kind === 'refused' || result.kind === 'unknown') return result.why;
+        if ('why' in result) return result.why;
         await clock.sleep(pause(clock, races, MAX_RACE_PAUSE_MS));
       }
       return 'other writers were first';
@@ -256,7 +262,7 @@ export class EntityStore {
 
   /** Ends the lease of an entity if the server ought to have done so. Never rejects. */
   endLostLease(entityId: string): Promise<void> {
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const look = await this.#look(entityId, true);
       if (look.kind === 'unavailable') return;
       const { entity } = look.value;
@@ -272,20 +278,23 @@ export class EntityStore {
     if (since > this.#forgottenAt) this.#cache.set(entityId, seen);
   }
 
-  /** What is remembered of the entity, unless a lease of it may have ended meanwhile. */
-  #remembered(entityId: string): KnownEntity | undefined {
-    const seen = this.#cache.get(entityId);
-    const endsAt = seen?.entity.lease?.endsAt;
-    if (endsAt === undefined || this.#options.serverNow() < endsAt) return seen;
-    this.#cache.delete(entityId);
-    return undefined;
+  /** Whether the server may have ended a lease since the entity was seen. */
+  #mayHaveEnded(lease: StandingLease | undefined): boolean {
+    return lease !== undefined && lease.endsAt <= this.#options.serverNow();
   }
 
-  async #look(entityId: string, askLeader: boolean): Promise<ReadResult<KnownEntity>> {
+  /** @param least the entity's last message is at this sequence, or behind it */
+  async #look(entityId: string, askLeader: boolean, least = 0): Promise<ReadResult<KnownEntity>> {
     const { reader } = this.#options;
     const sentAt = ++this.#moment;
     const read = await reader.entity(entityId, askLeader);
     if (read.kind === 'unavailable') return read;
+    // A server that leads no more answers, for a moment, with what it knew. Nothing is remembered of it: should the log be
+    // another one by now, the next command reads it as it is.
+    if (read.value.sequence < least) {
+      this.#cache.delete(entityId);
+      return { kind: 'unavailable', why: 'the server that answers lags behind' };
+    }
     // A follower may answer with something older than the question.
     const asOf = askLeader || reader.alwaysAuthoritative ? sentAt : 0;
     const value = { entity: read.value, asOf };
@@ -309,17 +318,17 @@ export class EntityStore {
       if (this.#stopped) return { kind: 'abandoned' };
       await clock.sleep(pause(clock, tries, MAX_PAUSE_MS));
     }
-    return await this.#replay(command, known ?? { version: 0, sequence });
+    return await this.#replay(command, known ?? { body: '', version: 0, sequence });
   }
 
-  #replay(command: Command, earlier: Pick<RecentCommand, 'inline' | 'sequence' | 'version'>): Promise<StoreOutcome> {
+  #replay(command: Command, earlier: EarlierCommand): Promise<StoreOutcome> {
     return firstOutcome(this.#options, command, earlier, () => this.#stopped);
   }
 
   #refuse({ action, entityId }: Command, { outcome, defect: found }: Refused): StoreOutcome {
     if (found !== undefined) {
       this.#options.onDefect(action, found.payload.reason, found.cause);
-      // A rule that fails half-way may have changed what it was given.
+      // The next try begins with what the log says.
       this.#cache.delete(entityId);
     }
     return outcome;

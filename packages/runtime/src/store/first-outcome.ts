@@ -1,10 +1,9 @@
 import type { Clock } from '../clock.ts';
-import { misused, type Command } from '../core/decide.ts';
+import { isOther, misused, OTHER_COMMAND, type Command } from '../core/decide.ts';
 import { decidedBefore, refusal, success, type StoreOutcome } from '../core/outcome.ts';
 import type { RecentCommand } from '../core/recent.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import { logMessage, type LogMessage, type StoredMessage } from '../nats/stored-message.ts';
-import type { AnyAgent } from '../core/agent.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
 
 const decoder = new TextDecoder();
@@ -14,13 +13,14 @@ const decoder = new TextDecoder();
  * is told, since any other answer would be untrue; `abandoned` once the store has stopped.
  */
 export async function firstOutcome(
-  { agent, reader, clock }: { agent: AnyAgent; reader: EntityReader; clock: Clock },
+  { reader, clock }: { reader: EntityReader; clock: Clock },
   command: Command,
-  earlier: Pick<RecentCommand, 'inline' | 'sequence' | 'version'>,
+  earlier: EarlierCommand,
   hasStopped: () => boolean,
 ): Promise<StoreOutcome> {
   const { entityId } = command;
   if (earlier.inline !== undefined) {
+    if (isOther(earlier.body, command)) return otherCommand(command, OTHER_COMMAND);
     const { event, state, data } = earlier.inline;
     const payload = { entity_id: entityId, entity_version: earlier.version, state, data };
     return success('replayed', event, JSON.stringify(payload));
@@ -33,24 +33,29 @@ export async function firstOutcome(
       continue;
     }
     const stored = read.value;
-    const message = stored === undefined ? undefined : readable(agent, stored);
+    const message = stored === undefined ? undefined : readable(stored);
+    // Of all messages, only those of leases leave the log.
     if (message === undefined || stored === undefined) return decidedBefore(command, true);
     const { entry } = message;
-    if (message.entityId !== entityId) return refusal('rejected', misused(command, 'on another entity').payload);
-    const body = entry.command?.body ?? '';
-    if (body !== '' && command.bodyDigest !== '' && body !== command.bodyDigest) {
-      return refusal('rejected', misused(command, 'for another command on this entity').payload);
-    }
+    if (message.entityId !== entityId) return otherCommand(command, 'on another entity');
+    if (isOther(entry.command?.body ?? '', command)) return otherCommand(command, OTHER_COMMAND);
     if (entry.kind !== 'record') return success('replayed', entry.event, decoder.decode(stored.data));
     if (entry.refusal === undefined) return decidedBefore(command, false);
     return { ...refusal(entry.refusal.kind, entry.refusal.payload), isReplayed: true };
   }
 }
 
+/** What is known of a command that was decided before. */
+export type EarlierCommand = Pick<RecentCommand, 'body' | 'inline' | 'sequence' | 'version'>;
+
+function otherCommand(command: Command, how: string): StoreOutcome {
+  return refusal('rejected', misused(command, how).payload);
+}
+
 /** Undefined for a message that no agent wrote. */
-function readable(agent: AnyAgent, stored: StoredMessage): LogMessage | undefined {
+function readable(stored: StoredMessage): LogMessage | undefined {
   try {
-    return logMessage(agent, stored);
+    return logMessage(stored);
   } catch {
     return undefined;
   }

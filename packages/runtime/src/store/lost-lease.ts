@@ -1,12 +1,11 @@
-import { entitySubject, ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
+import { ID_HEADERS, TRACE_HEADERS } from '@meshforge/protocol';
 import type { AnyAgent } from '../core/agent.ts';
 import { LEASE_LOST_MS, type Entity, type StandingLease } from '../core/entity.ts';
 import { publishCommit, type CommitMessage } from '../nats/commit-publisher.ts';
-import { digestOf } from '../nats/digest.ts';
 import type { EntityReader } from '../nats/entity-reader.ts';
 import type { RequestPort } from '../nats/requester.ts';
 import { logMessage, type StoredMessage } from '../nats/stored-message.ts';
-import { utf8 } from '../nats/utf8.ts';
+import { prepareExpiry } from './attempt.ts';
 
 /** Whether the server ought to have ended a lease by now, and did not: most likely its schedule is lost. */
 export function isLost({ endsAt }: StandingLease, serverNow: number): boolean {
@@ -17,7 +16,7 @@ export function isLost({ endsAt }: StandingLease, serverNow: number): boolean {
  * Commits the expiry of a lease that the server did not end. It is what the server would have written, so events and
  * reactions see one expiry, also where the server's own comes late: that one is void.
  *
- * @returns why it could not be tried; undefined: the next look at the entity tells what came of it
+ * @returns why it was not done; undefined: the next look at the entity tells what came of it
  */
 export async function endLostLease(
   options: {
@@ -40,42 +39,24 @@ export async function endLostLease(
     return 'the server does not tell its time';
   }
   if (!isLost(lease, serverNow())) return undefined;
-  const read = await reader.lastOn(entitySubject(agent.name, entityId, lease.version, lease.event), true);
+  const read = await reader.leaseCommit(entityId, lease);
   if (read.kind === 'unavailable') return read.why;
-  const message = read.value === undefined ? standingIn(entityId, entity) : messageOf(agent, read.value);
-  // If the server has ended it meanwhile, this comes too late.
-  await publishCommit(requester, agent, {
-    ...message,
-    entityId,
-    entry: { ...message.entry, kind: 'expiry', lease: undefined },
-    expectedSequence: entity.sequence,
-    messageId: `expiry.${digestOf(entityId)}.${lease.version}`,
-    standing: lease,
-  });
-  return undefined;
+  const expiry = prepareExpiry(entityId, entity);
+  // Where the commit of the lease is gone, the server has mostly just ended the lease, and is first.
+  const message = read.value === undefined ? expiry : likeTheServers(expiry, read.value);
+  const result = await publishCommit(requester, agent, message);
+  return 'why' in result ? result.why : undefined;
 }
 
-type LeaseMessage = Pick<CommitMessage, 'entry' | 'body' | 'headers'>;
-
-function messageOf(agent: AnyAgent, stored: StoredMessage): LeaseMessage {
+/** With the Mesh headers of the commit that set the lease, as the server's: what is derived from the two gets the same ids. */
+function likeTheServers(expiry: CommitMessage, stored: StoredMessage): CommitMessage {
   const { data: body, headers } = stored;
-  const ids = [...ID_HEADERS, ...TRACE_HEADERS].filter((name) => headers.has(name));
   return {
-    entry: logMessage(agent, stored).entry,
+    ...expiry,
+    entry: { ...logMessage(stored).entry, kind: 'expiry', lease: undefined },
     body,
-    headers: ids.map((name) => [name, headers.get(name)] as const),
-  };
-}
-
-/** The lease as it stands, where its own message is gone: somebody has purged it. */
-function standingIn(entityId: string, entity: Entity & { lease: StandingLease }): LeaseMessage {
-  const { bytes, fences, lease, mark, notes, recent: earlier, state } = entity;
-  const { event, version } = lease;
-  const body = utf8(JSON.stringify({ entity_id: entityId, entity_version: version, state }));
-  const kind = 'expiry' as const;
-  return {
-    entry: { kind, event, version, state, earlier, command: undefined, notes, fences, mark, bytes },
-    body,
-    headers: [],
+    headers: [...ID_HEADERS, ...TRACE_HEADERS].flatMap((name) =>
+      headers.has(name) ? [[name, headers.get(name)] as const] : [],
+    ),
   };
 }

@@ -115,7 +115,7 @@ test.each([1, 3] as const)('each is executed once, in order, and told truly, on 
   for (const entityId of entities) {
     const { events } = await mesh.history(tallyContract, entityId, { limit: 1_000 });
     const committed = events.toReversed().map(({ command_id: id }) => id);
-    expect(committed.slice(1), `${entityId}`).toEqual(expected.map((i) => `${entityId} ${i}`));
+    expect(committed.slice(1), `entity ${entityId}`).toEqual(expected.map((i) => `${entityId} ${i}`));
     expect(await mesh.get(tallyContract, entityId)).toMatchObject({ state: { n: expected.length } });
   }
   expect(await mesh.deadLetters(tallyContract).list()).toEqual({ letters: [] });
@@ -148,5 +148,5 @@ test('when the replica that executes is killed, another goes on within three sec
     await other.stop();
   }
   // The machine may be slow at times; a longer timer would be slow each time.
-  expect(Math.min(...gaps), `${gaps.join()}`).toBeLessThan(3_000);
+  expect(Math.min(...gaps), `gaps ${gaps.join()}`).toBeLessThan(3_000);
 });

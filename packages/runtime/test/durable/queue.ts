@@ -179,5 +179,4 @@ export class Queue {
     const info = await this.connection.request(`$JS.API.STREAM.INFO.${this.stream}`);
     return info.json<{ state: { messages: number } }>().state.messages;
   }
-
 }

@@ -212,7 +212,7 @@ describe.each(AGENTS)('ids of $name', (spec) => {
     const commits = (await readCommits(mesh.client, spec.name)).filter(({ entityId }) => !before.has(entityId));
     expect(commits.map(({ entityId }) => entityId).sort()).toEqual([...ODD_IDS].sort());
     for (const { subject } of commits) {
-      expect(subject).toMatch(new RegExp(`^ent\\.${spec.token}\\.[\\w%-]+\\.${event}$`));
+      expect(subject).toMatch(new RegExp(`^ent\\.${spec.token}\\.[\\w%-]+\\.[01]\\.${event}$`));
     }
   });
 

@@ -2,6 +2,7 @@
 // block which no client would write throws, and whoever throws while it reads a connection reads it no more.
 import { HEADERS, LIMITS } from '@meshforge/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NO_COMMANDS, recentHeader } from '../../src/core/recent.ts';
 import { readCommits, type Commit } from '../support/stream-witness.ts';
 import { until } from '../support/until.ts';
 import { AGENTS, startMesh, type AgentSpec, type Mesh } from './support/mesh.ts';
@@ -164,7 +165,7 @@ describe.each(AGENTS)('$name', (spec) => {
     const own = commit.headers;
     expect(own.get('Nats-Msg-Id')).toBe(reply.headers?.get(HEADERS.commandId));
     expect(own.get('Nats-Expected-Last-Subject-Sequence')).toBe('0');
-    expect(own.has('Mesh-Recent')).toBe(false);
+    expect(own.get('Mesh-Recent')).toBe(recentHeader(NO_COMMANDS));
     expect(commit.version).toBe(1);
     for (const headers of [own, event.headers, reply.headers]) {
       const values = headers?.keys().flatMap((name) => headers.values(name)) ?? [];

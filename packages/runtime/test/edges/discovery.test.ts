@@ -118,7 +118,7 @@ describe.each([
     const { description, endpoints } = await infoOf(spec);
     expect(description).toBe(contract.description);
     const actions = commandsOf(contract.actions).map(([action]) => `cmd.${spec.token}.${action}`);
-    const queries = ['get', 'history', 'list'].map((kind) => `qry.${spec.token}.${kind}`);
+    const queries = ['get', 'history', 'list', 'outcome'].map((kind) => `qry.${spec.token}.${kind}`);
     expect(endpoints.map(({ subject }) => subject).sort()).toEqual([...actions, ...queries].sort());
     expect(new Set(endpoints.map((endpoint) => endpoint.queue_group))).toEqual(new Set([spec.name]));
     for (const [action, { event }] of commandsOf(contract.actions)) {

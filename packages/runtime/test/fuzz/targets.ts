@@ -8,7 +8,7 @@ import { json } from './targets/json.ts';
 import { payloads } from './targets/payloads.ts';
 import { fences } from './targets/fences.ts';
 import { histories, reads } from './targets/reads.ts';
-import { recentCommits } from './targets/recent-commits.ts';
+import { recentCommands } from './targets/recent-commands.ts';
 import { replies } from './targets/replies.ts';
 import { replySubjects } from './targets/reply-subjects.ts';
 import { servers } from './targets/servers.ts';
@@ -32,7 +32,7 @@ export const TARGETS: readonly Target[] = [
   services,
   acknowledgements,
   storedMessages,
-  recentCommits,
+  recentCommands,
   fences,
   reads,
   histories,

@@ -112,13 +112,13 @@ test.each([
         const isStored = answer.kind === 'answer' && answer.message.json<{ error?: object }>().error === undefined;
         if (isLost || !isStored || !message[0].startsWith(subject)) return answer;
         isLost = true;
-        await sleep(1_000);
+        await sleep(4_000);
         return { kind: 'lost', why: 'for the test' };
       };
-      return { end: () => real.end(), send };
+      return { send, end: () => real.end() };
     };
-    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 400 });
-    const asking = { requester, clock: systemClock, timeoutMs: 5_000 };
+    const { commandId } = await mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, afterMs: 3_000 });
+    const asking = { requester, clock: systemClock, timeoutMs: 10_000 };
     expect(await cancelDelayed(asking, 'tally', { entityId, commandId })).toBe(true);
     expect(isLost).toBe(true);
     expect(await mesh.cancel(tallyContract, { entityId, commandId })).toBe(true);

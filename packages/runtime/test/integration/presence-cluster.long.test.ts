@@ -98,7 +98,7 @@ test('durable commands to a replicated queue that is restored are executed', asy
   const execute = async (entityId: string, times: number): Promise<void> => {
     const send = () => mesh.send(tallyContract, 'add', { entityId, data: { by: 1 }, timeoutMs: 60_000 });
     const sent = await Promise.all(Array.from({ length: times }, send));
-    for (const { outcome } of sent) expect(await outcome({ timeoutMs: 60_000 })).toMatchObject({ kind: 'committed' });
+    for (const each of sent) expect(await each.outcome({ timeoutMs: 60_000 })).toMatchObject({ kind: 'committed' });
   };
   await mesh.request(tallyContract, 'open', { entityId: 'e' });
   await execute('e', 5);

@@ -4,7 +4,7 @@ import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { beforeEach, expect, test } from 'vitest';
-import { connectMesh, MeshError, startAgent, type Mesh, type RunningAgent } from '../../src/index.ts';
+import { connectMesh, startAgent, type Mesh, type MeshError, type RunningAgent } from '../../src/index.ts';
 import { backUp, deleteStream, restore } from '../support/backup.ts';
 import { agentOf, first, follow, second } from '../support/chain.ts';
 import { endWithTest } from '../support/end-with-test.ts';
@@ -40,7 +40,7 @@ async function execute(entityId: string, times: number): Promise<void> {
   const sent = await Promise.all(
     Array.from({ length: times }, () => mesh.send(first, 'add', { entityId, data: { by: 1 } })),
   );
-  for (const { outcome } of sent) expect(await outcome({ timeoutMs: 20_000 })).toMatchObject({ kind: 'committed' });
+  for (const each of sent) expect(await each.outcome({ timeoutMs: 20_000 })).toMatchObject({ kind: 'committed' });
 }
 
 async function counted(contract: typeof first, entityId: string): Promise<number> {

@@ -6,7 +6,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { beforeEach, expect, test } from 'vitest';
 import {
   connectMesh,
-  MeshError,
+  type MeshError,
   startAgent,
   type ChangeEvent,
   type Mesh,

@@ -39,7 +39,7 @@ export async function restore(connection: NatsConnection, { chunks, config, stat
   );
   for (const chunk of [...chunks, new Uint8Array()]) {
     const answer = await requestOnceHeard(connection, target, chunk);
-    if (answer.data.length > 0) bodyOf(answer);
+    if (answer.data.length > 0) throwIfRefused(answer);
   }
 }
 
@@ -63,11 +63,12 @@ export async function deleteStream(connection: NatsConnection, stream: string): 
 }
 
 async function ask<T>(connection: NatsConnection, api: string, request: object): Promise<T> {
-  return bodyOf<T>(await connection.request(`$JS.API.${api}`, JSON.stringify(request), { timeout: TIMEOUT_MS }));
+  const answer = await connection.request(`$JS.API.${api}`, JSON.stringify(request), { timeout: TIMEOUT_MS });
+  throwIfRefused(answer);
+  return answer.json<T>();
 }
 
-function bodyOf<T>(message: Msg): T {
-  const body = message.json<T & { error?: { description: string } }>();
-  if (body.error !== undefined) throw new Error(body.error.description);
-  return body;
+function throwIfRefused(answer: Msg): void {
+  const { error } = answer.json<{ error?: { description: string } }>();
+  if (error !== undefined) throw new Error(error.description);
 }

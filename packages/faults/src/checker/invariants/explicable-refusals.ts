@@ -75,8 +75,9 @@ function watcher({ breach, step }: Desk): Watcher {
     onTold(told, command) {
       const { answer } = told;
       if (answer === undefined || answer.kind === 'committed' || answer.kind === 'replayed') return;
-      if (NOT_OF_THE_ENTITY.has(answer.payload['code'])) return;
       const { entity, landmark, sent } = command;
+      const { code } = answer.payload;
+      if (NOT_OF_THE_ENTITY.has(code) || (code === 'cancelled' && sent.durable !== undefined)) return;
       if (answer.kind === 'conflict' && answer.payload['expected_version'] !== sent.expectedVersion) {
         const { expectedVersion: expected = 'none' } = sent;
         const what = `${sent.commandId} expected version ${expected} of ${nameOf(entity)}`;

@@ -30,6 +30,11 @@ export const refusedCommands: Invariant = {
         return;
       }
       if (!isDurable(command) || UNDECIDED.has(code)) return;
+      if (code === 'cancelled') {
+        // It only moves the mark.
+        if (command.queued.every(({ as }) => as === 'stored')) breach(`${says}, and nobody did`, [command.sent, entry]);
+        return;
+      }
       const logged = message?.entry;
       if (logged === undefined) {
         breach(`${says}, and the log has no record of it`, [command.sent, entry]);

@@ -1,8 +1,8 @@
-import type { ConsumerConfig } from '@nats-io/jetstream';
 import { MeshError, type MeshErrorCode } from '../../errors.ts';
 import { lackOf, type ConsumerSettings } from '../consumers.ts';
 import type { Asset, Report } from './asset.ts';
-import type { Followed, Presence } from './presence.ts';
+import type { Followed } from './followed-asset.ts';
+import type { Presence } from './presence.ts';
 
 export interface FollowConsumerOptions extends Pick<Asset, 'stream' | 'onDoubt' | 'onReplaced'> {
   settings: ConsumerSettings;
@@ -26,7 +26,7 @@ export function followConsumer(presence: Presence, options: FollowConsumerOption
   return presence.follow({
     ...asset,
     consumer,
-    misfit: (config) => lackOf(settings, config as Partial<ConsumerConfig>),
+    misfit: (config) => lackOf(settings, config),
     onReport: ({ kind, text }) => {
       const code = CODES[kind];
       const details = { stream: asset.stream, consumer };

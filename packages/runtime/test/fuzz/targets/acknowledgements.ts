@@ -1,9 +1,9 @@
-import { readMessageIdAck, readPublishAck } from '../../../src/nats/jetstream-errors.ts';
+import { readProbe, readPublishAck } from '../../../src/nats/jetstream-errors.ts';
 import { frame, messageOf, readFrame } from '../frames.ts';
 import { must, type Target } from '../target.ts';
 
 const PUBLISHED = ['stored', 'duplicate', 'lost_race', 'refused', 'unknown'];
-const MESSAGE_IDS = ['taken', 'not_taken', 'unknown'];
+const PROBED = ['taken', 'not_taken', 'unknown'];
 
 /** What JetStream says to a publish. Whatever it says, the store must get one of its answers. */
 export const acknowledgements: Target = {
@@ -16,11 +16,12 @@ export const acknowledgements: Target = {
       [],
       '{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 4"},"stream":"S","seq":0}',
     ),
+    frame('', [], '{"error":{"code":400,"err_code":10111,"description":"rollup value invalid: \\"none\\""}}'),
     frame('', [], '{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}'),
     frame('', ['x: y'], ''),
     '\nNATS/1.0 503\r\n\r\n',
   ],
-  words: ['"seq":', '"error":', '"err_code":', '10071', '10070', '10164', '10158', '"duplicate":true'],
+  words: ['"seq":', '"error":', '"err_code":', '10071', '10111', '10164', '10158', '"duplicate":true'],
   run(input) {
     const answer = { kind: 'answer' as const, message: messageOf(readable(input), '_INBOX.a') };
     const published = readPublishAck(answer);
@@ -32,8 +33,9 @@ export const acknowledgements: Target = {
         published.sequence,
       );
     }
-    const taken = readMessageIdAck(answer);
-    must(MESSAGE_IDS.includes(taken.kind), 'an unknown fate of a message id', taken);
+    if (published.kind === 'lost_race') must(Number.isSafeInteger(published.last ?? 0), 'the last sequence is none');
+    const taken = readProbe(answer);
+    must(PROBED.includes(taken.kind), 'an unknown fate of a message id', taken);
   },
 };
 

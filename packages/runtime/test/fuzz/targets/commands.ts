@@ -8,6 +8,7 @@ import {
   inventoryContract,
   lockContract,
   parseSubject,
+  recordSubject,
 } from '@meshforge/protocol';
 import fc from 'fast-check';
 import type { z } from 'zod';
@@ -76,11 +77,19 @@ export const commands: Target = {
     const again = decodeCommand(encode(decoded.value));
     must(again.ok && isDeepStrictEqual(encode(again.value), encode(decoded.value)), 'it does not come back as it was');
 
-    const subject = entitySubject('inventory', entityId, 'created');
-    mustBeSubject(subject, 4);
-    must(entityFilter('inventory', entityId) === `${subject.slice(0, subject.lastIndexOf('.'))}.*`, 'another filter');
-    const parsed = parseSubject(subject);
-    must(parsed?.kind === 'entity' && parsed.entityId === entityId, 'the subject is of another entity', subject);
+    const subject = entitySubject('inventory', entityId, 0, 'created');
+    mustBeSubject(subject, 5);
+    const record = recordSubject('inventory', entityId);
+    mustBeSubject(record, 4);
+    for (const place of [subject, record]) {
+      must(place.startsWith(entityFilter('inventory', entityId).slice(0, -1)), 'its filter is another', place);
+      const parsed = parseSubject(place);
+      must(
+        (parsed?.kind === 'entity' || parsed?.kind === 'record') && parsed.entityId === entityId,
+        'the subject is of another entity',
+        place,
+      );
+    }
 
     for (const action of ACTIONS) {
       const checked = check(action.data, data, 'data');

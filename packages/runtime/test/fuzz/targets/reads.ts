@@ -1,6 +1,6 @@
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import { EntityReader } from '../../../src/nats/entity-reader.ts';
-import type { Answer } from '../../../src/nats/requester.ts';
+import type { Answer, RequestPort } from '../../../src/nats/requester.ts';
 import { entityHistory } from '../../../src/store/entity-history.ts';
 import { items, leases } from '../agents.ts';
 import { frame, messageOf, readFrame } from '../frames.ts';
@@ -13,7 +13,7 @@ export const reads: Target = {
     frame(
       'direct',
       [
-        'Nats-Subject: ent.inventory.a.updated',
+        'Nats-Subject: ent.inventory.a.0.updated',
         'Nats-Sequence: 7',
         'Nats-Time-Stamp: 2026-01-31T12:00:00Z',
         'Mesh-Command-Id: c',
@@ -22,19 +22,30 @@ export const reads: Target = {
     ),
     frame(
       'direct',
-      ['Nats-Subject: ent.lock.a.expired', 'Nats-Sequence: 7', 'Nats-Scheduler: ent.lock.a.acquired'],
+      ['Nats-Subject: ent.lock.a.x.expired', 'Nats-Sequence: 7', 'Nats-Scheduler: ent.lock.a.3.acquired'],
       '{"entity_version":3,"state":{}}',
+    ),
+    frame(
+      'direct',
+      [
+        'Nats-Subject: ent.lock.a.refused',
+        'Nats-Sequence: 7',
+        'Mesh-Recent: 0.0',
+        'Mesh-Mark: 5.5',
+        'Mesh-Lease: acquired 3 9',
+      ],
+      '{"entity_version":3,"state":{},"refusal":{"kind":"denied","payload":{"reason":"why"}}}',
     ),
     '\nNATS/1.0 404 Message Not Found\r\n\r\n',
     '\nNATS/1.0 408 Bad Request\r\n\r\n',
     frame(
       '',
       [],
-      `{"message":{"subject":"ent.inventory.a.created","seq":3,"time":"2026-01-31T12:00:00Z","hdrs":"${headers()}","data":"${body()}"}}`,
+      `{"message":{"subject":"ent.inventory.a.0.created","seq":3,"time":"2026-01-31T12:00:00Z","hdrs":"${headers()}","data":"${body()}"}}`,
     ),
     frame('', [], '{"error":{"code":404,"err_code":10037,"description":"no message found"}}'),
   ],
-  words: ['"message":', '"hdrs":"', '"data":"', '"seq":', 'Nats-Subject: ent.inventory.a.', 'Nats-Sequence: '],
+  words: ['"message":', '"hdrs":"', '"data":"', '"seq":', 'Nats-Subject: ent.inventory.a.0.', 'Nats-Sequence: '],
   async run(input) {
     const message = messageOf(readFrame(input), '_INBOX.a');
     try {
@@ -42,10 +53,10 @@ export const reads: Target = {
     } catch {
       return;
     }
-    const answer: Answer = { kind: 'answer', message };
+    const answer = { kind: 'answer', message } as const;
     for (const agent of [items, leases]) {
-      for (const replicas of [1, 3]) {
-        const reader = new EntityReader(agent, { request: () => Promise.resolve(answer) }, replicas);
+      for (const isReplicated of [false, true]) {
+        const reader = new EntityReader({ agent, requester: portOf(answer), isReplicated: () => isReplicated });
         for (const authoritative of [false, true]) {
           const read = await reader.entity('a', authoritative);
           if (read.kind === 'unavailable') must(typeof read.why === 'string', 'no reason');
@@ -67,16 +78,19 @@ export const histories: Target = {
     } catch {
       return;
     }
-    const answer: Answer = { kind: 'answer', message };
+    const answer = { kind: 'answer', message } as const;
     let requests = 0;
-    const port = {
-      request: (): Promise<Answer> => {
+    const { request, requestBatch } = portOf(answer);
+    const port: RequestPort = {
+      request: (...asked) => {
         requests++;
-        return Promise.resolve(answer);
+        return request(...asked);
       },
+      requestBatch,
     };
     try {
-      await entityHistory(new EntityReader(items, port, 1), items.name, 'a', 50, Number.POSITIVE_INFINITY);
+      const reader = new EntityReader({ agent: items, requester: port, isReplicated: () => false });
+      await entityHistory(items, reader, 'a', 50, Number.POSITIVE_INFINITY);
     } catch (error) {
       // A message that no agent wrote: the intake answers that the query failed.
       if (!(error instanceof TypeError || error instanceof SyntaxError || error instanceof RangeError)) throw error;
@@ -84,6 +98,14 @@ export const histories: Target = {
     must(requests < 1_000, 'too many requests for one history', requests);
   },
 };
+
+/** A port that has one answer to all. */
+function portOf(answer: Answer & { kind: 'answer' }): RequestPort {
+  return {
+    request: () => Promise.resolve(answer),
+    requestBatch: () => Promise.resolve({ kind: 'answer', messages: [answer.message, answer.message] }),
+  };
+}
 
 function headers(): string {
   const built = new MsgHdrsImpl();

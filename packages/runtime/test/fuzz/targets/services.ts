@@ -32,7 +32,7 @@ export const services: Target = {
       ['Mesh-Correlation-Id: o'],
       '{"entity_id":"there","data":{"order_id":"o","quantity":1}}',
     ),
-    frame('cmd delete ent.inventory.x.created', [], '{"entity_id":"there"}'),
+    frame('cmd delete ent.inventory.x.0.created', [], '{"entity_id":"there"}'),
     frame('cmd fly _INBOX.a', [], '{}'),
     frame('qry get _INBOX.a', ['Mesh-Correlation-Id: o'], '{"entity_id":"there","min_version":1}'),
     frame('qry history _INBOX.a', [], '{"entity_id":"there","limit":5,"before_version":3}'),
@@ -67,7 +67,7 @@ export const services: Target = {
     const { messages } = service.stream;
     must(messages.length <= 2, 'too many messages are in the log', messages.length);
     for (const { subject, headers, data } of messages) {
-      mustBeSubject(subject, 4);
+      mustBeSubject(subject, 5);
       const parsed = parseSubject(subject);
       const body = JSON.parse(new TextDecoder().decode(data)) as { entity_id: unknown; entity_version: unknown };
       must(
@@ -86,7 +86,7 @@ const FIRST = frame('', ['Mesh-Command-Id: first'], '{"entity_id":"there","data"
 // One line, of a header that is ours.
 const MAY_SAY =
   // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
-  /^(?:Mesh-(?:Command-Id|Correlation-Id|Causation-Id|Replayed)|traceparent|tracestate|baggage|Nats-Service-Error(?:-Code)?): [^\x00-\x1f\x7f]*$/;
+  /^(?:Mesh-(?:Command-Id|Correlation-Id|Causation-Id|Replayed|Server-Time)|traceparent|tracestate|baggage|Nats-Service-Error(?:-Code)?): [^\x00-\x1f\x7f]*$/;
 const MAY_STORE = new Set([
   'Nats-Expected-Last-Subject-Sequence',
   'Nats-Expected-Last-Subject-Sequence-Subject',
@@ -108,14 +108,13 @@ class Service {
   readonly #faults: unknown[] = [];
 
   constructor() {
-    const reader = new EntityReader(items, this.stream, 1);
+    const reader = new EntityReader({ agent: items, requester: this.stream, isReplicated: () => false });
     const store = new EntityStore({
       agent: items,
       reader,
       requester: this.stream,
       clock: systemClock,
       serverNow: () => 1_000_000,
-      lostBefore: () => Number.NEGATIVE_INFINITY,
       measureServerTime: () => Promise.resolve(),
       cache: DEFAULT_CACHE,
       maxPayload: () => 1_048_576,
@@ -141,6 +140,7 @@ class Service {
     this.#queries = new QueryIntake({
       ...shared,
       reader,
+      requester: this.stream,
       maxPayload: () => 1_048_576,
       subjects: () => Promise.resolve(Object.fromEntries(this.stream.messages.map(({ subject }) => [subject, 1]))),
     });

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import { readFences } from '../../../src/core/fences.ts';
-import { findCommit, listCommits, remembersAll } from '../../../src/core/recent.ts';
-import { entityOf } from '../../../src/core/entity.ts';
+import { findCommand, listCommands } from '../../../src/core/recent.ts';
+import { entityAfter, entityIn } from '../../../src/core/entity.ts';
 import { logMessage, type StoredMessage } from '../../../src/nats/stored-message.ts';
 import { items, leases } from '../agents.ts';
 import { frame, readFrame, type Frame } from '../frames.ts';
@@ -12,37 +13,59 @@ export const storedMessages: Target = {
   name: 'stored messages',
   seeds: [
     frame(
-      'ent.inventory.sku-1.updated 7',
-      ['Mesh-Command-Id: c', 'Mesh-Recent: abc.1.5 def.2.6', 'Mesh-Fences: job.3 a%2Eb.zz'],
+      'ent.inventory.sku-1.0.updated 7',
+      [
+        'Mesh-Command-Id: c',
+        'Mesh-Body: body_1',
+        'Mesh-Mark: zz.zz',
+        'Mesh-Recent: 0.0 abc.b..5 def...6!',
+        'Mesh-Fences: job.3 a%2Eb.zz',
+      ],
       '{"entity_id":"sku-1","entity_version":3,"state":{"name":"bolt","quantity":1,"reserved":0,"reservations":{}}}',
     ),
     frame(
-      'ent.inventory.a%2Eb.deleted 9',
+      'ent.inventory.a%2Eb.0.deleted 9',
       ['Mesh-Command-Id: c'],
       '{"entity_id":"a.b","entity_version":1,"state":null}',
     ),
     frame(
-      'ent.lock.job.acquired 3',
+      'ent.lock.job.2.acquired 3',
       [
         'Mesh-Command-Id: c',
         'Nats-Schedule: @at 2026-01-31T12:00:30.000Z',
-        'Nats-Schedule-Target: ent.lock.job.expired',
+        'Nats-Schedule-Target: ent.lock.job.x.expired',
       ],
       '{"entity_id":"job","entity_version":2,"state":{"owner_id":"ann","fencing_token":2,"acquired_at":"2026-01-31T12:00:00.000Z","expires_at":"2026-01-31T12:00:30.000Z"}}',
     ),
     frame(
-      'ent.lock.job.expired 4',
+      'ent.lock.job.x.expired 4',
       [
         'Mesh-Command-Id: c',
-        'Nats-Scheduler: ent.lock.job.acquired',
-        'Mesh-Recent: abc.1.1.{"event":"acquired","state":null}',
+        'Nats-Scheduler: ent.lock.job.2.acquired',
+        'Mesh-Recent: 0.0 abc...1.{"event":"acquired","state":null}',
       ],
       '{"entity_id":"job","entity_version":2,"state":{"owner_id":"ann","fencing_token":2}}',
     ),
+    frame(
+      'ent.lock.job.refused 5',
+      [
+        'Mesh-Command-Id: d',
+        'Mesh-Body: -',
+        'Mesh-Mark: 7.9',
+        'Mesh-Lease: acquired 2 1769860830000',
+        'Mesh-Recent: 1.4 abc..0.1',
+      ],
+      '{"entity_version":2,"state":{"owner_id":"ann"},"refusal":{"kind":"denied","payload":{"code":"held","reason":"why"}}}',
+    ),
+    frame('ent.inventory.new.refused 6', ['Mesh-Mark: 8.1', 'Mesh-Recent: 0.0'], '{"entity_version":0,"state":null}'),
   ],
   words: [
     'Mesh-Recent: ',
     'Mesh-Fences: ',
+    'Mesh-Mark: ',
+    'Mesh-Lease: ',
+    'Mesh-Body: ',
+    'Mesh-Unchanged: true',
     'job.3',
     'Nats-Schedule: @at ',
     'Nats-Scheduler: ',
@@ -54,28 +77,37 @@ export const storedMessages: Target = {
     const stored = storedOf(readFrame(input));
     if (stored === undefined) return;
     for (const agent of [items, leases]) {
-      let entity;
+      let message;
       try {
-        entity = entityOf(agent, logMessage(agent, stored));
+        message = logMessage(stored);
       } catch (error) {
         if (error instanceof TypeError || error instanceof SyntaxError) continue;
         throw error;
       }
-      const { fences, lease, recent, sequence, state, version } = entity;
+      const { entry } = message;
+      const entity = entityAfter(agent, entry, message.sequence);
+      must(isDeepStrictEqual(entityIn(agent, [message]), entity), 'alone in its log, it makes another entity');
+      const { fences, lease, mark, recent, sequence, state, version } = entity;
       must(sequence === stored.sequence, 'another sequence', sequence);
-      must(Number.isSafeInteger(version) && version >= 1, 'the version is none', version);
+      must(
+        Number.isSafeInteger(version) && version >= (entry.kind === 'record' ? 0 : 1),
+        'the version is none',
+        version,
+      );
+      for (const part of [mark.sequence, mark.storedAt]) {
+        must(Number.isSafeInteger(part) && part >= 0, 'the mark is none', mark);
+      }
       must(state === null || (typeof state === 'object' && !Array.isArray(state)), 'the state is no object', state);
       must(lease === undefined || Number.isFinite(lease.endsAt), 'the lease ends at no time', lease);
-      for (const commit of listCommits(recent)) {
+      for (const command of listCommands(recent)) {
         must(
-          Number.isSafeInteger(commit.version) && Number.isSafeInteger(commit.sequence),
-          'a recent commit is none',
-          commit,
+          Number.isSafeInteger(command.version) && Number.isSafeInteger(command.sequence),
+          'a recent command is none',
+          command,
         );
-        if (commit.digest !== '')
-          must(findCommit(recent, commit.digest) !== undefined, 'a recent commit is not found', commit.digest);
+        if (command.digest !== '')
+          must(findCommand(recent, command.digest) !== undefined, 'a recent command is not found', command.digest);
       }
-      remembersAll(recent);
       must(readFences(fences) === fences, 'it remembers tokens that it could not read again', fences);
     }
   },

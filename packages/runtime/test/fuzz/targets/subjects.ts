@@ -1,5 +1,6 @@
 import {
   commandSubject,
+  delayedCommandSubject,
   entityEventFilter,
   entityStream,
   entitySubject,
@@ -7,6 +8,8 @@ import {
   isName,
   parseSubject,
   querySubject,
+  queuedCommandSubject,
+  recordSubject,
   type ParsedSubject,
   type QueryKind,
 } from '@meshforge/protocol';
@@ -20,9 +23,12 @@ export const subjects: Target = {
     'cmd.inventory.adjust',
     'qry.lock.history',
     'evt.lock.acquired',
-    'ent.inventory.sku-1.created',
-    'ent.lock.a%2Eb.expired',
-    'ent.inventory.%.deleted',
+    'ent.inventory.sku-1.0.created',
+    'ent.lock.a%2Eb.x.expired',
+    'ent.lock.a%2Eb.refused',
+    'queue.cmd.inventory.a%2Eb.adjust',
+    'queue.later.inventory.a%2Eb.k',
+    'ent.inventory.%.17.deleted',
     'sys_lock_manager created sku 1',
     'constructor __proto__ x',
     utf16('inventory created \ud800.*>'),
@@ -39,7 +45,9 @@ export const subjects: Target = {
       [3, () => commandSubject(agent, name)],
       [3, () => querySubject(agent, name as QueryKind)],
       [3, () => eventSubject(agent, name)],
-      [4, () => entitySubject(agent, entityId, name)],
+      [5, () => entitySubject(agent, entityId, 0, name)],
+      [5, () => entitySubject(agent, entityId, 'x', name)],
+      [4, () => recordSubject(agent, entityId)],
     ];
     for (const [count, make] of makers) {
       const subject = orRefusal(make);
@@ -47,7 +55,8 @@ export const subjects: Target = {
       mustBeSubject(subject, count);
       const back = parseSubject(subject);
       must(back !== undefined && built(back) === subject, 'it is not parsed as what it was built from', subject);
-      if (back.kind === 'entity') must(back.entityId === entityId, 'it is of another entity', subject);
+      if (back.kind === 'entity' || back.kind === 'record')
+        must(back.entityId === entityId, 'it is of another entity', subject);
     }
     for (const make of [() => entityStream(agent), () => entityEventFilter(agent, '*')]) {
       const stream = orRefusal(make);
@@ -62,10 +71,17 @@ function built(parsed: ParsedSubject): string {
       return commandSubject(parsed.agent, parsed.action);
     case 'query':
       return `qry.${parsed.agent}.${parsed.query}`;
+    case 'queued':
+      // An action that no agent has is answered.
+      return `${queuedCommandSubject(parsed.agent, parsed.entityId, 'x').slice(0, -1)}${parsed.action}`;
+    case 'delayed':
+      return delayedCommandSubject(parsed.agent, parsed.entityId, parsed.key);
     case 'event':
       return eventSubject(parsed.agent, parsed.event);
     case 'entity':
-      return entitySubject(parsed.agent, parsed.entityId, parsed.event);
+      return entitySubject(parsed.agent, parsed.entityId, parsed.slot, parsed.event);
+    case 'record':
+      return recordSubject(parsed.agent, parsed.entityId);
   }
 }
 

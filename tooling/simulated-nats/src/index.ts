@@ -1,0 +1,12 @@
+export { SimulatedConnection } from './connection.ts';
+export { HeaderBlock } from './headers.ts';
+export type { StreamBackup } from './jetstream/jetstream.ts';
+export type { StoredMessage } from './jetstream/store.ts';
+export type { Consumer } from './jetstream/consumer.ts';
+export type { Stream } from './jetstream/stream.ts';
+export type { Disturb, Disturbance, Overhear } from './link.ts';
+export type { Wire } from './message.ts';
+export { currentProcess, SimulatedProcess, type ProcessClock } from './process.ts';
+export { Random } from './random.ts';
+export { SimulatedNats, SimulatedNode, type SimulatedNatsOptions } from './simulated-nats.ts';
+export { SimulatedTime, type Cancel } from './time.ts';
