@@ -243,7 +243,9 @@ test('leases that end while the server is down for long are ended by it before a
     expect(bob).toMatchObject({ entity_version: 2, state: { owner_id: 'bob' } });
     expect(bob.state.fencing_token).toBeGreaterThan(tokens.get(bob.entity_id) as number);
     expect(await readLock(client, bob.entity_id)).toEqual(bob);
-    expect(announced.changes(bob.entity_id).at(-1)).toMatchObject({ event: 'acquired', payload: bob });
+    // The lock manager may have ended ann's lease: the server's own end of it is void then.
+    const later = announced.changes(bob.entity_id).filter(({ payload }) => payload.entity_version >= 2);
+    expect(later).toMatchObject([{ event: 'acquired', payload: bob }]);
   }
 });
 

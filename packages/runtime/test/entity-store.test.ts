@@ -25,7 +25,7 @@ test('whatever the server loses, delays or refuses, the log is exact and answers
     fc.asyncProperty(anyDrawn, async (drawn) => {
       await expectLawful(drawn, await runHistory(drawn));
     }),
-    { numRuns: 1_500 },
+    { numRuns: 800 },
   );
 });
 

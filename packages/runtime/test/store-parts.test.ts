@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { NO_ENTITY } from '../src/core/entity.ts';
 import { ServerClock } from '../src/nats/server-clock.ts';
 import { EntityCache, type KnownEntity } from '../src/store/entity-cache.ts';
-import { Turns } from '../src/store/turns.ts';
+import { KeyedMutex } from '../src/store/keyed-mutex.ts';
 
 const entity = (bytes: number): KnownEntity => ({ entity: { ...NO_ENTITY, version: 1, bytes }, asOf: 0 });
 
@@ -50,25 +50,25 @@ describe('the cache', () => {
   });
 });
 
-describe('turns', () => {
+describe('the mutex of each key', () => {
   test('I4: work on one key is done one by one in order of arrival, also after a failure; other keys do not wait', async () => {
-    const turns = new Turns();
+    const mutex = new KeyedMutex();
     const done: string[] = [];
     let open = (): void => {};
     const gate = new Promise<void>((resolve) => (open = resolve));
-    const first = turns.take('a', async () => {
+    const first = mutex.run('a', async () => {
       await gate;
       done.push('a1');
       throw new Error('fails');
     });
-    const second = turns.take('a', async () => done.push('a2'));
-    await turns.take('b', async () => done.push('b'));
+    const second = mutex.run('a', async () => done.push('a2'));
+    await mutex.run('b', async () => done.push('b'));
     open();
     await expect(first).rejects.toThrow('fails');
     await second;
     expect(done).toEqual(['b', 'a1', 'a2']);
     await new Promise((resolve) => setImmediate(resolve));
-    expect(turns.size).toBe(0);
+    expect(mutex.size).toBe(0);
   });
 });
 

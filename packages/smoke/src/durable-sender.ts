@@ -1,3 +1,4 @@
+import { createHash, hash } from 'node:crypto';
 import {
   decidedFilter,
   decidedSubject,
@@ -31,6 +32,16 @@ const clusterSettleMs = 100;
 function expecting(sequence: number, of?: string): [string, string][] {
   const header = 'Nats-Expected-Last-Subject-Sequence';
   return [[header, String(sequence)], ...(of === undefined ? [] : [[`${header}-Subject`, of] as [string, string]])];
+}
+
+/** Names a delayed command in subjects. Under this key the agent finds it when somebody asks for its outcome. */
+function keyOf(commandId: string): string {
+  return hash('sha256', commandId, 'base64url').slice(0, 12);
+}
+
+/** Of all that makes a durable command: where it goes, when, and what it says. */
+function digestOf(lines: readonly string[], body: Payload): string {
+  return createHash('sha256').update(lines.join('\n')).update('\n').update(body).digest('base64url').slice(0, 22);
 }
 
 /** A durable command that is stored. */
@@ -85,11 +96,13 @@ export class DurableSender {
   async sendBody(action: string, entityId: string, body: Payload, options: StoreOptions = {}): Promise<Stored> {
     const { at, commandId = this.#context.newId('durable') } = options;
     const target = queuedCommandSubject(inventoryContract.name, entityId, action);
-    const subject = at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, commandId);
+    const subject =
+      at === undefined ? target : delayedCommandSubject(inventoryContract.name, entityId, keyOf(commandId));
     const lines: [string, string][] = [
       [HEADERS.commandId, commandId],
       [HEADERS.outcomeTo, this.#inbox],
-      ['Nats-Msg-Id', commandId],
+      // Repetitions of this very command are stored once. Another one under its id is stored, and the agent refuses it.
+      ['Nats-Msg-Id', `${commandId} ${digestOf([target, at?.toISOString() ?? ''], body)}`],
     ];
     if (at !== undefined) {
       lines.push(['Nats-Schedule', `@at ${at.toISOString()}`], ['Nats-Schedule-Target', target]);
@@ -132,10 +145,11 @@ export class DurableSender {
   /** Takes a command back. @returns whether that was in time */
   async cancel({ commandId, subject }: Pick<Stored, 'commandId' | 'subject'>): Promise<boolean> {
     const { name } = inventoryContract;
-    const cancelled = decidedSubject(name, commandId, 'cancelled');
+    const key = keyOf(commandId);
+    const cancelled = decidedSubject(name, key, 'cancelled');
     const sequence = await this.waiting(subject);
     if (sequence === 0) return (await this.waiting(cancelled)) > 0;
-    const decided = await this.#mark(cancelled, expecting(0, decidedFilter(name, commandId)), '60s');
+    const decided = await this.#mark(cancelled, expecting(0, decidedFilter(name, key)), '60s');
     if (decided !== 'marked' && (await this.waiting(cancelled)) === 0) return false;
     await this.#mark(subject, [['Nats-Rollup', 'sub'], ...expecting(sequence)]);
     return true;

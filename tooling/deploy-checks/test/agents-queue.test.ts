@@ -5,29 +5,28 @@ import { describe, expect, test } from 'vitest';
 import { takeCommand } from './executor.ts';
 import { meshForThisFile } from './mesh.ts';
 import { refusalsDuring } from './refusals.ts';
-import { commandsTo, contents, deadLetters } from './streams.ts';
+import { contents, deadLetters } from './streams.ts';
 
 const mesh = meshForThisFile();
 
 describe('an agent', () => {
-  test('makes, updates and reads its queue and the stream of the dead letters', async () => {
+  test('reads the settings of its queue and of the stream of the dead letters, which it has made', async () => {
     for (const [connection, token] of [
       [mesh().inventory, 'inventory'],
       [mesh().lockManager, 'lock'],
     ] as const) {
       const { streams } = await jetstreamManager(connection);
-      await streams.update(`COMMANDS_${token}`, { ...commandsTo(token), duplicate_window: 60 * 1e9 });
-      await streams.update(deadLetters.name, { ...deadLetters, max_msgs: 1_000_000 });
       const { config } = await streams.info(`COMMANDS_${token}`);
       expect(config).toMatchObject({ retention: 'workqueue', allow_msg_schedules: true });
+      expect((await streams.info(deadLetters.name)).config.subjects).toEqual(deadLetters.subjects);
     }
   });
 
   test('takes a command by its consumer, which leaves the queue when it is acknowledged', async () => {
     const { inventory, operator, sender } = mesh();
-    await sender.request('queue.cmd.inventory.adjust', '{}');
+    await sender.request('queue.cmd.inventory.x.adjust', '{}');
     expect((await contents(operator))['COMMANDS_inventory']).toBe(1);
-    expect(await takeCommand(inventory)).toBe('queue.cmd.inventory.adjust');
+    expect(await takeCommand(inventory)).toBe('queue.cmd.inventory.x.adjust');
     expect((await contents(operator))['COMMANDS_inventory']).toBe(0);
   });
 
@@ -38,14 +37,12 @@ describe('an agent', () => {
       [inventory, 'inventory'],
       [lockManager, 'lock'],
     ] as const) {
-      const stored = await connection.request(`queue.cmd.${token}.again`, '{}');
+      const stored = await connection.request(`queue.cmd.${token}.x.again`, '{}');
       const { seq } = stored.json<{ seq: number }>();
       const { streams } = await jetstreamManager(connection);
-      const refused = (await connection.request(`queue.refused.${token}.${seq}`, '{}')).json<{ seq: number }>();
-      expect(await streams.deleteMessage(`COMMANDS_${token}`, refused.seq, false)).toBe(true);
       const decided = (await connection.request(`queue.decided.${token}.x.executed`, '')).json<{ seq: number }>();
       expect(await streams.deleteMessage(`COMMANDS_${token}`, decided.seq, false)).toBe(true);
-      expect((await streams.getMessage(`COMMANDS_${token}`, { seq }))?.subject).toBe(`queue.cmd.${token}.again`);
+      expect((await streams.getMessage(`COMMANDS_${token}`, { seq }))?.subject).toBe(`queue.cmd.${token}.x.again`);
       expect(await streams.deleteMessage(`COMMANDS_${token}`, seq, false)).toBe(true);
       const letter = (await connection.request(`dead.${token}.x`, '{}')).json<{ seq: number }>();
       expect((await streams.getMessage('DEAD_LETTERS', { last_by_subj: `dead.${token}.*` }))?.seq).toBe(letter.seq);
@@ -76,10 +73,10 @@ function answerWith(text: string): (error: unknown, message: { respond(data: str
 /** With the other agent's token as `other`. */
 function forbiddenToPublish(own: string, other: string): string[] {
   return [
-    `queue.cmd.${other}.x`,
-    `queue.later.${other}.x`,
+    `queue.cmd.${other}.x.x`,
+    `queue.later.${other}.x.x`,
+    `queue.cmd.${own}.again`,
     `queue.decided.${other}.x.executed`,
-    `queue.refused.${other}.1`,
     `dead.${other}.x`,
     'dead.another_reaction.x',
     `$JS.API.CONSUMER.CREATE.ENTITIES_${own}.react_another`,
@@ -88,7 +85,8 @@ function forbiddenToPublish(own: string, other: string): string[] {
     `letters.${own}.list`,
     `letters.${other}.drop`,
     `$JS.API.STREAM.INFO.COMMANDS_${other}`,
-    `$JS.API.STREAM.UPDATE.COMMANDS_${other}`,
+    `$JS.API.STREAM.UPDATE.COMMANDS_${own}`,
+    '$JS.API.STREAM.UPDATE.DEAD_LETTERS',
     `$JS.API.STREAM.MSG.GET.COMMANDS_${other}`,
     `$JS.API.STREAM.MSG.DELETE.COMMANDS_${other}`,
     `$JS.API.STREAM.DELETE.COMMANDS_${own}`,
@@ -126,14 +124,16 @@ describe.each([
 });
 
 describe('the reaction inventory_expiry', () => {
-  test.each(['queue.later.inventory.x', 'dead.inventory_expiry.x', 'letters.inventory_expiry.drop'])(
-    'is not the lock manager’s: it cannot publish %s',
-    async (subject) => {
-      const { lockManager } = mesh();
-      const refused = await refusalsDuring(lockManager, () => lockManager.publish(subject, '{}'));
-      expect(refused).toEqual([`publish ${subject}`]);
-    },
-  );
+  test.each([
+    'queue.later.inventory.x.x',
+    'queue.decided.lock.x.cancelled',
+    'dead.inventory_expiry.x',
+    'letters.inventory_expiry.drop',
+  ])('is not the lock manager’s: it cannot publish %s', async (subject) => {
+    const { lockManager } = mesh();
+    const refused = await refusalsDuring(lockManager, () => lockManager.publish(subject, '{}'));
+    expect(refused).toEqual([`publish ${subject}`]);
+  });
 
   test('answers for its dead letters only as a member of its queue group', async () => {
     const { inventory } = mesh();

@@ -144,7 +144,11 @@ test('a client cannot have the server write traces of its commands into a log, o
   operator.subscribe('evt.inventory.fulfilled', { callback: (_, { subject }) => void heard.push(subject) });
   await operator.flush();
   const before = await contents(operator);
-  for (const destination of ['ent.inventory.traced.created', 'ent.lock.traced.acquired', 'evt.inventory.fulfilled']) {
+  for (const destination of [
+    'ent.inventory.traced.0.created',
+    'ent.lock.traced.0.acquired',
+    'evt.inventory.fulfilled',
+  ]) {
     for (const only of ['false', 'true']) {
       const traced = headers();
       traced.set('Nats-Trace-Dest', destination);

@@ -1,7 +1,7 @@
 // Hunts for what an agent needs and production.conf forbids, and for what it allows beyond that.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { createInbox, type NatsConnection } from '@nats-io/transport-node';
+import { createInbox, headers, type NatsConnection } from '@nats-io/transport-node';
 import { describe, expect, test } from 'vitest';
 import { meshForThisFile } from './mesh.ts';
 import { arrivalsDuring, refusalsDuring } from './refusals.ts';
@@ -10,18 +10,16 @@ import { commit, contents, inventoryLog, lockLog, signals } from './streams.ts';
 const mesh = meshForThisFile();
 
 describe('an agent', () => {
-  test('makes, updates and reads its own stream and the audit trail', async () => {
-    const manager = await jetstreamManager(mesh().lockManager);
-    await manager.streams.update(lockLog.name, { ...lockLog, duplicate_window: 60 * 1e9 });
-    await manager.streams.update(signals.name, { ...signals, max_msgs: 1_000_000 });
-    const { config } = await manager.streams.info(lockLog.name);
+  test('reads the settings of its own stream and of the audit trail, which it has made', async () => {
+    const { streams } = await jetstreamManager(mesh().lockManager);
+    const { config } = await streams.info(lockLog.name);
     expect(config).toMatchObject({ allow_direct: true, allow_msg_schedules: true, republish: lockLog.republish });
-    expect(config.duplicate_window).toBe(60 * 1e9);
+    expect((await streams.info(signals.name)).config.subjects).toEqual(signals.subjects);
   });
 
   test('hears what JetStream says of its streams, and of no others', async () => {
-    const { inventory, lockManager } = mesh();
-    const manager = await jetstreamManager(inventory);
+    const { inventory, lockManager, operator } = mesh();
+    const manager = await jetstreamManager(operator);
     const advisories = `$JS.EVENT.ADVISORY.STREAM.*.${inventoryLog.name}`;
     const edit = async (): Promise<void> => {
       await manager.streams.update(inventoryLog.name, { ...inventoryLog, max_msgs: 1_000_000 });
@@ -37,22 +35,62 @@ describe('an agent', () => {
 
   test('commits with compare-and-set, once per expected sequence', async () => {
     const { inventory } = mesh();
-    const subject = 'ent.inventory.sku-cas.created';
+    const subject = 'ent.inventory.sku-cas.0.created';
     const first = await commit(inventory, { subject, body: '{"entity_version":1}', expected: 0 });
     const second = await commit(inventory, { subject, body: '{"entity_version":1}', expected: 0 });
     expect(first.seq).toBeGreaterThan(0);
     expect(second.error).toMatchObject({ err_code: 10071 });
   });
 
-  test('loads an entity by wildcard, and from the leader', async () => {
+  test('records a refused durable command, which is no event, and goes on from that record', async () => {
+    const { client, inventory } = mesh();
+    const [created, record] = ['ent.inventory.recorded.0.created', 'ent.inventory.recorded.refused'];
+    const events = await arrivalsDuring(
+      client,
+      'evt.inventory.*',
+      async () => {
+        const refused = await commit(inventory, { subject: record, body: '{}', expected: 0 });
+        expect((await commit(inventory, { subject: created, body: '{}', expected: 0 })).error?.err_code).toBe(10071);
+        await commit(inventory, { subject: created, body: '{}', expected: Number(refused.seq) });
+      },
+      1,
+    );
+    expect(events).toEqual(['evt.inventory.created']);
+  });
+
+  test('asks whether the id of a command is known, and stores nothing by that', async () => {
+    const { inventory, operator } = mesh();
+    const known = { 'Nats-Msg-Id': 'known' };
+    const { seq } = await commit(inventory, {
+      subject: 'ent.inventory.probed.0.created',
+      body: '{}',
+      expected: 0,
+      extraHeaders: known,
+    });
+    const before = await contents(operator);
+    const probe = async (id: string): Promise<unknown> => {
+      const asked = headers();
+      asked.set('Nats-Msg-Id', id);
+      asked.set('Nats-Rollup', 'none');
+      return (await inventory.request('ent.inventory.probe', '', { headers: asked, timeout: 5_000 })).json();
+    };
+    expect(await probe('known')).toMatchObject({ duplicate: true, seq });
+    expect(await probe('unknown')).toHaveProperty('error');
+    expect(await contents(operator)).toEqual(before);
+  });
+
+  test('loads an entity by wildcard, from the leader, and by the last message of each of its subjects', async () => {
     const { inventory } = mesh();
-    await commit(inventory, { subject: 'ent.inventory.sku-1.created', body: 'as it stands', expected: 0 });
-    const loaded = await inventory.request('$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.sku-1.*');
+    await commit(inventory, { subject: 'ent.inventory.sku-1.0.created', body: 'as it stands', expected: 0 });
+    const loaded = await inventory.request('$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.sku-1.>');
     expect(loaded.string()).toBe('as it stands');
     const fromLeader = await (
       await jetstreamManager(inventory)
-    ).streams.getMessage(inventoryLog.name, { last_by_subj: 'ent.inventory.sku-1.*' });
+    ).streams.getMessage(inventoryLog.name, { last_by_subj: 'ent.inventory.sku-1.>' });
     expect(fromLeader?.string()).toBe('as it stands');
+    const question = JSON.stringify({ multi_last: ['ent.inventory.sku-1.>'] });
+    const last = await inventory.request('$JS.API.DIRECT.GET.ENTITIES_inventory', question);
+    expect(last.string()).toBe('as it stands');
   });
 
   test('commits and loads an entity with the longest id, 256 characters that each encode to twelve', async () => {
@@ -63,11 +101,11 @@ describe('an agent', () => {
       client,
       'evt.inventory.created',
       async () => {
-        await commit(inventory, { subject: `ent.inventory.${id}.created`, body: 'long', expected: 0 });
+        await commit(inventory, { subject: `ent.inventory.${id}.0.created`, body: 'long', expected: 0 });
       },
       1,
     );
-    const loaded = await inventory.request(`$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.${id}.*`);
+    const loaded = await inventory.request(`$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.${id}.>`);
     expect(loaded.string()).toBe('long');
     expect(events).toEqual(['evt.inventory.created']);
   });
@@ -75,9 +113,9 @@ describe('an agent', () => {
   test('commits a message of 600 KiB, room for the largest state and its event', async () => {
     const { inventory } = mesh();
     const body = 'x'.repeat(600 * 1024);
-    expect((await commit(inventory, { subject: 'ent.inventory.big.created', body, expected: 0 })).seq).toBeGreaterThan(
-      0,
-    );
+    expect(
+      (await commit(inventory, { subject: 'ent.inventory.big.0.created', body, expected: 0 })).seq,
+    ).toBeGreaterThan(0);
   });
 
   test('leaves the expiry of a lease to the server, which announces it', async () => {
@@ -87,9 +125,9 @@ describe('an agent', () => {
       'evt.lock.*',
       async () => {
         const at = new Date(Date.now() + 600).toISOString();
-        const extraHeaders = { 'Nats-Schedule': `@at ${at}`, 'Nats-Schedule-Target': 'ent.lock.resource.expired' };
+        const extraHeaders = { 'Nats-Schedule': `@at ${at}`, 'Nats-Schedule-Target': 'ent.lock.resource.x.expired' };
         const answer = await commit(lockManager, {
-          subject: 'ent.lock.resource.acquired',
+          subject: 'ent.lock.resource.1.acquired',
           body: '{}',
           expected: 0,
           extraHeaders,
@@ -162,30 +200,37 @@ describe('an agent', () => {
     await inventory.flush();
     const before = await contents(operator);
     const refused = await refusalsDuring(inventory, async () => {
-      client.publish('cmd.inventory.trap', '', { reply: 'ent.lock.r.acquired' });
+      client.publish('cmd.inventory.trap', '', { reply: 'ent.lock.r.0.acquired' });
       client.publish('cmd.inventory.trap', '', { reply: 'evt.lock.acquired' });
       await client.flush();
       await sleep(100);
     });
     subscription.unsubscribe();
-    expect(refused).toEqual(['publish ent.lock.r.acquired', 'publish evt.lock.acquired']);
+    expect(refused).toEqual(['publish ent.lock.r.0.acquired', 'publish evt.lock.acquired']);
     expect(await contents(operator)).toEqual(before);
   });
 });
 
 const forbiddenToPublish = [
-  ['another agent’s commits', 'ent.lock.x.acquired'],
-  ['subjects of commits that no stream captures', 'ent.inventory.x'],
+  ['another agent’s commits', 'ent.lock.x.0.acquired'],
+  ['another agent’s records of refusals', 'ent.lock.x.refused'],
+  ['another agent’s probe', 'ent.lock.probe'],
+  ['subjects of its own log that are neither a commit nor a record', 'ent.inventory.x'],
+  ['records of another name', 'ent.inventory.x.created'],
+  ['longer subjects of its own log', 'ent.inventory.x.0.created.y'],
   ['events of commits', 'evt.inventory.updated'],
   ['another agent’s refusals', 'evt.lock.conflict'],
   ['commands', 'cmd.lock.acquire'],
+  ['commands to one replica', 'cmd.lock.acquire.r1'],
   ['the end of another’s lease', 'cmd.lock.break'],
   ['another agent’s inbox', '_INBOX_sys_lock_manager.x'],
+  ['its own stream’s settings', '$JS.API.STREAM.UPDATE.ENTITIES_inventory'],
+  ['the settings of the audit trail', '$JS.API.STREAM.UPDATE.SIGNALS'],
   ['its own stream’s end', '$JS.API.STREAM.DELETE.ENTITIES_inventory'],
   ['its own stream’s purge', '$JS.API.STREAM.PURGE.ENTITIES_inventory'],
   ['the removal of a message', '$JS.API.STREAM.MSG.DELETE.ENTITIES_inventory'],
   ['another agent’s stream', '$JS.API.STREAM.UPDATE.ENTITIES_lock'],
-  ['another agent’s messages', '$JS.API.DIRECT.GET.ENTITIES_lock.ent.lock.resource.*'],
+  ['another agent’s messages', '$JS.API.DIRECT.GET.ENTITIES_lock.ent.lock.resource.>'],
   ['a stream of another name', '$JS.API.STREAM.CREATE.TRAP'],
   ['a consumer', '$JS.API.CONSUMER.CREATE.ENTITIES_inventory.spy'],
   ['the server’s own account', '$SYS.REQ.SERVER.PING'],
@@ -198,6 +243,8 @@ const forbiddenToSubscribe = [
   'evt.>',
   'cmd.>',
   'cmd.lock.*',
+  'cmd.lock.*.r1',
+  'cmd.inventory.>',
   '_INBOX.>',
   '_INBOX_client.>',
   '_INBOX_sys_lock_manager.>',
@@ -224,9 +271,10 @@ describe('the agent inventory', () => {
     expect(await refusalsDuring(inventory, () => inventory.subscribe(subject))).toEqual([`subscription ${subject}`]);
   });
 
-  test('listens to commands only as a member of its queue group', async () => {
+  test('listens to commands only as a member of its queue group, and beside it to those for one replica', async () => {
     const { inventory } = mesh();
     const refused = await refusalsDuring(inventory, () => {
+      inventory.subscribe('cmd.inventory.*.r1');
       inventory.subscribe('cmd.inventory.*');
       inventory.subscribe('cmd.inventory.*', { queue: 'another' });
     });
@@ -236,9 +284,12 @@ describe('the agent inventory', () => {
 
 describe('the agent sys_lock_manager', () => {
   test.each([
-    'ent.inventory.x.created',
+    'ent.inventory.x.0.created',
     'evt.lock.acquired',
+    'ent.inventory.x.refused',
+    'ent.inventory.probe',
     'cmd.lock.break',
+    'cmd.lock.break.r1',
     '$JS.API.STREAM.PURGE.ENTITIES_lock',
     '$JS.API.STREAM.UPDATE.ENTITIES_inventory',
   ])('cannot publish %s', async (subject) => {
@@ -254,7 +305,7 @@ test('an agent that is taken over can have JetStream answer into another agent�
   const { inventory, operator } = mesh();
   const before = (await contents(operator))['ENTITIES_lock'] ?? 0;
   const refused = await refusalsDuring(inventory, async () => {
-    inventory.publish('$JS.API.INFO', '', { reply: 'ent.lock.forged.acquired' });
+    inventory.publish('$JS.API.INFO', '', { reply: 'ent.lock.forged.0.acquired' });
     await inventory.flush();
     await sleep(150);
   });

@@ -10,17 +10,22 @@ import { commit, contents } from './streams.ts';
 const mesh = meshForThisFile();
 
 const forbiddenToPublish = [
-  'ent.inventory.x.created',
-  'ent.lock.x.acquired',
+  'ent.inventory.x.0.created',
+  'ent.lock.x.0.acquired',
+  'ent.inventory.x.refused',
+  'ent.lock.x.refused',
+  'ent.inventory.probe',
+  'ent.lock.probe',
   'ent.x',
   'evt.inventory.created',
   'evt.inventory.conflict',
   'evt.lock.expired',
   'cmd.lock.break',
-  'queue.cmd.inventory.adjust',
-  'queue.later.inventory.x',
+  'cmd.lock.break.r1',
+  'cmd.lock.break.r1.x',
+  'queue.cmd.inventory.x.adjust',
+  'queue.later.inventory.x.x',
   'queue.decided.inventory.x.cancelled',
-  'queue.refused.inventory.1',
   'dead.inventory.x',
   'letters.inventory.replay',
   'letters.inventory.drop',
@@ -42,7 +47,7 @@ const forbiddenToPublish = [
   '$JS.API.STREAM.MSG.GET.COMMANDS_inventory',
   '$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS',
   '$JS.API.CONSUMER.MSG.NEXT.COMMANDS_inventory.executor',
-  '$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.x.*',
+  '$JS.API.DIRECT.GET.ENTITIES_inventory.ent.inventory.x.>',
   '$JS.API.CONSUMER.CREATE.ENTITIES_inventory.spy',
   '$JS.ACK.ENTITIES_inventory.orders.1.1.1.1.0',
   '$SYS.REQ.SERVER.PING',
@@ -53,13 +58,14 @@ const forbiddenToSubscribe = [
   '>',
   '*.>',
   'ent.>',
-  'ent.inventory.*.*',
+  'ent.inventory.>',
   'queue.>',
-  'queue.cmd.inventory.*',
+  'queue.cmd.inventory.*.*',
   'dead.>',
   'letters.inventory.*',
   'cmd.>',
   'cmd.inventory.create',
+  'cmd.inventory.*.*',
   'qry.>',
   '_INBOX.>',
   '_INBOX_inventory.>',
@@ -108,7 +114,7 @@ describe('a client', () => {
       }
     });
     operator.publish('_INBOX_inventory.secret', '');
-    await commit(inventory, { subject: 'ent.inventory.heard.created', body: '{}', expected: 0 });
+    await commit(inventory, { subject: 'ent.inventory.heard.0.created', body: '{}', expected: 0 });
     await sleep(100);
     expect(heard).toEqual([]);
   });
@@ -118,7 +124,7 @@ describe('a client', () => {
     const subscription = client.subscribe('evt.inventory.updated', { max: 1 });
     await client.flush();
     const { seq } = await commit(inventory, {
-      subject: 'ent.inventory.sku-1.updated',
+      subject: 'ent.inventory.sku-1.0.updated',
       body: '{"entity_version":1}',
       expected: 0,
     });
@@ -131,7 +137,7 @@ describe('a client', () => {
 
   test('hears no event of a commit that was refused', async () => {
     const { client, inventory } = mesh();
-    const subject = 'ent.inventory.refused.created';
+    const subject = 'ent.inventory.refused.0.created';
     await commit(inventory, { subject, body: '{}', expected: 0 });
     const arrived = await arrivalsDuring(client, 'evt.inventory.created', async () => {
       expect((await commit(inventory, { subject, body: '{}', expected: 0 })).error).toBeDefined();

@@ -21,7 +21,7 @@ async function makeExecutor(inventory: NatsConnection, replicas = 1): Promise<vo
     name: 'executor',
     durable_name: 'executor',
     ack_policy: 'explicit',
-    filter_subject: 'queue.cmd.inventory.*',
+    filter_subject: 'queue.cmd.inventory.*.*',
     num_replicas: replicas,
     priority_groups: [group],
     priority_policy: 'pinned_client',

@@ -29,7 +29,7 @@ test('an operator asks agents with the inbox that the command line tool uses', a
   expect(answer.subject).toMatch(/^_INBOX\./);
 });
 
-test.each(['ent.inventory.sku-1.created', 'evt.inventory.created', 'dead.inventory.x'])(
+test.each(['ent.inventory.sku-1.0.created', 'evt.inventory.created', 'dead.inventory.x'])(
   'an operator cannot write %s by hand',
   async (subject) => {
     const { operator } = mesh();
@@ -66,7 +66,7 @@ test('an operator replays and drops dead letters, and sends durable commands', a
     expect((await operator.request(`letters.inventory.${verb}`)).string()).toBe(`letters.inventory.${verb}`);
   }
   subscription.unsubscribe();
-  const stored = await operator.request('queue.cmd.inventory.adjust', '{}');
+  const stored = await operator.request('queue.cmd.inventory.x.adjust', '{}');
   expect(stored.json()).toMatchObject({ stream: 'COMMANDS_inventory' });
 });
 
@@ -81,8 +81,8 @@ test('the system user neither hears the mesh nor writes to it', async () => {
   const { inventory, operator, system } = mesh();
   const before = await contents(operator);
   const heard = await arrivalsDuring(system, 'evt.>', async () => {
-    await commit(inventory, { subject: 'ent.inventory.unheard.created', body: '{}', expected: 0 });
-    system.publish('ent.inventory.unheard.created', '{}');
+    await commit(inventory, { subject: 'ent.inventory.unheard.0.created', body: '{}', expected: 0 });
+    system.publish('ent.inventory.unheard.0.created', '{}');
     await system.flush();
   });
   expect(heard).toEqual([]);

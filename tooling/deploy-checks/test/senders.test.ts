@@ -37,19 +37,19 @@ describe('a sender', () => {
   test('stores commands to every agent, is told so, and stores a repetition once', async () => {
     const { sender } = mesh();
     const id = { 'Nats-Msg-Id': 'once' };
-    const first = await store(sender, 'queue.cmd.inventory.adjust', id);
+    const first = await store(sender, 'queue.cmd.inventory.x.adjust', id);
     expect(first).toMatchObject({ stream: 'COMMANDS_inventory', seq: expect.any(Number) as number });
-    expect(await store(sender, 'queue.cmd.inventory.adjust', id)).toMatchObject({ seq: first.seq, duplicate: true });
-    expect(await store(sender, 'queue.cmd.lock.acquire')).toMatchObject({ stream: 'COMMANDS_lock' });
+    expect(await store(sender, 'queue.cmd.inventory.x.adjust', id)).toMatchObject({ seq: first.seq, duplicate: true });
+    expect(await store(sender, 'queue.cmd.lock.x.acquire')).toMatchObject({ stream: 'COMMANDS_lock' });
   });
 
   test('sends for later, and takes it back', async () => {
     const { operator, sender } = mesh();
     const soon = new Date(Date.now() + 1_000).toISOString();
-    const target = { 'Nats-Schedule-Target': 'queue.cmd.inventory.adjust' };
+    const target = { 'Nats-Schedule-Target': 'queue.cmd.inventory.x.adjust' };
     const before = (await contents(operator))['COMMANDS_inventory'] ?? 0;
-    const comes = await store(sender, 'queue.later.inventory.comes', { 'Nats-Schedule': `@at ${soon}`, ...target });
-    const goes = await store(sender, 'queue.later.inventory.goes', { 'Nats-Schedule': `@at ${soon}`, ...target });
+    const comes = await store(sender, 'queue.later.inventory.x.comes', { 'Nats-Schedule': `@at ${soon}`, ...target });
+    const goes = await store(sender, 'queue.later.inventory.x.goes', { 'Nats-Schedule': `@at ${soon}`, ...target });
     expect([comes.stream, goes.stream]).toEqual(['COMMANDS_inventory', 'COMMANDS_inventory']);
     const mark = { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' };
     const expected = 'Nats-Expected-Last-Subject-Sequence';
@@ -58,7 +58,7 @@ describe('a sender', () => {
     expect(await store(sender, decision, { 'Nats-TTL': '1s', ...none }, '')).toMatchObject({
       seq: Number(goes.seq) + 1,
     });
-    const subject = 'queue.later.inventory.goes';
+    const subject = 'queue.later.inventory.x.goes';
     const asked = await store(sender, subject, { ...mark, [expected]: String(Number.MAX_SAFE_INTEGER) }, '');
     expect(asked.error?.description).toBe(`wrong last sequence: ${goes.seq}`);
     const cancelled = await store(sender, subject, { ...mark, [expected]: String(goes.seq) }, '');
@@ -84,19 +84,24 @@ describe('a sender', () => {
   });
 
   test.each([
-    'ent.inventory.x.created',
+    'ent.inventory.x.0.created',
+    'ent.inventory.x.refused',
+    'ent.inventory.probe',
     'evt.inventory.created',
     'cmd.inventory.adjust',
     'cmd.lock.break',
+    'cmd.lock.break.r1',
     'qry.inventory.get',
     'dead.inventory.x',
     'letters.inventory.list',
     'letters.inventory.replay',
-    'queue.cmd.lock.break',
+    'queue.cmd.lock.x.break',
+    'queue.cmd.lock.any%20entity.break',
     'queue.cmd.inventory',
+    'queue.cmd.inventory.adjust',
+    'queue.later.inventory.x',
     'queue.other.inventory.x',
     'queue.decided.inventory.x.executed',
-    'queue.refused.inventory.1',
     '_INBOX.x',
     '_INBOX_client.x',
     '_INBOX_sender.x',
@@ -124,7 +129,7 @@ describe('a sender', () => {
   test.each([
     '>',
     'queue.>',
-    'queue.cmd.inventory.*',
+    'queue.cmd.inventory.*.*',
     'evt.>',
     'dead.>',
     '_INBOX.>',
@@ -140,8 +145,8 @@ describe('a sender', () => {
     const { client, inventory, operator, sender } = mesh();
     const before = await contents(operator);
     const replies = [
-      'ent.inventory.x.created',
-      'ent.lock.x.acquired',
+      'ent.inventory.x.0.created',
+      'ent.lock.x.0.acquired',
       'evt.inventory.created',
       'evt.inventory.conflict',
       'dead.inventory.x',
@@ -158,7 +163,7 @@ describe('a sender', () => {
     inventory.subscribe('letters.inventory.*', { queue: 'inventory', callback: () => void heard.push('a letter') });
     await Promise.all([client.flush(), inventory.flush()]);
     const refused = await refusalsDuring(sender, () => {
-      for (const reply of replies) sender.publish('queue.cmd.inventory.adjust', '{}', { reply });
+      for (const reply of replies) sender.publish('queue.cmd.inventory.x.adjust', '{}', { reply });
     });
     await sleep(500);
     expect(refused).toEqual([]);
@@ -170,10 +175,15 @@ describe('a sender', () => {
   test('cannot have a command come out anywhere but in the queue that it stands in', async () => {
     const { operator, sender } = mesh();
     const before = await contents(operator);
-    const targets = ['ent.inventory.x.created', 'evt.inventory.created', 'dead.inventory.x', 'queue.cmd.lock.acquire'];
+    const targets = [
+      'ent.inventory.x.0.created',
+      'evt.inventory.created',
+      'dead.inventory.x',
+      'queue.cmd.lock.x.acquire',
+    ];
     for (const target of targets) {
       const schedule = { 'Nats-Schedule': laterAt, 'Nats-Schedule-Target': target };
-      expect((await store(sender, 'queue.later.inventory.x', schedule)).error?.description).toMatch(/schedul/);
+      expect((await store(sender, 'queue.later.inventory.x.x', schedule)).error?.description).toMatch(/schedul/);
     }
     expect(await contents(operator)).toEqual(before);
   });
@@ -182,9 +192,9 @@ describe('a sender', () => {
     const { client, operator, sender } = mesh();
     const before = await contents(operator);
     const heard = await arrivalsDuring(client, 'evt.>', async () => {
-      for (const destination of ['ent.inventory.traced.created', 'evt.inventory.fulfilled', 'dead.inventory.x']) {
+      for (const destination of ['ent.inventory.traced.0.created', 'evt.inventory.fulfilled', 'dead.inventory.x']) {
         const traced = lines({ 'Nats-Trace-Dest': destination, 'Nats-Trace-Only': 'true' });
-        sender.publish('queue.cmd.inventory.adjust', '{}', { headers: traced });
+        sender.publish('queue.cmd.inventory.x.adjust', '{}', { headers: traced });
       }
       await sender.flush();
       await sleep(300);
@@ -198,10 +208,10 @@ describe('a sender', () => {
 describe('a sender that is taken over', () => {
   test('can wipe all commands to an agent', async () => {
     const { operator, sender } = mesh();
-    for (let i = 0; i < 3; i++) await store(sender, 'queue.cmd.lock.acquire');
+    for (let i = 0; i < 3; i++) await store(sender, 'queue.cmd.lock.x.acquire');
     const before = await contents(operator);
     expect(before['COMMANDS_lock']).toBeGreaterThan(2);
-    await store(sender, 'queue.later.lock.x', { 'Nats-Rollup': 'all' });
+    await store(sender, 'queue.later.lock.x.x', { 'Nats-Rollup': 'all' });
     expect(await contents(operator)).toEqual({ ...before, COMMANDS_lock: 1 });
   });
 
@@ -218,28 +228,35 @@ describe('a sender that is taken over', () => {
   test('can cancel what another sender sent for later', async () => {
     const { operator, sender, server } = mesh();
     const other = await server.connect('sender');
-    const schedule = { 'Nats-Schedule': laterAt, 'Nats-Schedule-Target': 'queue.cmd.inventory.adjust' };
-    await store(other, 'queue.later.inventory.of-another', schedule);
+    const schedule = { 'Nats-Schedule': laterAt, 'Nats-Schedule-Target': 'queue.cmd.inventory.x.adjust' };
+    await store(other, 'queue.later.inventory.x.of-another', schedule);
     const before = (await contents(operator))['COMMANDS_inventory'] ?? 0;
-    await store(sender, 'queue.later.inventory.of-another', { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' });
+    await store(sender, 'queue.later.inventory.x.of-another', { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' });
     await expect.poll(async () => (await contents(operator))['COMMANDS_inventory']).toBe(before - 1);
   });
 
   // Hence the lock manager takes no `break` from its queue.
   test('can have a schedule store what it may not store itself', async () => {
     const { lockManager, sender } = mesh();
-    const schedule = { 'Nats-Schedule': '@at 2020-01-01T00:00:00Z', 'Nats-Schedule-Target': 'queue.cmd.lock.break' };
-    const { seq = 0 } = await store(sender, 'queue.cmd.lock.acquire', schedule);
-    const query = { seq, next_by_subj: 'queue.cmd.lock.break' };
+    const schedule = { 'Nats-Schedule': '@at 2020-01-01T00:00:00Z', 'Nats-Schedule-Target': 'queue.cmd.lock.x.break' };
+    const { seq = 0 } = await store(sender, 'queue.cmd.lock.x.acquire', schedule);
+    const query = { seq, next_by_subj: 'queue.cmd.lock.x.break' };
     const manager = await jetstreamManager(lockManager);
     const read = async (): Promise<unknown> => (await manager.streams.getMessage('COMMANDS_lock', query))?.subject;
-    await expect.poll(read).toBe('queue.cmd.lock.break');
+    await expect.poll(read).toBe('queue.cmd.lock.x.break');
   });
+});
+
+test('a stream on one server goes on after a message that expects another last id, which stops a replicated one', async () => {
+  const { sender } = mesh();
+  const refused = await store(sender, 'queue.cmd.inventory.x.adjust', { 'Nats-Expected-Last-Msg-Id': 'another' });
+  expect(refused.error?.description).toMatch(/wrong last msg ID/);
+  expect(await store(sender, 'queue.cmd.inventory.x.adjust')).toMatchObject({ stream: 'COMMANDS_inventory' });
 });
 
 test('in the account of the agents an acknowledgement goes into any log: senders need one of their own', async () => {
   const { operator } = mesh();
   const before = (await contents(operator))['ENTITIES_inventory'] ?? 0;
-  operator.publish('queue.cmd.inventory.adjust', '{}', { reply: 'ent.inventory.forged.created' });
+  operator.publish('queue.cmd.inventory.x.adjust', '{}', { reply: 'ent.inventory.forged.0.created' });
   await expect.poll(async () => (await contents(operator))['ENTITIES_inventory']).toBe(before + 1);
 });

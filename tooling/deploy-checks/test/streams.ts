@@ -1,35 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  decidedWildcard,
+  delayedCommandWildcard,
+  entityWildcard,
+  queuedCommandWildcard,
+  REPUBLISH,
+} from '@meshforge/protocol';
 import { JetStreamApiError, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-
-const republish = { src: 'ent.*.*.*', dest: 'evt.{{wildcard(1)}}.{{wildcard(3)}}' };
 
 type NamedStream = Partial<StreamConfig> & { readonly name: string };
 
 export const inventoryLog: NamedStream = {
   name: 'ENTITIES_inventory',
-  subjects: ['ent.inventory.*.*'],
+  subjects: [entityWildcard('inventory')],
   allow_direct: true,
-  republish,
+  republish: { ...REPUBLISH },
 };
 
 export const lockLog: NamedStream = {
   name: 'ENTITIES_lock',
-  subjects: ['ent.lock.*.*'],
+  subjects: [entityWildcard('sys_lock_manager')],
   allow_direct: true,
   allow_msg_schedules: true,
   allow_rollup_hdrs: true,
-  republish,
+  republish: { ...REPUBLISH },
 };
 
 /** Durable commands to an agent, now and for later. */
-export const commandsTo = (
+const commandsTo = (
   token: 'inventory' | 'lock',
 ): NamedStream & { allow_msg_schedules: boolean; allow_msg_ttl: boolean } => ({
   name: `COMMANDS_${token}`,
-  subjects: ['queue.cmd', 'queue.later', 'queue.refused']
-    .map((place) => `${place}.${token}.*`)
-    .concat(`queue.decided.${token}.*.*`),
+  subjects: [queuedCommandWildcard, delayedCommandWildcard, decidedWildcard].map((wildcardOf) => {
+    return wildcardOf(token === 'lock' ? 'sys_lock_manager' : token);
+  }),
   retention: 'workqueue',
   allow_msg_schedules: true,
   allow_rollup_hdrs: true,
@@ -92,7 +97,7 @@ export async function commit(
 ): Promise<CommitAnswer> {
   const guarded = headers();
   guarded.set('Nats-Expected-Last-Subject-Sequence', String(expected));
-  guarded.set('Nats-Expected-Last-Subject-Sequence-Subject', subject.replace(/[^.]+$/, '*'));
+  guarded.set('Nats-Expected-Last-Subject-Sequence-Subject', `${subject.split('.', 3).join('.')}.>`);
   for (const [name, value] of Object.entries(extraHeaders ?? {})) guarded.set(name, value);
   return (await connection.request(subject, body, { headers: guarded, timeout: 5_000 })).json<CommitAnswer>();
 }

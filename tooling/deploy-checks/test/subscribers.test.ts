@@ -15,7 +15,7 @@ async function commitMany(connection: NatsConnection, entity: string, count: num
   let expected = 0;
   for (let version = 1; version <= count; version++) {
     const answer = await commit(connection, {
-      subject: `ent.inventory.${entity}.adjusted`,
+      subject: `ent.inventory.${entity}.0.adjusted`,
       body: String(version),
       expected,
     });
@@ -36,7 +36,7 @@ async function take(connection: NatsConnection, name: string, count: number): Pr
 
 async function makeConsumer(connection: NatsConnection, name: string, entity: string): Promise<void> {
   const manager = await jetstreamManager(connection, inMesh);
-  const filter_subject = `ent.inventory.${entity}.adjusted`;
+  const filter_subject = `ent.inventory.${entity}.0.adjusted`;
   await manager.consumers.add('ENTITIES_inventory', {
     durable_name: name,
     ack_policy: AckPolicy.Explicit,
@@ -52,7 +52,7 @@ describe('a durable subscriber', () => {
     const first = await take(subscriber, 'orders', 3);
     const second = await take(await server.connect('subscriber'), 'orders', 3);
     expect([...first, ...second]).toEqual(
-      [1, 2, 3, 4, 5].map((version) => `ent.inventory.durable.adjusted ${version}`),
+      [1, 2, 3, 4, 5].map((version) => `ent.inventory.durable.0.adjusted ${version}`),
     );
 
     const { num_ack_pending, num_pending } = await (
@@ -94,12 +94,14 @@ describe('a durable subscriber', () => {
     const events = await arrivalsDuring(subscriber, 'evt.>', async () => await commitMany(inventory, 'read', 1), 1);
     const manager = await jetstreamManager(subscriber, inMesh);
     expect((await manager.streams.info('ENTITIES_lock')).config.name).toBe('ENTITIES_lock');
-    expect((await subscriber.request(`${api}.DIRECT.GET.ENTITIES_inventory.ent.inventory.read.*`)).string()).toBe('1');
+    expect((await subscriber.request(`${api}.DIRECT.GET.ENTITIES_inventory.ent.inventory.read.>`)).string()).toBe('1');
     expect(events).toEqual(['evt.inventory.adjusted']);
   });
 
   test.each([
-    'ent.inventory.x.created',
+    'ent.inventory.x.0.created',
+    'ent.inventory.x.refused',
+    'ent.inventory.probe',
     'evt.inventory.created',
     'cmd.inventory.create',
     '_INBOX_client.x',
@@ -114,21 +116,20 @@ describe('a durable subscriber', () => {
     `${api}.CONSUMER.CREATE.SIGNALS.spy`,
     `${api}.DIRECT.GET.SIGNALS`,
     'cmd.lock.break',
-    'queue.cmd.inventory.adjust',
-    'queue.later.inventory.x',
+    'queue.cmd.inventory.x.adjust',
+    'queue.later.inventory.x.x',
     'queue.decided.inventory.x.cancelled',
-    'queue.refused.inventory.1',
     'dead.inventory.x',
     'letters.inventory.list',
     '_INBOX_sender.x',
     `${api}.STREAM.INFO.COMMANDS_inventory`,
-    `${api}.DIRECT.GET.COMMANDS_inventory.queue.cmd.inventory.x`,
+    `${api}.DIRECT.GET.COMMANDS_inventory.queue.cmd.inventory.x.x`,
     `${api}.CONSUMER.CREATE.COMMANDS_inventory.thief`,
     `${api}.CONSUMER.INFO.COMMANDS_inventory.executor`,
     `${api}.CONSUMER.MSG.NEXT.COMMANDS_inventory.executor`,
     `${api}.CONSUMER.CREATE.DEAD_LETTERS.spy`,
     `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry`,
-    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry.ent.inventory.*.reserved`,
+    `${api}.CONSUMER.CREATE.ENTITIES_inventory.react_inventory_expiry.ent.inventory.*.*.reserved`,
     `${api}.CONSUMER.MSG.NEXT.ENTITIES_inventory.react_inventory_expiry`,
     `${api}.CONSUMER.UNPIN.ENTITIES_inventory.react_inventory_expiry`,
     '$JS.ACK.ENTITIES_inventory.react_inventory_expiry.1.1.1.1.0',
@@ -168,13 +169,13 @@ describe('a durable subscriber', () => {
     const requests = [
       'INFO',
       'STREAM.INFO.ENTITIES_inventory',
-      'DIRECT.GET.ENTITIES_inventory.ent.inventory.forged.*',
+      'DIRECT.GET.ENTITIES_inventory.ent.inventory.forged.>',
       'CONSUMER.MSG.NEXT.ENTITIES_inventory.forger',
     ];
     const events = await arrivalsDuring(client, 'evt.>', async () => {
       const refused = await refusalsDuring(subscriber, async () => {
         for (const request of requests) {
-          subscriber.publish(`${api}.${request}`, '', { reply: 'ent.lock.forged.acquired' });
+          subscriber.publish(`${api}.${request}`, '', { reply: 'ent.lock.forged.0.acquired' });
           subscriber.publish(`${api}.${request}`, '', { reply: 'evt.lock.acquired' });
         }
         await sleep(150);
@@ -186,8 +187,8 @@ describe('a durable subscriber', () => {
   });
 
   test.each([
-    ['pushed', 'ent.lock.pushed.acquired'],
-    ['queued', 'queue.cmd.lock.acquire'],
+    ['pushed', 'ent.lock.pushed.0.acquired'],
+    ['queued', 'queue.cmd.lock.x.acquire'],
     ['buried', 'dead.lock.x'],
   ])('cannot have a log %s: %s', async (name, target) => {
     const { inventory, operator, subscriber } = mesh();
@@ -230,5 +231,5 @@ test('a subscriber that is taken over can push copies of a log to a client that 
     },
     1,
   );
-  expect(arrived).toEqual(['ent.inventory.copied.adjusted']);
+  expect(arrived).toEqual(['ent.inventory.copied.0.adjusted']);
 });

@@ -70,11 +70,33 @@ function drawKinds(random: Random, cast: Cast): Kinds {
   };
   const deeds: Deed['kind'][] = [];
   if (cast.stock > 0) {
-    deeds.push('garbage', 'request', 'request', 'request', 'send', 'send', 'send', 'update', 'repeat', 'close', 'sendBoom', 'read');
+    deeds.push(
+      'garbage',
+      'request',
+      'request',
+      'request',
+      'send',
+      'send',
+      'send',
+      'update',
+      'repeat',
+      'close',
+      'sendBoom',
+      'read',
+    );
   }
   if (cast.lock > 0) deeds.push('lock', 'lock', 'lock', 'lockCommand', 'lockCommand', 'lockCommand', 'break');
   const faults: Fault['kind'][] = ['kill', 'kill', 'restart', 'freeze', 'freeze', 'slow', 'disconnect', 'disconnect'];
-  faults.push('disturb', 'disturb', 'disturb', 'stopNode', 'holdSchedules', 'changeConsumerLeader', 'redeliver', 'jump');
+  faults.push(
+    'disturb',
+    'disturb',
+    'disturb',
+    'stopNode',
+    'holdSchedules',
+    'changeConsumerLeader',
+    'redeliver',
+    'jump',
+  );
   if (cast.nodes === 3) faults.push('changeLeader', 'changeLeader', 'stall', 'stall', 'lag');
   return { deeds: some(deeds), faults: some(faults) };
 }
@@ -141,7 +163,17 @@ function drawStream(random: Random, cast: Cast): StreamName {
   return random.pick(streams);
 }
 
-const TRAFFIC: Traffic[] = ['commit', 'commit', 'read', 'pull', 'acknowledgement', 'delivery', 'command', 'durable', 'letter'];
+const TRAFFIC: Traffic[] = [
+  'commit',
+  'commit',
+  'read',
+  'pull',
+  'acknowledgement',
+  'delivery',
+  'command',
+  'durable',
+  'letter',
+];
 
 function drawFault(random: Random, cast: Cast, kinds: readonly Fault['kind'][]): Fault {
   const kind = random.pick(kinds);

@@ -24,11 +24,7 @@ class Timer {
  * Runs some work with the time and the chance of a simulation, also in the libraries that ask the machine for them.
  * What else runs in this process meanwhile gets the same, so nothing else should.
  */
-export async function withSimulatedGlobals<T>(
-  time: SimulatedTime,
-  random: Random,
-  work: () => Promise<T>,
-): Promise<T> {
+export async function withSimulatedGlobals<T>(time: SimulatedTime, random: Random, work: () => Promise<T>): Promise<T> {
   const restore = patch(time, random);
   try {
     return await work();
@@ -48,8 +44,7 @@ function patch(time: SimulatedTime, random: Random): () => void {
     now: performance.now.bind(performance),
     getRandomValues: crypto.getRandomValues.bind(crypto),
   };
-  const after = (ms: number, run: () => void): (() => void) =>
-    currentProcess()?.after(ms, run) ?? time.after(ms, run);
+  const after = (ms: number, run: () => void): (() => void) => currentProcess()?.after(ms, run) ?? time.after(ms, run);
   const clear = (timer: unknown): void => {
     if (timer instanceof Timer) timer.cancel();
     else real.clearTimeout(timer as Handle);

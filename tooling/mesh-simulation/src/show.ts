@@ -22,6 +22,9 @@ export function showFailure(found: Ran, shortest: Ran): string {
 function showStep({ at, kind, ...rest }: Step): string {
   const parts = Object.entries(rest)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name} ${typeof value === 'object' ? Object.values(value as object).join('-') : String(value)}`);
+    .map(
+      ([name, value]) =>
+        `${name} ${typeof value === 'object' ? Object.values(value as object).join('-') : String(value)}`,
+    );
   return `${String(at).padStart(6)} ms  ${kind}  ${parts.join(', ')}`;
 }

@@ -445,4 +445,3 @@ function optionsOf({ headers, reply }: Msg): PublishOptions {
 function isNoResponders({ data, headers }: Msg): boolean {
   return data.length === 0 && headers?.code === 503;
 }
-

@@ -301,4 +301,3 @@ function isForReply(reply: string, filter: string): boolean {
   if (filter === reply) return true;
   return filter.endsWith('*') && reply.startsWith(filter.slice(0, -1)) && !reply.slice(filter.length - 1).includes('.');
 }
-

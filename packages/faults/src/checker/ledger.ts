@@ -121,7 +121,8 @@ export class Ledger {
         return [];
       case 'tail': {
         const log = this.#log(agent);
-        const left = [...log.bySequence.values()].filter(({ entry }) => entry.sequence <= sequence);
+        const isLeft = ({ entity, entry }: Message): boolean => !entity.isOver && entry.sequence <= sequence;
+        const left = [...log.bySequence.values()].filter(isLeft);
         log.bySequence.clear();
         log.last = undefined;
         this.#beginAnew([...log.entities.values()]);

@@ -1,5 +1,5 @@
 import { check, type JsonObject } from '@meshforge/protocol';
-import { annotate, commit, reject, type AnyAgent } from '@meshforge/runtime';
+import type { annotate, AnyAgent, commit, reject } from '@meshforge/runtime';
 import type { Sent } from '../history.ts';
 import type { Message } from './records.ts';
 import { sameJson } from './same-json.ts';
@@ -20,10 +20,8 @@ export type Ruling =
   | { kind: 'refusal'; code: string; reason?: string; details?: JsonObject }
   | { kind: 'malformed'; reason: string };
 
-/** The runtime offers the makers of these classes, and not the classes. */
-const Commit = commit(null).constructor;
-const Annotation = annotate('').constructor;
-const Refusal = reject('', '').constructor;
+/** How the runtime marks what `commit`, `annotate` and `reject` make. */
+const RESULT = Symbol.for('@meshforge/runtime: result of a rule');
 
 /** What a rule decides on. */
 export interface Ruled {
@@ -57,29 +55,19 @@ export function ruling(agent: AnyAgent, { notes, state, version }: Ruled, sent: 
   if (definition.entity === 'absent' && state !== null) return { kind: 'refusal', code: 'already_exists' };
   const context = { entityId, action, commandId, now, nextVersion: version + 1, notes };
   const result = (definition.rule as Rule)(state, data, context);
-  if (result instanceof Refusal) {
+  const made = (result as { [RESULT]?: string } | null)?.[RESULT];
+  if (made === 'refusal') {
     const { code, reason, details } = result as ReturnType<typeof reject>;
     return { kind: 'refusal', code, reason, ...(details === undefined ? {} : { details }) };
   }
   const { event } = definition;
-  if (result instanceof Annotation) {
+  if (made === 'annotation') {
     const { data: added, notes: left } = result as ReturnType<typeof annotate>;
     return { kind: 'commit', event, version, state, data: added, notes: left, isUnchanged: true };
   }
-  const made =
-    result instanceof Commit
-      ? (result as ReturnType<typeof commit<JsonObject>>)
-      : { state: result as JsonObject | null, data: undefined, notes: undefined };
-  const { data: added, notes: left = notes } = made;
-  return {
-    kind: 'commit',
-    event,
-    version: version + 1,
-    state: made.state,
-    data: added,
-    notes: left,
-    isUnchanged: false,
-  };
+  const committed = (made === undefined ? { state: result } : result) as Partial<ReturnType<typeof commit<JsonObject>>>;
+  const { state: after = null, data: added, notes: left = notes } = committed;
+  return { kind: 'commit', event, version: version + 1, state: after, data: added, notes: left, isUnchanged: false };
 }
 
 /** When the agent decided on a commit, as far as its result names a time; in milliseconds since the epoch. */

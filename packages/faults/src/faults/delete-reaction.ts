@@ -40,10 +40,12 @@ export const deleteReaction: Fault = {
 
 /** @returns whether somebody else was first */
 async function createAgain({ manager }: TestedMesh, before: ConsumerInfo): Promise<boolean> {
-  const found = await find(manager);
-  if (found !== undefined) return found.created !== before.created;
-  const { metadata: _metadata, opt_start_seq: _sequence, opt_start_time: _time, ...settings } = before.config;
   const from = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: before.ack_floor.stream_seq + 1 };
+  const found = await find(manager);
+  // An earlier try may have created it, and the answer was lost.
+  const isOurs = found?.created === before.created || found?.config.opt_start_seq === from.opt_start_seq;
+  if (found !== undefined) return !isOurs;
+  const { metadata: _metadata, opt_start_seq: _sequence, opt_start_time: _time, ...settings } = before.config;
   await manager.consumers.add(stream, { ...settings, ...from });
   return false;
 }

@@ -100,6 +100,11 @@ test('the versions of a purged lock begin anew, and its lease is over', () => {
   expect(breachesOf([...grant('ann', 1, 1, token(1)), purged, ...grant('bob', 2, 1, token(2))])).toEqual([]);
 });
 
+test('what was purged does not come back when the log is restored', () => {
+  const back: Entry = { ...restored, agent: 'lock', sequence: 2 };
+  expect(breachesOf([...grant('ann', 1, 1, token(1)), purged, ...grant('bob', 2, 1, token(2)), back])).toEqual([]);
+});
+
 test('its tokens do not', () => {
   const [, early] = grant('bob', 2, 1, token(1) - 1);
   const found = breachesOf([...grant('ann', 1, 1, token(1)), purged, ...grant('bob', 2, 1, token(1) - 1)]);

@@ -1,7 +1,7 @@
 import type { AgentContract } from '@meshforge/protocol';
 import { within, type Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import { Turns } from '../store/turns.ts';
+import { KeyedMutex } from '../store/keyed-mutex.ts';
 import type { Mesh } from './mesh.ts';
 import type { ActionOf, CommandOutcome, DataOf, LeaseProof, StateOf } from './types.ts';
 
@@ -41,7 +41,7 @@ const MAX_TURN_MS = 1_000;
 export class Updates {
   readonly #mesh: Pick<Mesh, 'get' | 'request'>;
   readonly #clock: Clock;
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   /** What the last update of an entity has left, while others wait for their turn. */
   readonly #left = new Map<string, Known>();
   readonly #waiting = new Map<string, number>();
@@ -109,7 +109,7 @@ export class Updates {
     let endTurn = (): void => {};
     const ended = new Promise<void>((resolve) => (endTurn = resolve));
     const turn = new Promise<void>((resolve) => {
-      void this.#turns.take(key, () => {
+      void this.#mutex.run(key, () => {
         resolve();
         return ended;
       });

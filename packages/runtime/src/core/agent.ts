@@ -76,22 +76,22 @@ export function reject(code: string, reason: string, details?: JsonObject): Refu
   return marked('refusal', { code, reason, details });
 }
 
-function marked<Result extends object>(kind: ReadResult<unknown>['kind'], result: Result): Result {
+function marked<Result extends object>(kind: ClassifiedResult<unknown>['kind'], result: Result): Result {
   return { ...result, [RESULT]: kind };
 }
 
 /** What a rule returned, told apart. */
-export type ReadResult<State> =
+export type ClassifiedResult<State> =
   | { kind: 'commit'; result: Commit<State> }
   | { kind: 'annotation'; result: Annotation }
   | { kind: 'refusal'; result: Refusal };
 
 /** Tells apart what a rule may return: whatever is not marked is the new state. */
-export function readResult<State>(result: RuleResult<State>): ReadResult<State> {
-  const kind = (result as { [RESULT]?: ReadResult<State>['kind'] } | null)?.[RESULT];
+export function classifyResult<State>(result: RuleResult<State>): ClassifiedResult<State> {
+  const kind = (result as { [RESULT]?: ClassifiedResult<State>['kind'] } | null)?.[RESULT];
   return kind === undefined
     ? { kind: 'commit', result: { state: result as State | null } }
-    : ({ kind, result } as ReadResult<State>);
+    : ({ kind, result } as ClassifiedResult<State>);
 }
 
 /** What a rule returns: the new state (null = deleted), a commit with more to it, new notes, or a refusal. */
@@ -169,6 +169,7 @@ export interface Agent<State = never, Data extends Record<string, z.ZodType> = R
 /**
  * Defines an agent. Rules are pure and synchronous, `(state, data, context) → new state | commit(…) | reject(…)`: they
  * may run several times for one command, and effects belong to subscribers of the events.
+ * The state and the data that a rule gets are frozen: it returns a new state.
  *
  * @throws RangeError for a name that no subject can carry or that is reserved.
  */

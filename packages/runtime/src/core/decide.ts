@@ -16,7 +16,7 @@ import {
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
-import { readResult, type Action, type Annotation, type AnyAgent, type ReadResult, type Refusal } from './agent.ts';
+import { classifyResult, type Action, type Annotation, type AnyAgent, type ClassifiedResult, type Refusal } from './agent.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
@@ -113,11 +113,11 @@ export function decide(agent: AnyAgent, entity: Entity, command: Command, now: n
 
   const version = entity.version + 1;
   const context = { ...commandContext(command), now, nextVersion: version, notes: entity.notes };
-  let result: ReadResult<JsonObject>;
+  let result: ClassifiedResult<JsonObject>;
   try {
     // The definition's types tie state and data to the action; here they are known only by their schemas.
     const rule = action.rule as (...given: unknown[]) => JsonObject;
-    result = readResult(rule(entity.state, command.data, context));
+    result = classifyResult(rule(entity.state, command.data, context));
   } catch (cause) {
     return defect(command, 'threw', cause);
   }

@@ -31,7 +31,7 @@ import { EntityCache, type CacheLimits, type KnownEntity } from './entity-cache.
 import { firstOutcome, type EarlierCommand } from './first-outcome.ts';
 import { endLostLease, isLost } from './lost-lease.ts';
 import { MAX_PAUSE_MS, pause } from './pause.ts';
-import { Turns } from './turns.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 import { contended, notStored, unreachable } from './undecided.ts';
 
 /** Lost races after which an unguarded command is answered `contended`. */
@@ -73,7 +73,7 @@ export type TakesOver = (code: string, entity: Entity) => boolean;
 export class EntityStore {
   readonly #options: EntityStoreOptions;
   readonly #cache: EntityCache;
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   /** Counts moments: commands coming in, reads and publishes going out. */
   #moment = 0;
   /** What was seen before this moment may have been another log. */
@@ -103,7 +103,7 @@ export class EntityStore {
   /** Decides a command and commits it; never rejects. Of a durable command a refusal is recorded as well. */
   execute(command: Command, takesOver: TakesOver = () => false): Promise<StoreOutcome> {
     const cameIn = ++this.#moment;
-    return this.#turns.take(command.entityId, () => this.#run(command, cameIn, takesOver));
+    return this.#mutex.run(command.entityId, () => this.#run(command, cameIn, takesOver));
   }
 
   async #run(command: Command, cameIn: number, takesOver: TakesOver): Promise<StoreOutcome> {
@@ -116,7 +116,7 @@ export class EntityStore {
     let seenAt = ++this.#moment;
     /** A publish whose fate is unknown, and the entity that it was decided on. */
     let doubtful: { attempt: Attempt; on: Entity } | undefined;
-    let mustAskLeader = false;
+    let isFirstLook = true;
     let races = 0;
     let unreached = 0;
     const startedAt = clock.monotonic();
@@ -140,9 +140,8 @@ export class EntityStore {
       if (seen === undefined) {
         if (seenAt < this.#forgottenAt) known = 0;
         seenAt = ++this.#moment;
-        const look = await this.#look(entityId, mustAskLeader, known);
-        // Whatever comes next, a further look is one after a surprise.
-        mustAskLeader = true;
+        const look = await this.#look(entityId, !isFirstLook, known);
+        isFirstLook = false;
         if (look.kind === 'unavailable') {
           if (isHopeless()) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
@@ -150,7 +149,8 @@ export class EntityStore {
         }
         seen = look.value;
       }
-      mustAskLeader = true;
+      // Whatever comes next, a further look is one after a surprise, and asks the leader.
+      isFirstLook = false;
       const { entity, asOf } = seen;
       known = entity.sequence;
       seen = undefined;
@@ -177,10 +177,10 @@ export class EntityStore {
           if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
           if (asOf <= cameIn) continue;
         }
-        // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. And a
-        // publish can still be on its way although the log has gone on: an expiry, which the server writes unguarded, may
-        // have come before it.
-        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && isComplete(entity.recent)))) {
+        // A refusal of what is committed would be untrue (I2). The command can be older than what the entity remembers. A publish
+        // can also be on its way although the log has gone on: the server writes expiries unguarded, and one can overtake it.
+        const isForgotten = decision.kind === 'forgotten' || (isRefused && !isComplete(entity.recent));
+        if (isForgotten || doubtful !== undefined) {
           const asked = await probe(requester, agent.name, command.commandId);
           if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
           if (asked.kind === 'unknown') {
@@ -238,7 +238,7 @@ export class EntityStore {
    */
   moveMark(entityId: string, { sequence, storedAt }: QueuePlace): Promise<string | undefined> {
     const place = { sequence, storedAt };
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const { agent, clock, requester } = this.#options;
       for (let races = 1; races <= MAX_RACES; races++) {
         const look = await this.#look(entityId, true);
@@ -262,7 +262,7 @@ export class EntityStore {
 
   /** Ends the lease of an entity if the server ought to have done so. Never rejects. */
   endLostLease(entityId: string): Promise<void> {
-    return this.#turns.take(entityId, async () => {
+    return this.#mutex.run(entityId, async () => {
       const look = await this.#look(entityId, true);
       if (look.kind === 'unavailable') return;
       const { entity } = look.value;

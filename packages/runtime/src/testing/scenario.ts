@@ -57,7 +57,7 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
 
   /** Begins with a live entity. @param version default 1 */
   given(state: State, version = 1): this {
-    this.#entity = { ...NO_ENTITY, sequence: version, version, state: state as JsonObject };
+    this.#entity = { ...NO_ENTITY, sequence: version, version, state: structuredClone(state) as JsonObject };
     return this;
   }
 
@@ -85,7 +85,8 @@ export class Scenario<State, Data extends Record<string, z.ZodType>> {
   when<Name extends keyof Data & string>(action: Name, data: z.input<Data[Name]>, options: When = {}): this {
     const definition = this.#agent.actions[action] as { data: z.ZodType } | undefined;
     if (definition === undefined) fail(`agent ${this.#agent.name} has no action ${action}`);
-    const checked = check(definition.data, data, 'data');
+    // Rules get frozen data, and what the scenario gives stays its own.
+    const checked = check(definition.data, structuredClone(data), 'data');
     const commandId = options.commandId ?? `command-${++this.#commands}`;
     this.#last = checked.ok
       ? decide(

@@ -39,13 +39,13 @@ const open = (entityId: string) => mesh.request(tallyContract, 'open', { entityI
 const add = (entityId: string, by = 1) => mesh.request(tallyContract, 'add', { entityId, data: { by } });
 
 /** A process with a reaction that notes `<entity> <version>`. */
-async function react(options: ReactOptions, slowMs = 0) {
+async function react(options: ReactOptions, slowMs: number | ((entityId: string) => number) = 0) {
   const own = endWithTest(await connectMesh({ servers: server.url }));
   const handled: string[] = [];
   const faults: string[] = [];
   const onFault = (error: unknown): void => void faults.push((error as Error).message);
   const reaction = await own.react(tallyContract, { from: 'now', onFault, ...options }, async (event) => {
-    await sleep(slowMs);
+    await sleep(typeof slowMs === 'number' ? slowMs : slowMs(event.entityId));
     handled.push(`${event.entityId} ${event.entityVersion}`);
     return undefined;
   });
@@ -135,6 +135,27 @@ test('nothing is handled while nobody says what a dead process had in its hands'
   await server.kill('SIGCONT');
   await until('all are handled', () => new Set(handled).size === 4);
   expect([...new Set(handled)]).toEqual([2, 3, 4, 5].map((version) => `u1 ${version}`));
+});
+
+test('what a former process ends late is not taken for what it still has in its hands', async () => {
+  const options = { name: 'displaced', events: ['added'] };
+  let isDisplaced = false;
+  const slow = (entityId: string): number => (isDisplaced ? 0 : entityId === 'short' ? 2_000 : 6_000);
+  const both = [await react(options, slow), await react(options, slow)];
+  await Promise.all(['short', 'long'].map(open));
+  await add('short');
+  await until('one has its turn', () => both.some(({ reaction }) => reaction.stats().active));
+  const next = both.find(({ reaction }) => !reaction.stats().active);
+  await sleep(1_000);
+  for (let i = 0; i < 2; i++) await add('long');
+  isDisplaced = true;
+  await until('the other one has its turn', async () => {
+    await wire.request(`$JS.API.CONSUMER.UNPIN.${STREAM}.react_displaced`, '{"group":"executor"}');
+    await sleep(300);
+    return next?.reaction.stats().active === true;
+  });
+  await until('all are handled', () => next?.handled.includes('long 3') === true);
+  expect(next?.handled.filter((event) => event.startsWith('long'))).toEqual(['long 2', 'long 3']);
 });
 
 test('a process with fewer events takes none away, and handles none that it does not know', async () => {

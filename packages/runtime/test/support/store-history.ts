@@ -16,7 +16,7 @@ import { SimulatedStream, type Fault, type FireFault } from '../simulated-stream
 const by = z.object({ by: z.int() });
 
 /** Counts. A count can be held for a while by a lease, which any other commit ends. */
-const counter = defineAgent({
+export const counter = defineAgent({
   name: 'counter',
   state: z.object({ n: z.int(), held: z.boolean() }),
   actions: {

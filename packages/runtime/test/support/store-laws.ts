@@ -1,12 +1,13 @@
 /** What must hold of any history of stores: their log is exact, and what they told is what it says. */
-import { HEADERS, parseSubject } from '@meshforge/protocol';
+import { HEADERS, parseSubject, type HistoryEvent } from '@meshforge/protocol';
 import { expect } from 'vitest';
 import type { Entity } from '../../src/core/entity.ts';
 import type { StoreOutcome } from '../../src/core/outcome.ts';
 import { bodyDigest } from '../../src/nats/digest.ts';
 import type { ReadResult } from '../../src/nats/entity-reader.ts';
+import { entityHistory } from '../../src/store/entity-history.ts';
 import type { StoredInStream } from '../simulated-stream.ts';
-import { commandOf, PUT_BACK, type Drawn, type Made, type Ran, type Told } from './store-history.ts';
+import { commandOf, counter, PUT_BACK, type Drawn, type Made, type Ran, type Told } from './store-history.ts';
 
 interface State {
   n: number;
@@ -55,7 +56,30 @@ export async function expectLawful(drawn: Drawn, ran: Ran): Promise<void> {
     expect(ended.lease, 'each lease has ended').toBeUndefined();
     checkSeen(await ran.reader.entity(entityId, true), ended);
   }
+  for (const entityId of entities.keys()) await checkHistory(ran, entityId, log);
   await askAgain(ran, log);
+}
+
+/** The history holds each commit that is still in the log, newest first, and is the same when it is read in pages. */
+async function checkHistory({ reader, stream }: Ran, entityId: string, log: readonly Logged[]): Promise<void> {
+  const read = async (limit: number, before: number): Promise<HistoryEvent[]> => {
+    const found = await entityHistory(counter, reader, entityId, limit, before);
+    if (found.kind !== 'read') return expect.unreachable(found.why);
+    return found.value ?? [];
+  };
+  const whole = await read(1_000, Infinity);
+  const isCommit = ({ event }: HistoryEvent): boolean => event !== 'evt.counter.expired';
+  const kept = new Set(stream.messages.map(({ sequence }) => sequence));
+  const commits = log.filter((each) => each.entityId === entityId && each.kind === 'commit' && kept.has(each.sequence));
+  expect(
+    whole.filter(isCommit).map(({ entity_version: version, command_id: id, state }) => ({ version, id, state })),
+  ).toEqual(commits.map(({ version, commandId: id, state }) => ({ version, id, state })).toReversed());
+  const paged: HistoryEvent[] = [];
+  for (let page = await read(3, Infinity); page.length > 0; page = await read(3, page.at(-1)?.entity_version ?? 0)) {
+    expect(page.length).toBeLessThanOrEqual(3);
+    paged.push(...page);
+  }
+  expect(paged).toEqual(whole);
 }
 
 /** The entity as its log was up to a sequence. */

@@ -40,9 +40,10 @@ export async function readStream(connection: NatsConnection, stream: string): Pr
   return messages;
 }
 
-/** All messages of the agent's log, oldest first. */
+/** All events in the agent's log, oldest first; records are none. */
 export async function readCommits(connection: NatsConnection, agent: string): Promise<Commit[]> {
-  return (await readStream(connection, entityStream(agent))).map(toCommit);
+  const stored = await readStream(connection, entityStream(agent));
+  return stored.filter(({ subject }) => parseSubject(subject)?.kind !== 'record').map(toCommit);
 }
 
 function toCommit(message: StoredMsg): Commit {

@@ -2,6 +2,7 @@ import type { Check } from '../check.ts';
 import { badInputChecks } from './bad-input.ts';
 import { concurrencyChecks } from './concurrency.ts';
 import { conflictChecks } from './conflicts.ts';
+import { deadlineChecks } from './deadlines.ts';
 import { deletionChecks } from './deletion.ts';
 import { discoveryChecks } from './discovery.ts';
 import { durableCommandChecks } from './durable-commands.ts';
@@ -12,6 +13,7 @@ import { lockHoldingChecks } from './lock-holding.ts';
 import { lockLeaseChecks } from './lock-leases.ts';
 import { lockWaitingChecks } from './lock-waiting.ts';
 import { messageHeaderChecks } from './message-headers.ts';
+import { outcomeChecks } from './outcomes.ts';
 import { privateLogChecks } from './private-log.ts';
 import { queryChecks } from './queries.ts';
 import { reservationChecks } from './reservations.ts';
@@ -25,6 +27,8 @@ export const ALL_CHECKS: readonly Check[] = [
   ...conflictChecks,
   ...concurrencyChecks,
   ...retryChecks,
+  ...outcomeChecks,
+  ...deadlineChecks,
   ...messageHeaderChecks,
   ...badInputChecks,
   ...reservationChecks,

@@ -1,11 +1,19 @@
 /** A durable command is stored until it has been executed, and what cannot be executed is kept as a dead letter. */
-import { commandStream, HEADERS, inventoryContract, LetterResult, queuedCommandSubject } from '@meshforge/protocol';
+import {
+  commandStream,
+  encode,
+  HEADERS,
+  inventoryContract,
+  LetterResult,
+  queuedCommandSubject,
+} from '@meshforge/protocol';
 import type { CheckContext } from '../check-context.ts';
 import { fact } from '../check.ts';
 import { askLetters, dropLetter, letterOf, requireDropping } from '../dead-letters.ts';
 import { DurableSender } from '../durable-sender.ts';
-import { expectItem, expectRejected } from '../expect-outcome.ts';
+import { expectCommitted, expectItem, expectRejected } from '../expect-outcome.ts';
 import { expectEqual, expectPresent, expectThat } from '../expect.ts';
+import { outcomeOf } from './outcomes.ts';
 import { createItem, expectItemIs } from './steps.ts';
 
 const stream = commandStream(inventoryContract.name);
@@ -32,6 +40,29 @@ export const durableCommandChecks = [
     await context.events.announced(outcome);
     await expectItemIs(context, id, 1, { name: 'smoke' });
   }),
+
+  fact(
+    'the refusal of a durable command stays: its id gets the same one again, marked Mesh-Replayed',
+    async (context) => {
+      const sender = await DurableSender.open(context);
+      const id = await createItem(context);
+      const data = { name: 'another' };
+      const { commandId, ...stored } = await sender.send('create', id, data);
+      const told = await sender.outcomeOf({ commandId, ...stored });
+      expectRejected(told, 'already_exists');
+      // Now it could be executed.
+      expectCommitted(await context.inventory.send('delete', id), 'evt.inventory.deleted', 2);
+      const again = await context.inventory.send('create', id, data, { headers: { [HEADERS.commandId]: commandId } });
+      expectEqual('payload of the second refusal', again.payload, told.payload);
+      expectEqual(`whether it is marked ${HEADERS.replayed}`, again.replayed, true);
+      const { event, payload, status } = await outcomeOf(context, id, commandId);
+      expectEqual(
+        'outcome',
+        { event, payload, status },
+        { event: told.event, payload: told.payload, status: 'refused' },
+      );
+    },
+  ),
 
   fact('a durable command that is sent again with its Nats-Msg-Id is stored once', async (context) => {
     const sender = await DurableSender.open(context);
@@ -67,6 +98,15 @@ export const durableCommandChecks = [
     },
   ),
 
+  fact('qry.inventory.outcome of a delayed durable command is pending until it is committed', async (context) => {
+    const sender = await DurableSender.open(context);
+    const id = await createItem(context);
+    const stored = await sender.send('adjust', id, { delta: 1 }, { at: new Date(Date.now() + delayMs) });
+    expectEqual('its status', (await outcomeOf(context, id, stored.commandId)).status, 'pending');
+    expectItem(await sender.outcomeOf(stored, delayMs), 'adjusted', 2);
+    expectEqual('its status after that', (await outcomeOf(context, id, stored.commandId)).status, 'committed');
+  }),
+
   fact('a delayed durable command that is cancelled does not come', async (context) => {
     const sender = await DurableSender.open(context);
     const id = await createItem(context);
@@ -84,12 +124,8 @@ export const durableCommandChecks = [
     const sender = await DurableSender.open(context);
     await requireDropping(context);
     const body = '{"entity_id": ';
-    const commandId = context.newId('malformed');
+    const commandId = willDie(context);
     const id = context.newId('malformed');
-    context.whenDone(`the dead letter of ${commandId}`, async () => {
-      const left = await letterOf(context, commandId);
-      if (left !== undefined) await dropLetter(context, left.id);
-    });
     const stored = await sender.sendBody('adjust', id, body, { commandId });
     expectRejected(await sender.outcomeOf(stored), 'invalid_command');
     const letter = expectPresent(`dead letter of ${commandId}`, await letterOf(context, commandId));
@@ -114,7 +150,30 @@ export const durableCommandChecks = [
     expectEqual('the letter after that', await read(context, letter.id), undefined);
     expectEqual('the letter in the list', await letterOf(context, commandId), undefined);
   }),
+
+  fact('a durable command whose body names another entity than its subject is a dead letter', async (context) => {
+    const sender = await DurableSender.open(context);
+    await requireDropping(context);
+    const [inSubject, inBody] = [await createItem(context), await createItem(context)];
+    const commandId = willDie(context);
+    const body = encode({ entity_id: inBody, data: { delta: 1 } });
+    const stored = await sender.sendBody('adjust', inSubject, body, { commandId });
+    expectRejected(await sender.outcomeOf(stored), 'invalid_command');
+    const letter = expectPresent(`dead letter of ${commandId}`, await letterOf(context, commandId));
+    expectEqual('the letter', [letter.code, letter.entity_id], ['invalid_command', inSubject]);
+    for (const id of [inSubject, inBody]) await expectItemIs(context, id, 1, { quantity: 10 });
+  }),
 ];
+
+/** The id for a command that becomes a dead letter, which is dropped after the check. */
+function willDie(context: CheckContext): string {
+  const commandId = context.newId('dies');
+  context.whenDone(`the dead letter of ${commandId}`, async () => {
+    const left = await letterOf(context, commandId);
+    if (left !== undefined) await dropLetter(context, left.id);
+  });
+  return commandId;
+}
 
 async function read(context: CheckContext, id: number): Promise<LetterResult | undefined> {
   return await askLetters(context, 'get', { id }, LetterResult);

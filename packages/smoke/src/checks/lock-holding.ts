@@ -87,6 +87,23 @@ export const lockHoldingChecks = [
     expectEqual('entity_version of the new grant', second.version, first.version + 2);
   }),
 
+  fact(
+    'fencing_tokens grow with every grant, also of grants in quick succession, and are no versions',
+    async (context) => {
+      const resource = context.newResource();
+      let last = 0;
+      for (let grants = 1; grants <= 5; grants++) {
+        const { state, version } = await acquireLock(context, resource, `owner-${grants}`);
+        const { fencing_token: token } = state;
+        expectThat(`fencing_token of grant ${grants}`, token > last, `more than ${last}`, token);
+        expectEqual(`entity_version of grant ${grants}`, version, 2 * grants - 1);
+        expectThat('fencing_token', token > version, 'another number than the version', token);
+        last = token;
+        await context.lock.send('release', resource, { owner_id: state.owner_id });
+      }
+    },
+  ),
+
   fact('a fencing_token from an earlier grant releases nothing', async (context) => {
     const resource = context.newResource();
     const first = await acquireLock(context, resource, 'ann');

@@ -1,7 +1,7 @@
 /** A command id commits at most once; asking again gives the first outcome. */
 import { HEADERS } from '@meshforge/protocol';
 import { fact } from '../check.ts';
-import { expectItem, expectLock, expectReplayed } from '../expect-outcome.ts';
+import { expectItem, expectLock, expectRejected, expectReplayed } from '../expect-outcome.ts';
 import { expectEqual, expectPresent, expectThat } from '../expect.ts';
 import { atOnce } from '../together.ts';
 import { createItem, expectItemIs } from './steps.ts';
@@ -82,6 +82,24 @@ export const retryChecks = [
       12,
     );
   }),
+
+  fact(
+    'a command id that was another command’s is rejected with invalid_command, and the first command stands',
+    async (context) => {
+      const id = await createItem(context, 10);
+      const other = await createItem(context, 10, 'other');
+      const headers = { [HEADERS.commandId]: context.newId('reused') };
+      const first = await context.inventory.send('adjust', id, { delta: 1 }, { headers });
+      expectItem(first, 'adjusted', 2);
+      expectRejected(await context.inventory.send('adjust', id, { delta: 2 }, { headers }), 'invalid_command');
+      expectRejected(await context.inventory.send('update', id, { quantity: 1 }, { headers }), 'invalid_command');
+      expectRejected(await context.inventory.send('adjust', other, { delta: 1 }, { headers }), 'invalid_command');
+      const again = await context.inventory.send('adjust', id, { delta: 1 }, { headers });
+      expectEqual('payload of the retry', expectReplayed(again), first.payload);
+      await expectItemIs(context, id, 2, { quantity: 11 });
+      await expectItemIs(context, other, 1, { quantity: 10 });
+    },
+  ),
 
   fact('a missing command id is minted and returned, and a retry may use it', async (context) => {
     const id = await createItem(context, 10);

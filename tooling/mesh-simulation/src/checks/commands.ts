@@ -31,7 +31,12 @@ function checkExpectation({ expectedVersion, id }: CommandRecord, commit: LogMes
   }
 }
 
-function checkCommitted({ agent, entity, id }: CommandRecord, told: Told, commit: LogMessage | undefined, say: Say): void {
+function checkCommitted(
+  { agent, entity, id }: CommandRecord,
+  told: Told,
+  commit: LogMessage | undefined,
+  say: Say,
+): void {
   const what = `${id}, told to be committed as version ${told.version}`;
   if (commit === undefined) say(`I2: ${what}, is not in the log`);
   else if (commit.agent !== agent || commit.entity !== entity) say(`I2: ${what} of ${entity}, is of ${commit.entity}`);
@@ -106,6 +111,7 @@ export function checkGarbage({ commands, copies, garbage }: HistoryRecord, logs:
   known.delete('');
   for (const [id, [commit]] of logs.commits) {
     // The lock manager takes places out of its wait lists by commands of its own.
-    if (!known.has(id) && commit?.agent !== 'lock') say(`I8: ${commit?.agent} ${commit?.entity} has a commit of ${id}, which nobody sent`);
+    if (!known.has(id) && commit?.agent !== 'lock')
+      say(`I8: ${commit?.agent} ${commit?.entity} has a commit of ${id}, which nobody sent`);
   }
 }

@@ -36,7 +36,8 @@ function checkOnce(
   const ends = [isCommitted && 'committed', isRefused && 'refused', isDead && 'dead'].filter((end) => end !== false);
   if (command?.cancelled === true) {
     // As a request it may be executed all the same.
-    if (ends.length > 0 && !command.isRequested) say(`durable: ${nameOf(queued)} was cancelled, and is ${ends.join(' and ')}`);
+    if (ends.length > 0 && !command.isRequested)
+      say(`durable: ${nameOf(queued)} was cancelled, and is ${ends.join(' and ')}`);
     return;
   }
   if (queued.commandId === '') {
@@ -45,7 +46,8 @@ function checkOnce(
   }
   if (ends.length === 0) {
     // Who cancels may not have learned that it did.
-    if (command?.afterMs === 0 || queued.scheduler === '') say(`durable: ${nameOf(queued)} is gone, and nothing came of it`);
+    if (command?.afterMs === 0 || queued.scheduler === '')
+      say(`durable: ${nameOf(queued)} is gone, and nothing came of it`);
   } else if (ends.length > 1) say(`durable: ${nameOf(queued)} is ${ends.join(' and ')}`);
 }
 
@@ -68,14 +70,19 @@ function checkOrder(byId: ReadonlyMap<string, CommandRecord>, { entities, queued
 }
 
 /** What was told at an inbox stays true. */
-function checkTold({ agent, id, isRequested, told }: CommandRecord, { commits, letters, records }: Logs, say: Say): void {
+function checkTold(
+  { agent, id, isRequested, told }: CommandRecord,
+  { commits, letters, records }: Logs,
+  say: Say,
+): void {
   const kinds = new Set<string>();
   for (const { code, kind, via } of told) {
     if (via !== 'durable' || kind === 'failed') continue;
     kinds.add(kind === 'committed' ? kind : `${kind} ${code}`);
     if (kind === 'committed' || isRequested || agent === 'lock') continue;
     const isDead = letters.some(({ commandId }) => commandId === id);
-    if (code !== 'cancelled' && !records.has(id) && !isDead) say(`durable: ${id} was told ${kind} ${code}, of which nothing stands in the log`);
+    if (code !== 'cancelled' && !records.has(id) && !isDead)
+      say(`durable: ${id} was told ${kind} ${code}, of which nothing stands in the log`);
     if (commits.has(id)) say(`durable: ${id} was told ${kind} ${code}, and is committed`);
   }
   if (kinds.size > 1) say(`durable: ${id} was told ${[...kinds].join(', and ')}`);

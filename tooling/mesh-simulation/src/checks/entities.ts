@@ -12,7 +12,8 @@ export function checkVersions({ entities }: Logs, say: Say): void {
       if (kind === 'commit') {
         if (version !== highest + 1) say(`I1: ${what} follows version ${highest}`);
         highest = Math.max(highest, version);
-      } else if (kind === 'unchanged' && version !== highest) say(`I1: ${what} repeats another version than ${highest}`);
+      } else if (kind === 'unchanged' && version !== highest)
+        say(`I1: ${what} repeats another version than ${highest}`);
       else if (kind === 'expiry' && version > highest) say(`I1: ${what} ends a lease that nobody set`);
     }
   }
@@ -33,7 +34,9 @@ export function checkStates({ entities }: Logs, say: Say): void {
       const { commands, total }: StockState = state ?? { total: 0, commands: 0 };
       state = event === 'closed' ? null : { total: total + Number(data['by']), commands: commands + 1 };
       if (JSON.stringify(state) !== JSON.stringify(found)) {
-        say(`stock ${entity}, version ${version}: ${JSON.stringify(found)} does not follow, expected ${JSON.stringify(state)}`);
+        say(
+          `stock ${entity}, version ${version}: ${JSON.stringify(found)} does not follow, expected ${JSON.stringify(state)}`,
+        );
       }
       state = found as StockState | null;
     }

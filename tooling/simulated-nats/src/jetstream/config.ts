@@ -103,7 +103,8 @@ export function consumerSettings(wanted: Partial<ConsumerSettings>, name: string
     ...withoutUndefined(wanted),
     name,
     max_deliver: wanted.max_deliver === undefined || wanted.max_deliver === 0 ? -1 : wanted.max_deliver,
-    max_ack_pending: wanted.max_ack_pending ?? (wanted.ack_policy === undefined || wanted.ack_policy === 'none' ? 0 : 1_000),
+    max_ack_pending:
+      wanted.max_ack_pending ?? (wanted.ack_policy === undefined || wanted.ack_policy === 'none' ? 0 : 1_000),
   };
   const wait = backoff?.[0] ?? wanted.ack_wait ?? (filled.ack_policy === 'none' ? undefined : 30 * SECOND_NS);
   if (wait !== undefined) filled.ack_wait = wait;

@@ -20,11 +20,7 @@ export const API_ERRORS = {
   streamNotFound: apiError(404, 10_059, 'stream not found'),
   streamNotMatch: apiError(400, 10_060, 'expected stream does not match'),
   subjectsOverlap: apiError(400, 10_065, 'subjects overlap with an existing stream'),
-  workQueueNoAck: apiError(
-    400,
-    10_084,
-    'consumer in pull mode requires explicit ack policy on workqueue stream',
-  ),
+  workQueueNoAck: apiError(400, 10_084, 'consumer in pull mode requires explicit ack policy on workqueue stream'),
   workQueueNotExplicit: apiError(400, 10_098, 'workqueue stream requires explicit ack'),
   workQueueNotUnique: apiError(400, 10_100, 'filtered consumer not unique on workqueue stream'),
   workQueueMultiple: apiError(400, 10_099, 'multiple non-filtered consumers not allowed on workqueue stream'),
@@ -49,8 +45,7 @@ export const API_ERRORS = {
 
 export const wrongLastSequence = (last: number): ApiError => apiError(400, 10_071, `wrong last sequence: ${last}`);
 export const wrongLastId = (last: string): ApiError => apiError(400, 10_070, `wrong last msg ID: ${last}`);
-export const sequenceNotFound = (sequence: number): ApiError =>
-  apiError(400, 10_043, `sequence ${sequence} not found`);
+export const sequenceNotFound = (sequence: number): ApiError => apiError(400, 10_043, `sequence ${sequence} not found`);
 export const rollupFailed = (why: string): ApiError => apiError(500, 10_111, why);
 export const storeFailed = (why: string): ApiError => apiError(503, 10_077, why);
 export const deleteFailed = (why: string): ApiError => apiError(500, 10_057, why);

@@ -36,7 +36,10 @@ export interface InFlight {
   subject(subject: string): { isSchedule: boolean } | undefined;
 }
 
-export type Verdict = { kind: 'taken' } | { kind: 'duplicate'; sequence: number } | { kind: 'refused'; error: ApiError };
+export type Verdict =
+  | { kind: 'taken' }
+  | { kind: 'duplicate'; sequence: number }
+  | { kind: 'refused'; error: ApiError };
 
 const TAKEN: Verdict = { kind: 'taken' };
 const refused = (error: ApiError | undefined): Verdict | undefined =>
@@ -71,9 +74,7 @@ export function checkReplicated(stream: CheckedStream, inbound: Inbound): Verdic
     refused(size(stream, inbound)) ??
     (headers === undefined || inbound.isFired
       ? undefined
-      : (refused(
-          streamName(stream, headers) ?? mayLive(stream, headers, true) ?? timeToLive(headers),
-        ) ??
+      : (refused(streamName(stream, headers) ?? mayLive(stream, headers, true) ?? timeToLive(headers)) ??
         duplicate(stream, headers) ??
         refused(
           lastSequence(stream, headers) ??

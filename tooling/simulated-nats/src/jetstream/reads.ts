@@ -144,12 +144,7 @@ function batchGet(view: View, stream: string, reply: string, request: GetRequest
   return [...answers, wire(reply, HeaderBlock.of(end, '204 EOB'), EMPTY)];
 }
 
-function found(
-  reply: string,
-  stream: string,
-  message: StoredMessage,
-  batch?: { pending: number; last: number },
-): Wire {
+function found(reply: string, stream: string, message: StoredMessage, batch?: { pending: number; last: number }): Wire {
   const { data, headers = NO_HEADERS, micros, sequence, subject } = message;
   const own: [string, string | number][] = [
     ['Nats-Stream', stream],

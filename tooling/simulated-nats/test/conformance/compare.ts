@@ -13,7 +13,12 @@ export interface Parting {
 }
 
 /** Undefined where all answers are the same. */
-export async function compare(seed: number, count: number, replicas: number, real: Tried): Promise<Parting | undefined> {
+export async function compare(
+  seed: number,
+  count: number,
+  replicas: number,
+  real: Tried,
+): Promise<Parting | undefined> {
   const operations = drawOperations(seed, count, replicas);
   const expected = await onModel(seed, operations, replicas);
   await real.connection.request('$JS.API.STREAM.DELETE.S', '', { timeout: 5_000 });

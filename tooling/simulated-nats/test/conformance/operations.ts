@@ -127,14 +127,19 @@ function consumer(random: Random, { timeoutMs }: Pace): Operation {
       ack_policy: random.pick(['explicit', 'explicit', 'explicit', 'none']),
       deliver_policy: policy,
       ...(policy === 'by_start_sequence' ? { opt_start_seq: sequence(random) } : {}),
-      ...(several ? { filter_subjects: random.pick([['s.a.x', 's.b.x'], ['s.a.*', 'q.>']]) } : {}),
+      ...(several
+        ? {
+            filter_subjects: random.pick([
+              ['s.a.x', 's.b.x'],
+              ['s.a.*', 'q.>'],
+            ]),
+          }
+        : {}),
       ...(!several && random.chance(0.6) ? { filter_subject: random.pick(FILTERS) } : {}),
       max_ack_pending: random.pick([1_000, 2]),
       ...(backoff ? { backoff: [timeout, 2 * timeout], max_deliver: -1 } : { ack_wait: timeout }),
       ...(!backoff && random.chance(0.2) ? { max_deliver: 2 } : {}),
-      ...(isPinned
-        ? { priority_groups: ['g'], priority_policy: 'pinned_client', priority_timeout: timeout }
-        : {}),
+      ...(isPinned ? { priority_groups: ['g'], priority_policy: 'pinned_client', priority_timeout: timeout } : {}),
     },
   };
 }

@@ -76,7 +76,9 @@ export class Operator {
         const subject = `$JS.API.DIRECT.GET.S${operation.subject === undefined ? '' : `.${operation.subject}`}`;
         const connection = await this.#tried.leader();
         const isOne = !/multi_last|batch/.test(JSON.stringify(operation.request ?? {}));
-        return (await this.#gather(connection, subject, operation.request, isOne ? 1 : Infinity)).map(showMessage).join(' ; ');
+        return (await this.#gather(connection, subject, operation.request, isOne ? 1 : Infinity))
+          .map(showMessage)
+          .join(' ; ');
       }
       case 'deleteMessage':
         return this.#json(await this.#ask('$JS.API.STREAM.MSG.DELETE.S', { seq: operation.sequence }));
@@ -182,7 +184,8 @@ export class Operator {
   async #created(settings: object): Promise<Msg | string> {
     for (let tries = 0; ; tries++) {
       const answer = await this.#ask('$JS.API.STREAM.CREATE.S', settings);
-      const code = typeof answer === 'string' ? 0 : (answer.json<{ error?: { err_code: number } }>().error?.err_code ?? 0);
+      const code =
+        typeof answer === 'string' ? 0 : (answer.json<{ error?: { err_code: number } }>().error?.err_code ?? 0);
       if (code !== 10_005 || tries === 40) return answer;
       await this.#tried.sleep(250);
     }
@@ -194,7 +197,12 @@ export class Operator {
   }
 
   /** The messages of an answer: so many, or up to one with a status. */
-  async #gather(connection: NatsConnection, subject: string, request: object | undefined, most: number): Promise<Msg[]> {
+  async #gather(
+    connection: NatsConnection,
+    subject: string,
+    request: object | undefined,
+    most: number,
+  ): Promise<Msg[]> {
     const found: Msg[] = [];
     const inbox = `_INBOX.gather.${this.#tried.now()}.${++this.#inboxes}`;
     let isOver: () => void = () => {};
@@ -258,7 +266,8 @@ function racing(text: string): string {
 const TIMES = new Set(['Nats-Time-Stamp']);
 
 function showMessage({ data, headers, reply = '', subject }: Msg): string {
-  const lines = headers === undefined ? [] : headers.keys().flatMap((name) => headers.values(name).map((v) => [name, v]));
+  const lines =
+    headers === undefined ? [] : headers.keys().flatMap((name) => headers.values(name).map((v) => [name, v]));
   const shown = lines.map(([name = '', value = '']) => (TIMES.has(name) ? name : `${name}=${value}`)).join(',');
   // Without the time in it, and without how many messages are still to come, which a server only estimates.
   const ack = reply.replace(/(\.\d+)\.\d+\.\d+$/, '$1');
@@ -267,7 +276,16 @@ function showMessage({ data, headers, reply = '', subject }: Msg): string {
   return `${to} ${ack} [${status}] {${shown.replaceAll(/@at [^,]+/g, '@at')}} ${data.length}`;
 }
 
-const TIME_KEYS = new Set(['created', 'ts', 'time', 'first_ts', 'last_ts', 'last_active', 'pinned_ts', 'opt_start_time']);
+const TIME_KEYS = new Set([
+  'created',
+  'ts',
+  'time',
+  'first_ts',
+  'last_ts',
+  'last_active',
+  'pinned_ts',
+  'opt_start_time',
+]);
 const LEFT_OUT = new Set([
   'num_pending',
   // A cluster counts late.
@@ -304,6 +322,9 @@ function cleaned(value: unknown): unknown {
 
 function shown(key: string, value: unknown): unknown {
   if (TIME_KEYS.has(key)) return undefined;
-  if (key === 'hdrs') return Buffer.from(value as string, 'base64').toString().replaceAll(/@at [^\r]+/g, '@at');
+  if (key === 'hdrs')
+    return Buffer.from(value as string, 'base64')
+      .toString()
+      .replaceAll(/@at [^\r]+/g, '@at');
   return cleaned(value);
 }

@@ -95,7 +95,8 @@ function leaseJustEnded({ before, entity }: Message): Ruled | undefined {
 /** When a change of the places may have been decided, of which nothing tells more than that it came after the one before. */
 function turningPointsBefore({ before, entity, entry, timeMs }: Message): number[] {
   if (entry.kind === 'commit' || before === undefined) return [];
-  const points = entity.agent.turningPoints(before.state, before.notes).flatMap((ms) => [ms - 1, ms]);
+  const notes = `${before.notes} ${entry.notes ?? ''}`;
+  const points = entity.agent.turningPoints(before.state, notes).flatMap((ms) => [ms - 1, ms]);
   return points.filter((ms) => ms >= before.timeMs - CLOCK_ERROR_MS && ms <= timeMs + CLOCK_ERROR_MS);
 }
 
