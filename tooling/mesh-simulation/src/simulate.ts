@@ -10,6 +10,7 @@ import { kindOf, shrink } from './shrink.ts';
 /** Seeds that a worker is given at a time. */
 const SHARE = 10;
 const PROGRESS_MS = 15_000;
+const LOADER = ['--conditions=@meshforge/source', '--import', import.meta.resolve('tsx')];
 
 export interface Task {
   /** The first seed. */
@@ -87,7 +88,7 @@ async function explain(seed: number, shrinks: boolean): Promise<string> {
 }
 
 class Worker {
-  readonly #process: ChildProcess = fork(new URL('worker.ts', import.meta.url));
+  readonly #process: ChildProcess = fork(new URL('worker.ts', import.meta.url), { execArgv: LOADER });
 
   run(first: number, count: number): Promise<Report> {
     return new Promise((resolve, reject) => {
