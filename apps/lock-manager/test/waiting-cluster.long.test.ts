@@ -19,7 +19,15 @@ import {
   type Connection,
 } from './support/locks.ts';
 import { takePulse } from './support/pulse.ts';
-import { cancel, expectAnsweredOnce, queued, startWaiting, tellingOf, type Waiter } from './support/waiting.ts';
+import {
+  cancel,
+  expectAnsweredOnce,
+  orderOf,
+  queued,
+  startWaiting,
+  tellingOf,
+  type Waiter,
+} from './support/waiting.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -52,12 +60,12 @@ async function arrive(resource: string, count: number, waitMs = 60_000): Promise
   return waiters;
 }
 
-async function serveAll(resource: string, waiters: readonly Waiter[], by: Connection = nats): Promise<number[]> {
-  const served: number[] = [];
+async function serveAll(resource: string, waiters: readonly Waiter[], by: Connection = nats): Promise<string[]> {
+  const served: string[] = [];
   await Promise.all(
-    waiters.map(async ({ owner, answer }, index) => {
+    waiters.map(async ({ owner, answer }) => {
       lease(await answer);
-      served.push(index);
+      served.push(owner);
       await release(by, resource, owner);
     }),
   );
@@ -70,7 +78,7 @@ test('owners at three servers are served in the order in which they came', async
   const waiters = await arrive('order', 30);
   await queued(nats, 'order', 30);
   success(await release(nats, 'order', 'holder'), 'released');
-  expect(await serveAll('order', waiters)).toEqual(waiters.map((_, index) => index));
+  expect(await serveAll('order', waiters)).toEqual(orderOf(announced.changes('order')));
   await sleep(500);
   expectAnsweredOnce(waiters);
   expect(flawsOf(announced.changes('order'))).toEqual([]);

@@ -63,8 +63,8 @@ test('copies of a command at two replicas are one wait: one place, one grant, an
   const commandId = 'copies-ann';
   const copies = ids.map((replica) => startWaiting(nats, 'copies', 'ann', { commandId, replica }));
   await queued(nats, 'copies', 1);
-  // The clocks of two replicas differ by some milliseconds.
-  await sleep(100);
+  // The clocks of two replicas differ by some milliseconds, and by more on a busy machine.
+  await sleep(1_000);
   const bob = startWaiting(nats, 'copies', 'bob', { replica: ids[1] ?? '' });
   await queued(nats, 'copies', 2);
   success(await release(nats, 'copies', 'holder'), 'released');
@@ -106,6 +106,7 @@ test('a replica that stops sends its waiters back, refuses nobody, and their pla
   lease(await acquire(nats, 'stops', 'holder', { ttl: 60_000 }));
   const ann = startWaiting(nats, 'stops', 'ann', { commandId: 'stops-ann', replica: ids[0] ?? '' });
   await queued(nats, 'stops', 1);
+  await sleep(1_000);
   const bob = startWaiting(nats, 'stops', 'bob', { replica: ids[1] ?? '' });
   await queued(nats, 'stops', 2);
   await replicas[0]?.stop();

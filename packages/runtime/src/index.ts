@@ -41,7 +41,7 @@ export {
   type ReactOptions,
   type RunningReaction,
 } from './reaction/types.ts';
-export type { QueueStats } from './durable/worker.ts';
+export type { QueueStats } from './durable/worker-options.ts';
 export type { RetryPolicy } from './durable/retry-policy.ts';
 export type { UpdateOptions, Updater } from './client/update.ts';
 export type { Watch } from './client/watch.ts';

@@ -9,7 +9,7 @@ import type { AnyAgent } from './core/agent.ts';
 import type { Companion } from './core/companion.ts';
 import { ensureExecutor } from './durable/consumer.ts';
 import { startDurable } from './durable/start-durable.ts';
-import type { QueueStats } from './durable/worker.ts';
+import type { QueueStats } from './durable/worker-options.ts';
 import { CommandIntake } from './intake/command-intake.ts';
 import { executeHere, type CommandHere } from './intake/execute-here.ts';
 import { startMicroService, type MicroService } from './intake/micro-service.ts';

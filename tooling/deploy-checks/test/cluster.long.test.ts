@@ -1,6 +1,7 @@
 // Hunts for a permission that a replicated stream needs and a single one does not.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startProductionCluster, type ProductionServer } from '../src/production-server.ts';
 import { refusalsDuring } from './refusals.ts';
@@ -60,4 +61,25 @@ test('three servers replicate the agents’ streams, and every user may do on th
 
   const refused = await refusalsDuring(client, () => client.publish('ent.inventory.sku-1.0.created', '{}'));
   expect(refused).toEqual(['publish ent.inventory.sku-1.0.created']);
+}, 180_000);
+
+// What README.md lists as a defect of the server. If this fails, the server has learned better: change the page, then the test.
+test('a sender can stop a replicated stream for good with one message that expects another last id', async () => {
+  const sender = await server.connect('sender');
+  const store = async (): Promise<string> => {
+    const answer = sender.request('queue.cmd.lock.x.acquire', '{}', { timeout: 5_000 });
+    return await answer.then(
+      (message) => message.string(),
+      () => 'no answer',
+    );
+  };
+  expect(await store()).toContain('COMMANDS_lock');
+  const stopping = headers();
+  stopping.set('Nats-Expected-Last-Msg-Id', 'another');
+  sender.publish('queue.cmd.lock.x.acquire', '{}', { headers: stopping });
+  await sender.flush();
+  await vi.waitFor(async () => expect(await store()).toBe('no answer'), 60_000);
+  // Time for an election: the stream stays stopped.
+  await sleep(5_000);
+  expect(await store()).toBe('no answer');
 }, 180_000);

@@ -247,6 +247,13 @@ describe('a sender that is taken over', () => {
   });
 });
 
+test('a stream on one server goes on after a message that expects another last id, which stops a replicated one', async () => {
+  const { sender } = mesh();
+  const refused = await store(sender, 'queue.cmd.inventory.x.adjust', { 'Nats-Expected-Last-Msg-Id': 'another' });
+  expect(refused.error?.description).toMatch(/wrong last msg ID/);
+  expect(await store(sender, 'queue.cmd.inventory.x.adjust')).toMatchObject({ stream: 'COMMANDS_inventory' });
+});
+
 test('in the account of the agents an acknowledgement goes into any log: senders need one of their own', async () => {
   const { operator } = mesh();
   const before = (await contents(operator))['ENTITIES_inventory'] ?? 0;

@@ -28,7 +28,7 @@ export const lockLog: NamedStream = {
 };
 
 /** Durable commands to an agent, now and for later. */
-export const commandsTo = (
+const commandsTo = (
   token: 'inventory' | 'lock',
 ): NamedStream & { allow_msg_schedules: boolean; allow_msg_ttl: boolean } => ({
   name: `COMMANDS_${token}`,

@@ -79,6 +79,7 @@ export const DIRECTIONS: readonly Direction[] = [
       '@meshforge/inventory',
       '@meshforge/lock-manager',
       '@meshforge/nats-server',
+      '@meshforge/simulated-nats',
       '@meshforge/processes',
       '@meshforge/debian-packages',
       '@meshforge/vitest-config',

@@ -1,5 +1,7 @@
 import { Random } from '@meshforge/simulated-nats';
 import type { AgentName } from './agents.ts';
+import { GARBAGE } from './garbage.ts';
+import { isDeed } from './script.ts';
 import type { Cast, Deed, Fault, Ruin, Script, Step, StreamName, Target, Traffic } from './script.ts';
 
 const ENTITIES = ['a', 'b'];
@@ -31,7 +33,12 @@ export function drawScript(seed: number): Script {
   }
   if (random.chance(0.06)) steps.push({ at: at(FAULTS_UNTIL_MS * density), ...drawRuin(random, cast) });
   steps.sort((one, other) => one.at - other.at);
-  return { seed, cast, steps };
+  const isCalm = steps.every(isDeed);
+  return { seed, cast, steps: steps.filter((step) => isCalm || !isHarmful(step)) };
+}
+
+function isHarmful(step: Step): boolean {
+  return step.kind === 'garbage' && GARBAGE[step.shape % GARBAGE.length]?.isHarmful === true;
 }
 
 function drawCast(random: Random): Cast {

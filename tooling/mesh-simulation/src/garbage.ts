@@ -6,6 +6,8 @@ export interface Garbage {
   readonly name: string;
   /** Codes of which the answer has one; empty: there is none to wait for. */
   readonly expects: readonly string[];
+  /** Where a message is lost as well, it costs a command of somebody else: see `a durable command that is a schedule`. */
+  readonly isHarmful: boolean;
   /** @returns the code of the answer */
   send(connection: NatsConnection): Promise<string | undefined>;
 }
@@ -16,6 +18,7 @@ function asked(name: string, subject: string, body: string, expects: readonly st
   return {
     name,
     expects,
+    isHarmful: false,
     send: async (connection) => {
       const answer = await connection.request(subject, body, { timeout: ANSWER_MS });
       return answer.json<{ payload?: { code?: string } }>().payload?.code;
@@ -24,10 +27,11 @@ function asked(name: string, subject: string, body: string, expects: readonly st
 }
 
 /** Nobody waits for what becomes of it. */
-function said(name: string, send: (connection: NatsConnection) => void): Garbage {
+function said(name: string, send: (connection: NatsConnection) => void, isHarmful = false): Garbage {
   return {
     name,
     expects: [],
+    isHarmful,
     send: (connection) => {
       send(connection);
       return Promise.resolve(undefined);
@@ -61,15 +65,21 @@ export const GARBAGE: readonly Garbage[] = [
   said('a durable command for another entity than its subject', (connection) => {
     connection.publish(queuedCommandSubject('stock', 'a', 'add'), body({ entity_id: 'b', data: { by: 1 } }));
   }),
-  said('a durable command that is a schedule', (connection) => {
-    const headers = newHeaders();
-    headers.set('Nats-Schedule', '@at 2026-01-01T00:00:01.000Z');
-    headers.set('Nats-Schedule-Target', queuedCommandSubject('stock', 'b', 'add'));
-    // To an entity of its own: a schedule takes away what else stands on its subject.
-    connection.publish(queuedCommandSubject('stock', 'odd', 'add'), body({ entity_id: 'odd', data: { by: 1 } }), {
-      headers,
-    });
-  }),
+  // The server takes it away from its subject when it fires. If another command is in hand at that moment and its
+  // delivery was lost, the server forgets that it has to deliver it again (2.15.1: a purge narrower than the filter of
+  // the consumer moves the consumer's acknowledgement floor over what is in hand).
+  said(
+    'a durable command that is a schedule',
+    (connection) => {
+      const headers = newHeaders();
+      headers.set('Nats-Schedule', '@at 2026-01-01T00:00:01.000Z');
+      headers.set('Nats-Schedule-Target', queuedCommandSubject('stock', 'b', 'add'));
+      // To an entity of its own: a schedule takes away what else stands on its subject.
+      const subject = queuedCommandSubject('stock', 'odd', 'add');
+      connection.publish(subject, body({ entity_id: 'odd', data: { by: 1 } }), { headers });
+    },
+    true,
+  ),
   said('a request that is to be answered into the log', (connection) => {
     connection.publish(ADD, body({ entity_id: 'a', data: { by: 0.5 } }), { reply: 'ent.stock.a.0.added' });
   }),

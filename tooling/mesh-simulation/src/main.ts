@@ -1,7 +1,6 @@
 // pnpm simulate: runs histories of the whole mesh, one seed each, and prints the shortest one that fails.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { drawScript } from './draw-script.ts';
 import { runHistory } from './run-history.ts';
 import type { Script } from './script.ts';
 import { showFailure } from './show.ts';
@@ -44,10 +43,9 @@ if (values.help === true) {
     seconds: whole(values.seconds) ?? (values.histories === undefined ? 60 : Infinity),
     workers: whole(values.workers) ?? 2,
     shrinks: values.shrink !== 'no',
-    draw: drawScript,
     onProgress: (text) => process.stdout.write(`${text}\n`),
   });
-  process.exitCode = found ? 1 : 0;
+  process.exitCode = found.seed === undefined ? 0 : 1;
 }
 
 function whole(text: string | undefined): number | undefined {

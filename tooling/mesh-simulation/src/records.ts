@@ -89,6 +89,15 @@ export interface GarbageRecord {
   isSettled: boolean;
 }
 
+/** What a queue still holds. */
+export interface Left {
+  stream: string;
+  subject: string;
+  sequence: number;
+  /** When a delayed command falls due, milliseconds since the epoch; 0: at once. */
+  dueAt: number;
+}
+
 export interface HistoryRecord {
   script: Script;
   /** Of each stream, in the order in which it was stored. */
@@ -104,7 +113,7 @@ export interface HistoryRecord {
   /** Published on `evt.>` by a process, and not by the server. */
   spoken: readonly { subject: string; at: number; commandId: string }[];
   /** What is still stored in queues, by subject. */
-  left: readonly { stream: string; subject: string; sequence: number }[];
+  left: readonly Left[];
   /** What was not as it should be at the end, or on the way. */
   unrest: readonly string[];
   /** From the end of the last fault until everything was done, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { Ran } from './run-history.ts';
-import type { Script, Step } from './script.ts';
+import type { Step } from './script.ts';
 
 const MOST_BREACHES = 8;
 const MOST_ERRORS = 12;
@@ -17,11 +17,6 @@ export function showFailure(found: Ran, shortest: Ran): string {
     ...shortest.breaches.slice(0, MOST_BREACHES).map((breach) => `  ${breach}`),
     ...(shortest.errors.length === 0 ? [] : ['logged:', ...shortest.errors.slice(0, MOST_ERRORS).map((e) => `  ${e}`)]),
   ].join('\n');
-}
-
-/** As a file that `--script` takes. */
-export function scriptText(script: Script): string {
-  return `${JSON.stringify(script, undefined, 1)}\n`;
 }
 
 function showStep({ at, kind, ...rest }: Step): string {

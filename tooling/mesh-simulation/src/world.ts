@@ -4,7 +4,7 @@ import { AGENTS, type AgentName } from './agents.ts';
 import { Client, type Desk } from './client.ts';
 import { Host } from './host.ts';
 import { REACTION, runAgent, runReactor, type ProgramOptions } from './programs.ts';
-import type { HistoryRecord } from './records.ts';
+import type { HistoryRecord, Left } from './records.ts';
 import { isDeed, isRuin, type Fault, type Script, type Step, type StreamName, type Target } from './script.ts';
 import { Witness } from './witness.ts';
 
@@ -40,7 +40,6 @@ export class World {
   readonly #unrest: string[] = [];
   readonly #errors: string[] = [];
   readonly #backups = new Map<Step, StreamBackup | undefined>();
-  #deeds = 0;
   #faultsUntil = 0;
 
   constructor(script: Script, nats: SimulatedNats) {
@@ -135,13 +134,8 @@ export class World {
   #take(step: Step): void {
     if (!isDeed(step)) return this.#harm(step);
     const { client, host } = this.#clients[step.client % this.#clients.length] as { client: Client; host: Host };
-    this.#deeds++;
     host.process.enter(() => {
-      const isOver = (): void => {
-        this.#deeds--;
-      };
-      client.do(step).then(isOver, (error: unknown) => {
-        isOver();
+      client.do(step).catch((error: unknown) => {
         this.#unrest.push(`${step.kind} of client ${step.client}: ${String(error)}`);
       });
     });
@@ -243,20 +237,24 @@ export class World {
 
   /** What has not come to its end. */
   #whatIsOpen(): string[] {
+    const { time } = this.nats;
     const open: string[] = [];
     for (const host of this.#hosts) if (!host.isReady) open.push(`${host.name} is not ready ${host.whyNot}`);
     for (const { id, waiting } of this.#desk.commands) if (waiting.size > 0) open.push(`nobody has answered ${id}`);
     for (const { client, isOrphan, how, lock } of this.#desk.locks) {
       if (how === undefined && !isOrphan) open.push(`client ${client} is not done with the lock ${lock}`);
     }
-    for (const { stream, subject } of this.#left()) open.push(`${stream} holds ${subject}`);
+    for (const { dueAt, stream, subject } of this.#left()) {
+      // Who sends with a wrong clock may have named a time that is far off.
+      if (dueAt <= time.now) open.push(`${stream} holds ${subject}`);
+    }
     const reaction = this.nats.jetstream.consumer(STREAMS.stock, `react_${REACTION}`);
     const { num_ack_pending: taken = 0, num_pending: coming = 0 } = (reaction?.info ?? {}) as Record<string, number>;
     if (taken + coming > 0) open.push(`the reaction has ${taken} events in hand, and ${coming} before it`);
     return open;
   }
 
-  #left(): { stream: string; subject: string; sequence: number }[] {
+  #left(): Left[] {
     const queues = [STREAMS.stockQueue, STREAMS.journalQueue, STREAMS.lockQueue];
     return queues.flatMap((name) => {
       const messages = [...(this.nats.jetstream.streams.get(name)?.store.all() ?? [])];
@@ -266,7 +264,10 @@ export class World {
           const isNote = headers?.has('Nats-TTL') === true;
           return subject.startsWith('queue.cmd.') || (subject.startsWith('queue.later.') && !isNote);
         })
-        .map(({ sequence, subject }) => ({ stream: name, subject, sequence }));
+        .map(({ headers, sequence, subject }) => {
+          const [, at] = headers?.get('Nats-Schedule').split('@at ') ?? [];
+          return { stream: name, subject, sequence, dueAt: at === undefined ? 0 : Date.parse(at) };
+        });
     });
   }
 

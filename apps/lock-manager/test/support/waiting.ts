@@ -9,7 +9,7 @@ import {
   sendCommand,
   type RawReply,
 } from '../../../../packages/runtime/test/support/wire.ts';
-import { denial, LOCKS, viewLock, type Connection } from './locks.ts';
+import { denial, LOCKS, viewLock, type Connection, type LockEvent } from './locks.ts';
 
 export interface WaitOptions {
   waitMs?: number;
@@ -123,6 +123,18 @@ export async function queued(connection: Connection, resource: string, waiters: 
     const view = await viewLock(connection, resource).catch(() => undefined);
     return view?.waiters === waiters;
   });
+}
+
+/**
+ * The owners who began to wait while nobody was served, in the order of their places. It is that of their arrival by the clocks of
+ * the replicas, which differ by some milliseconds, and by more on a busy machine.
+ */
+export function orderOf(changes: readonly LockEvent[]): string[] {
+  const owners: string[] = [];
+  for (const { event, data } of changes) {
+    if (event === 'queued') owners.splice((data?.position ?? 1) - 1, 0, data?.owner_id ?? '');
+  }
+  return owners;
 }
 
 /** Ids of the lock managers that serve. */

@@ -26,7 +26,8 @@ import { EXECUTOR } from './consumer.ts';
 import type { DeadLetters, Death } from './dead-letters.ts';
 import { scheduleOf, wasCancelled } from './delayed-commands.ts';
 import { headerOf, identityOf, type QueuedMessage } from './delivery.ts';
-import { Worker, type Fault, type Verdict, type WorkerOptions } from './worker.ts';
+import { Worker } from './worker.ts';
+import type { Fault, Verdict, WorkerOptions } from './worker-options.ts';
 
 const AT_ONCE = 128;
 /** What no later try of this version of the agent would make better. */

@@ -8,7 +8,7 @@ import { DeadLetters } from './dead-letters.ts';
 import { durableCommands } from './durable-commands.ts';
 import { LetterIntake } from './letter-intake.ts';
 import type { EntityStore } from '../store/entity-store.ts';
-import type { QueueStats } from './worker.ts';
+import type { QueueStats } from './worker-options.ts';
 
 interface StartOptions {
   agent: string;

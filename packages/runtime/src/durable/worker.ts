@@ -9,140 +9,41 @@
  *   because whoever comes second finds in the log what the first has done.
  * - Work at a takeover does not grow with what is stored.
  */
-import type { Clock } from '../clock.ts';
 import { NoAnswerError } from '../nats/jetstream-errors.ts';
 import { QueueMetrics } from '../telemetry/queue-metrics.ts';
 import { MAX_UNACKNOWLEDGED } from './consumer.ts';
 import type { Death } from './dead-letters.ts';
 import { identityOf, type Delivery, type QueuedMessage } from './delivery.ts';
-import { PullLoop, type PullLoopOptions, type Run } from './pull-loop.ts';
-import { nextPause, type RetryPolicy } from './retry-policy.ts';
+import { InHand, type Item } from './in-hand.ts';
+import { whileMissing } from './missing.ts';
+import { insert, Lanes, type Lane } from './lanes.ts';
+import { PullLoop, type Run } from './pull-loop.ts';
+import { nextPause } from './retry-policy.ts';
+import type { Order, QueueStats, Verdict, WorkerOptions } from './worker-options.ts';
 
 /** Bytes of messages in memory after which no more are taken in. */
 const MAX_BYTES = 33_554_432;
 /** Messages of one entity in hand, where more can be found in the stream. */
 const MAX_WAITING = 64;
-/** Entities that are remembered in a run. */
-const MAX_LANES = 20_000;
 /** After a look that was not answered, and between two tries to store a dead letter, in milliseconds. */
 const PAUSE_MS = 250;
-/** Between two looks at what a former worker has left unacknowledged, in milliseconds. */
-const GATHER_PAUSE_MS = 100;
 /** So long after its delivery a message is not delivered to another worker, in milliseconds, with half of it for the way. */
 const ALONE_MS = 750;
-/** Longest wait for it once the server says what it is, in milliseconds: longer than its delivery takes on a busy machine. */
-const GATHER_MS = 15_000;
-
 /** How long a worker that was delivered what it does not handle leaves the consumer to others, in milliseconds. */
 const STEP_ASIDE_MS = 5_000;
-
-/** What came of one try. `conclude` is called before the message is removed. */
-export type Verdict =
-  | { kind: 'done'; conclude?: () => void }
-  | Fault
-  /** This worker stops: nothing is known of what was begun. */
-  | { kind: 'abandoned' };
-
-export interface Fault {
-  kind: 'fault';
-  code: string;
-  reason: string;
-  /** `hopeless`: no further try would make it better; `outage`: the message has no part in it. Else it may be the message's. */
-  nature?: 'hopeless' | 'outage';
-  conclude?: () => void;
-}
-
-/** How a worker knows which message of an entity comes next. */
-export type Order =
-  /** The stream keeps what is not done, and nothing else: the oldest that it holds of an entity comes next. */
-  | {
-      kind: 'stored';
-      /** @throws NoAnswerError */
-      oldest: (entity: string) => Promise<QueuedMessage | undefined>;
-      /** Takes a message out of the stream. @throws NoAnswerError */
-      remove: (message: QueuedMessage) => Promise<unknown>;
-    }
-  /** The consumer alone knows what is not done: a new run waits until it holds all that was delivered and not acknowledged. */
-  | {
-      kind: 'delivered';
-      /** How many of them this worker does not hold. @param held how many it holds up to a sequence @throws NoAnswerError */
-      missing: (held: (sequence: number) => number) => Promise<number>;
-    };
-
-export interface QueueStats {
-  /** Whether this replica is the one that works. */
-  active: boolean;
-  /** Stored and not delivered yet, as far as this replica knows. */
-  pending: number;
-  /** Delivered and not done. */
-  inFlight: number;
-  /** Of those, the ones that wait for a further try, or behind one that does. */
-  retrying: number;
-  done: number;
-  retried: number;
-  redelivered: number;
-  dead: number;
-}
-
-export interface WorkerOptions extends Omit<PullLoopOptions, 'room' | 'onRun' | 'onRunOver' | 'onDelivery'> {
-  /** What it goes by in metrics. */
-  name: string;
-  clock: Clock;
-  /** Milliseconds since the epoch, by the server's clock. */
-  serverNow: () => number;
-  /** Messages in hand, without those that wait for a further try. */
-  atOnce: number;
-  retry: RetryPolicy;
-  order: Order;
-  /** The entity whose messages have to be in order. */
-  entityOf: (message: QueuedMessage) => string;
-  /** Whether this worker knows what to do with a message; one that does not leaves it to others. Default: it does. */
-  handles?: (message: QueuedMessage) => boolean;
-  attempt: (message: QueuedMessage) => Promise<Verdict>;
-  /** Stores a dead letter. @returns why it could not; undefined: it is stored */
-  bury: (message: QueuedMessage, death: Death) => Promise<string | undefined>;
-  onRetry: (subject: string, reason: string, tries: number) => void;
-  onDead: (subject: string, reason: string) => void;
-}
-
-/** A message in hand. */
-interface Item {
-  readonly message: QueuedMessage;
-  /** Where it is acknowledged; undefined: it was found in the stream, and not delivered. */
-  reply: string | undefined;
-  /** Whether this run has delivered it for the first time. */
-  readonly isFirst: boolean;
-  /** When it was delivered last, by the monotonic clock. */
-  takenAt: number;
-}
-
-/** The messages of one entity. */
-interface Lane {
-  readonly entity: string;
-  /** In the order of the stream. */
-  waiting: Item[];
-  /** Whether the first of `waiting`, or else the next delivery of this run, is the oldest that is not done. */
-  isChecked: boolean;
-  /** Some were delivered and not kept. */
-  hasMore: boolean;
-  isBusy: boolean;
-  /** It waits for a further try. */
-  isResting: boolean;
-}
 
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #loop: PullLoop;
   readonly #metrics: QueueMetrics;
-  readonly #lanes = new Map<string, Lane>();
-  readonly #inHand = new Map<string, Item>();
+  readonly #lanes = new Lanes();
+  readonly #inHand = new InHand();
   readonly #working = new Set<Promise<void>>();
   #run: Run | undefined;
   /** Whether work may begin in this run. */
   #isOpen = false;
   /** Messages for which there has to be room, so that the work can begin. */
   #missing = 0;
-  #bytes = 0;
   /** How often everything was forgotten: what was asked before counts no more. */
   #forgotten = 0;
   /** Messages in lanes that rest. */
@@ -194,52 +95,43 @@ export class Worker {
   forget(): void {
     this.#forgotten++;
     this.#inHand.clear();
-    this.#bytes = 0;
     this.#loop.endRun();
   }
 
   #room(): number {
-    const { size } = this.#inHand;
-    if (this.#bytes >= MAX_BYTES || size >= MAX_UNACKNOWLEDGED) return 0;
+    const { bytes, size } = this.#inHand;
+    if (bytes >= MAX_BYTES || size >= MAX_UNACKNOWLEDGED) return 0;
     return this.#options.atOnce + this.#missing - (size - this.#resting);
   }
 
   #begin(run: Run): void {
-    const { onFault, order } = this.#options;
+    const { order } = this.#options;
     this.#run = run;
-    this.#isOpen = order.kind === 'stored';
-    if (order.kind === 'delivered') this.#gather(run, order).catch(onFault);
+    if (order.kind === 'stored') this.#isOpen = true;
+    else void this.#gather(run, order);
   }
 
   /** Waits, within bounds, until nothing is missing that an event in hand may have to wait for. */
   async #gather(run: Run, { missing }: Extract<Order, { kind: 'delivered' }>): Promise<void> {
-    const { clock } = this.#options;
-    const held = (upTo: number): number =>
-      [...this.#inHand.values()].filter(({ message }) => message.sequence <= upTo).length;
-    let until = clock.monotonic() + GATHER_MS;
-    while (!run.over.aborted && clock.monotonic() < until) {
-      try {
-        this.#missing = Math.max(0, await missing(held));
-        if (this.#missing === 0) break;
-      } catch (error) {
-        if (!(error instanceof NoAnswerError)) throw error;
-        // Without the server nothing is delivered either.
-        until = clock.monotonic() + GATHER_MS;
-      }
-      this.#loop.pull();
-      await clock.sleep(GATHER_PAUSE_MS, run.over);
+    const { clock, onFault } = this.#options;
+    const look = (): Promise<number> => missing((sequence) => this.#inHand.upTo(sequence));
+    try {
+      for await (this.#missing of whileMissing(clock, run.over, look)) this.#loop.pull();
+    } catch (error) {
+      onFault(error);
     }
     if (this.#run !== run) return;
     this.#missing = 0;
     this.#isOpen = true;
-    for (const lane of this.#lanes.values()) this.#start(lane);
+    for (const lane of this.#lanes) this.#start(lane);
   }
 
   #take({ isRepeated, message, reply }: Delivery): void {
     const { clock, entityOf, handles = () => true, order } = this.#options;
-    const known = this.#inHand.get(identityOf(message));
+    const takenAt = clock.monotonic();
+    const known = this.#inHand.find(message);
     if (known !== undefined) {
-      Object.assign(known, { reply, takenAt: clock.monotonic() });
+      Object.assign(known, { reply, takenAt });
       return;
     }
     if (!handles(message)) {
@@ -247,50 +139,22 @@ export class Worker {
       this.#loop.stepAside(STEP_ASIDE_MS);
       return;
     }
-    const lane = this.#laneOf(entityOf(message));
+    const lane = this.#lanes.of(entityOf(message));
     if (isRepeated) lane.isChecked = false;
     if (order.kind === 'stored' && lane.waiting.length >= MAX_WAITING) lane.hasMore = true;
     // A look will find it.
     if (lane.hasMore) return;
-    const item = this.#hold({ message, reply, isFirst: !isRepeated, takenAt: clock.monotonic() });
-    const behind = lane.waiting.findLastIndex((other) => other.message.sequence < message.sequence);
-    lane.waiting.splice(behind + 1, 0, item);
+    insert(lane, this.#inHand.add({ message, reply, isFirst: !isRepeated, takenAt }));
     if (lane.isResting) this.#resting++;
     this.#start(lane);
   }
 
-  #laneOf(entity: string): Lane {
-    const known = this.#lanes.get(entity);
-    if (known !== undefined) return known;
-    if (this.#lanes.size >= MAX_LANES) {
-      for (const [name, { isBusy, waiting }] of this.#lanes) {
-        if (!isBusy && waiting.length === 0) this.#lanes.delete(name);
-      }
-    }
-    const lane = { entity, waiting: [], isChecked: false, hasMore: false, isBusy: false, isResting: false };
-    this.#lanes.set(entity, lane);
-    return lane;
-  }
-
-  #hold(item: Item): Item {
-    this.#inHand.set(identityOf(item.message), item);
-    this.#bytes += item.message.data.length;
-    return item;
-  }
-
-  #isHeld(item: Item): boolean {
-    return this.#inHand.get(identityOf(item.message)) === item;
-  }
-
   #release(item: Item): void {
-    if (!this.#isHeld(item)) return;
-    this.#inHand.delete(identityOf(item.message));
-    this.#bytes -= item.message.data.length;
-    this.#loop.pull();
+    if (this.#inHand.remove(item)) this.#loop.pull();
   }
 
   #putBack(item: Item): void {
-    if (item.reply !== undefined && this.#isHeld(item)) this.#loop.putBack(item.reply);
+    if (item.reply !== undefined && this.#inHand.has(item)) this.#loop.putBack(item.reply);
     this.#release(item);
   }
 
@@ -299,12 +163,10 @@ export class Worker {
     this.#run = undefined;
     this.#isOpen = false;
     this.#missing = 0;
-    for (const [entity, lane] of this.#lanes) {
-      const { isBusy, isResting, waiting } = lane;
-      if (isResting) this.#resting -= waiting.length;
-      Object.assign(lane, { waiting: [], isChecked: false, hasMore: false });
-      if (!isBusy) this.#lanes.delete(entity);
-      for (const item of waiting) this.#putBack(item);
+    for (const lane of this.#lanes) {
+      const items = this.#lanes.reset(lane);
+      if (lane.isResting) this.#resting -= items.length;
+      for (const item of items) this.#putBack(item);
     }
   }
 
@@ -349,7 +211,7 @@ export class Worker {
       return lane.waiting.shift();
     }
     if (oldest !== undefined && (head === undefined || oldest.sequence < head.message.sequence)) {
-      return this.#hold({ message: oldest, reply: undefined, isFirst: false, takenAt: 0 });
+      return this.#inHand.add({ message: oldest, reply: undefined, isFirst: false, takenAt: 0 });
     }
     if (head === undefined) lane.hasMore = false;
     // It is gone, or whoever answered does not have it yet. If it is not gone, it is delivered again.
@@ -405,7 +267,7 @@ export class Worker {
   async #bury(item: Item, death: Omit<Death, 'at'>, lane: Lane, run: Run): Promise<boolean> {
     const { bury, onDead, onFault, serverNow } = this.#options;
     const { message } = item;
-    while (this.#isHeld(item)) {
+    while (this.#inHand.has(item)) {
       try {
         const why = await bury(message, { ...death, at: serverNow() });
         if (why === undefined) {
@@ -430,9 +292,9 @@ export class Worker {
     if (order.kind === 'delivered' && run.over.aborted && isOld) return;
     // A look that comes next must not find it.
     const isLookNext = order.kind === 'stored' && !run.over.aborted && (!lane.isChecked || lane.hasMore);
-    if (this.#isHeld(item) && item.reply !== undefined && !isLookNext) return this.#loop.acknowledge(item.reply);
+    if (this.#inHand.has(item) && item.reply !== undefined && !isLookNext) return this.#loop.acknowledge(item.reply);
     // If it cannot be removed now, whoever finds it answers it from the log, and removes it.
-    while (order.kind === 'stored' && this.#isHeld(item)) {
+    while (order.kind === 'stored' && this.#inHand.has(item)) {
       try {
         await order.remove(item.message);
         return;

@@ -1,7 +1,7 @@
 import type { AgentContract } from '@meshforge/protocol';
 import type { SendOptions } from '../client/send.ts';
 import type { ActionOf, ChangeEvent, DataOf, SubscribeOptions } from '../client/types.ts';
-import type { QueueStats } from '../durable/worker.ts';
+import type { QueueStats } from '../durable/worker-options.ts';
 import type { RetryPolicy } from '../durable/retry-policy.ts';
 
 /** A command that an event leads to. Its ids come from the event. */

@@ -116,7 +116,7 @@ export class EntityStore {
     let seenAt = ++this.#moment;
     /** A publish whose fate is unknown, and the entity that it was decided on. */
     let doubtful: { attempt: Attempt; on: Entity } | undefined;
-    let mustAskLeader = false;
+    let isFirstLook = true;
     let races = 0;
     let unreached = 0;
     const startedAt = clock.monotonic();
@@ -140,9 +140,8 @@ export class EntityStore {
       if (seen === undefined) {
         if (seenAt < this.#forgottenAt) known = 0;
         seenAt = ++this.#moment;
-        const look = await this.#look(entityId, mustAskLeader, known);
-        // Whatever comes next, a further look is one after a surprise.
-        mustAskLeader = true;
+        const look = await this.#look(entityId, !isFirstLook, known);
+        isFirstLook = false;
         if (look.kind === 'unavailable') {
           if (isHopeless()) return unreachable(command, look.why);
           await clock.sleep(pause(clock, unreached, MAX_PAUSE_MS));
@@ -150,7 +149,8 @@ export class EntityStore {
         }
         seen = look.value;
       }
-      mustAskLeader = true;
+      // Whatever comes next, a further look is one after a surprise, and asks the leader.
+      isFirstLook = false;
       const { entity, asOf } = seen;
       known = entity.sequence;
       seen = undefined;
@@ -177,10 +177,10 @@ export class EntityStore {
           if (outcome.kind === 'denied' && takesOver(outcome.code, entity)) return { kind: 'deferred' };
           if (asOf <= cameIn) continue;
         }
-        // To refuse what is committed would be untrue (I2). It may have been before the time that the entity remembers. And a
-        // publish can still be on its way although the log has gone on: an expiry, which the server writes unguarded, may
-        // have come before it.
-        if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && isComplete(entity.recent)))) {
+        // A refusal of what is committed would be untrue (I2). The command can be older than what the entity remembers. A publish
+        // can also be on its way although the log has gone on: the server writes expiries unguarded, and one can overtake it.
+        const isForgotten = decision.kind === 'forgotten' || (isRefused && !isComplete(entity.recent));
+        if (isForgotten || doubtful !== undefined) {
           const asked = await probe(requester, agent.name, command.commandId);
           if (asked.kind === 'taken') return this.#recall(command, asked.sequence);
           if (asked.kind === 'unknown') {

@@ -5,7 +5,8 @@ import { systemClock } from '../../src/clock.ts';
 import { PIN_GROUP, PINNED_CONSUMER } from '../../src/durable/consumer.ts';
 import type { QueuedMessage } from '../../src/durable/delivery.ts';
 import { DEFAULT_RETRY } from '../../src/durable/retry-policy.ts';
-import { Worker, type Verdict, type WorkerOptions } from '../../src/durable/worker.ts';
+import { Worker } from '../../src/durable/worker.ts';
+import type { Verdict, WorkerOptions } from '../../src/durable/worker-options.ts';
 import { ensureConsumer } from '../../src/nats/consumers.ts';
 import { Requester } from '../../src/nats/requester.ts';
 import { deleteMessage, nextMessage } from '../../src/nats/stored-messages.ts';
@@ -177,12 +178,5 @@ export class Queue {
   async left(): Promise<number> {
     const info = await this.connection.request(`$JS.API.STREAM.INFO.${this.stream}`);
     return info.json<{ state: { messages: number } }>().state.messages;
-  }
-
-  async remove(what: 'consumer' | 'stream'): Promise<void> {
-    const name = what === 'stream' ? this.stream : `${this.stream}.${CONSUMER}`;
-    const answer = await this.connection.request(`$JS.API.${what.toUpperCase()}.DELETE.${name}`);
-    const { error } = answer.json<{ error?: { description: string } }>();
-    if (error !== undefined) throw new Error(`the ${what} is not removed: ${error.description}`);
   }
 }

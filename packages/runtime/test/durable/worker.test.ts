@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startNatsServer, type NatsServer } from '@meshforge/nats-server';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Verdict } from '../../src/durable/worker.ts';
+import type { Verdict } from '../../src/durable/worker-options.ts';
 import { until } from '../support/until.ts';
 import { Queue } from './queue.ts';
 
@@ -219,6 +219,6 @@ test('workers that die every second make progress, each of them, whatever is sto
     await connection.close();
     handled.push(count);
   }
-  expect(queue.isDone, `handled ${handled.join()}`).toBe(true);
+  expect(queue.isDone, `${handled.join()}`).toBe(true);
   expect(queue.disorder).toEqual([]);
 });

@@ -109,7 +109,7 @@ export class SimulatedTime {
 }
 
 /** Sleeps until it is woken, or the signal aborts. @param wakeLater what wakes it; returns what takes that back */
-export function sleepUntil(wakeLater: (wake: () => void) => () => void, signal?: AbortSignal): Promise<void> {
+function sleepUntil(wakeLater: (wake: () => void) => () => void, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve();
   return new Promise((resolve) => {
     const wake = (): void => {
