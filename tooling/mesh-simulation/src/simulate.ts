@@ -60,7 +60,8 @@ export async function simulate(task: Task): Promise<Found> {
       const report = await worker.run(first, count);
       ran += report.ran;
       // The lowest of those that fail, whoever is quicker.
-      if (report.failed !== undefined && (failed === undefined || report.failed.seed < failed.seed)) failed = report.failed;
+      if (report.failed !== undefined && (failed === undefined || report.failed.seed < failed.seed))
+        failed = report.failed;
     }
     worker.end();
   };
@@ -78,7 +79,8 @@ export async function simulate(task: Task): Promise<Found> {
 async function explain(seed: number, shrinks: boolean): Promise<string> {
   const first = await runHistory(drawScript(seed));
   const [breach] = first.breaches;
-  if (breach === undefined) return `seed ${seed} failed in a worker and does not fail again: the simulation is not repeatable`;
+  if (breach === undefined)
+    return `seed ${seed} failed in a worker and does not fail again: the simulation is not repeatable`;
   if (!shrinks) return showFailure(first, first);
   const kind = kindOf(breach);
   const shortest = await shrink(first, ({ breaches }) => breaches.some((each) => kindOf(each) === kind));

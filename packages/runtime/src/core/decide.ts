@@ -16,7 +16,14 @@ import {
   type JsonObject,
   type RejectedPayload,
 } from '@meshforge/protocol';
-import { classifyResult, type Action, type Annotation, type AnyAgent, type ClassifiedResult, type Refusal } from './agent.ts';
+import {
+  classifyResult,
+  type Action,
+  type Annotation,
+  type AnyAgent,
+  type ClassifiedResult,
+  type Refusal,
+} from './agent.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { currentVersion, isMarked, type Entity, type QueuePlace } from './entity.ts';
 import type { Fences } from './fences.ts';
