@@ -27,7 +27,7 @@ const PAUSE_MS = 100;
 const LONG_PAUSE_MS = 1_000;
 const MAX_BATCH = 256;
 /** With less room than for so many messages, a pull waits for more. */
-const MIN_BATCH = 16;
+export const MIN_BATCH = 16;
 
 const NO_MESSAGES = 404;
 const TIMEOUT = 408;

@@ -17,7 +17,7 @@ import { identityOf, type Delivery, type QueuedMessage } from './delivery.ts';
 import { InHand, type Item } from './in-hand.ts';
 import { whileMissing } from './missing.ts';
 import { insert, Lanes, type Lane } from './lanes.ts';
-import { PullLoop, type Run } from './pull-loop.ts';
+import { MIN_BATCH, PullLoop, type Run } from './pull-loop.ts';
 import { nextPause } from './retry-policy.ts';
 import type { Order, QueueStats, Verdict, WorkerOptions } from './worker-options.ts';
 
@@ -42,8 +42,8 @@ export class Worker {
   #run: Run | undefined;
   /** Whether work may begin in this run. */
   #isOpen = false;
-  /** Messages for which there has to be room, so that the work can begin. */
-  #missing = 0;
+  /** What the hand may hold while messages are missing: younger ones that are delivered meanwhile must not take their room. */
+  #limit = 0;
   /** How often everything was forgotten: what was asked before counts no more. */
   #forgotten = 0;
   /** Messages in lanes that rest. */
@@ -101,7 +101,7 @@ export class Worker {
   #room(): number {
     const { bytes, size } = this.#inHand;
     if (bytes >= MAX_BYTES || size >= MAX_UNACKNOWLEDGED) return 0;
-    return this.#options.atOnce + this.#missing - (size - this.#resting);
+    return Math.max(this.#options.atOnce + this.#resting, this.#limit) - size;
   }
 
   #begin(run: Run): void {
@@ -116,12 +116,15 @@ export class Worker {
     const { clock, onFault } = this.#options;
     const look = (): Promise<number> => missing((sequence) => this.#inHand.upTo(sequence));
     try {
-      for await (this.#missing of whileMissing(clock, run.over, look)) this.#loop.pull();
+      for await (const count of whileMissing(clock, run.over, look)) {
+        this.#limit = this.#inHand.size + count + MIN_BATCH;
+        this.#loop.pull();
+      }
     } catch (error) {
       onFault(error);
     }
     if (this.#run !== run) return;
-    this.#missing = 0;
+    this.#limit = 0;
     this.#isOpen = true;
     for (const lane of this.#lanes) this.#start(lane);
   }
@@ -162,7 +165,7 @@ export class Worker {
   #putAllBack(): void {
     this.#run = undefined;
     this.#isOpen = false;
-    this.#missing = 0;
+    this.#limit = 0;
     for (const lane of this.#lanes) {
       const items = this.#lanes.reset(lane);
       if (lane.isResting) this.#resting -= items.length;

@@ -121,6 +121,19 @@ test('what a dead process had in its hands is handled before what comes behind i
   expect(of('w2')).toEqual([2, 3, 4, 5].map((version) => `w2 ${version}`));
 });
 
+test('younger events leave room for those that a dead process had in its hands', async () => {
+  const name = 'crowded';
+  await (await react({ name, events: ['added'] })).stop();
+  await Promise.all(['c1', 'crowd'].map(open));
+  for (let i = 0; i < 3; i++) await add('c1');
+  await lose(name, 3);
+  await add('c1');
+  for (let i = 0; i < 100; i++) await add('crowd');
+  const { handled } = await react({ name, events: ['added'] });
+  await until('all are handled', () => handled.length === 104);
+  expect(handled.filter((event) => event.startsWith('c1'))).toEqual([2, 3, 4, 5].map((version) => `c1 ${version}`));
+});
+
 test('nothing is handled while nobody says what a dead process had in its hands', async () => {
   const name = 'unanswered';
   await (await react({ name, events: ['added'] })).stop();
