@@ -54,8 +54,10 @@ export interface Stored {
   subject: string;
   headers: ReadonlyMap<string, string>;
   body: unknown;
-  /** Milliseconds since the epoch. */
+  /** By the server, milliseconds since the epoch; on a replicated stream from before it was stored. */
   at: number;
+  /** When it was there, milliseconds since the epoch. */
+  seenAt: number;
 }
 
 /** Somebody took a lock with `mesh.lock` or `mesh.acquire`. */

@@ -43,6 +43,7 @@ export class Witness {
       headers: new Map(headers?.lines),
       body: json(data),
       at: micros / 1_000,
+      seenAt: this.#nats.time.now,
     };
     const all = this.stored.get(name) ?? [];
     all.push(message);

@@ -4,6 +4,7 @@ import { checkCommands, checkFences, checkGarbage, checkReads } from './commands
 import { checkDurable } from './durable.ts';
 import { checkEvents, checkLocks, checkReaction, checkStates, checkVersions } from './entities.ts';
 import { readLogs } from './log-view.ts';
+import { checkRefusals } from './refusals.ts';
 
 /** What is wrong with a history; empty if nothing. */
 export function check(record: HistoryRecord): string[] {
@@ -20,6 +21,7 @@ export function check(record: HistoryRecord): string[] {
   checkCommands(record, logs, say);
   checkFences(record, logs, say);
   checkReads(record, logs, say);
+  checkRefusals(record, logs, say);
   checkGarbage(record, logs, say);
   checkDurable(record, logs, say);
   if (record.script.cast.reactors > 0) checkReaction(logs, say);

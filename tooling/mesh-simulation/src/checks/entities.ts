@@ -82,6 +82,9 @@ export function checkLocks({ entities }: Logs, say: Say): void {
       if (holder !== undefined && holder.token !== token) {
         say(`I7: ${what}: granted to ${owner} with token ${token}, while ${holder.owner} holds token ${holder.token}`);
       }
+      if (holder !== undefined && holder.token === token && holder.owner !== owner) {
+        say(`I7: ${what}: ${owner} refreshes the lease of ${holder.owner}`);
+      }
       if (holder === undefined && token <= lastToken) say(`I7: ${what}: token ${token} comes after ${lastToken}`);
       lastToken = Math.max(lastToken, token);
       holder = { token, owner: owner ?? '', version, endsAt: Date.parse(endsAt) };
