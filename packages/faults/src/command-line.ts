@@ -34,7 +34,7 @@ Faults: ${faultNames.join(', ')}.
 Exit codes:
   0  no breach
   1  a breach: what was expected, what was found, and the part of the history that shows it
-  2  nothing could be tried: no nats-server, wrong usage
+  2  nothing could be tried: no nats-server, wrong usage; or a log was not read to its end, so that not all could be judged
   130  interrupted`;
 
 export function parseCommandLine(args: readonly string[]): Parsed {
@@ -95,23 +95,24 @@ function again(subcommand: string, options: Omit<FaultsCommandLine, 'kind' | 'co
 }
 
 function positive(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value > 0 && value <= 10_000))
-    throw new InvalidArgumentError('expected minutes, up to 10,000');
-  return value;
+  return numberIn(text, (value) => value > 0 && value <= 10_000, 'minutes, up to 10,000');
 }
 
 function seed(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > maxSeed) {
-    throw new InvalidArgumentError(`expected an integer, 0 to ${maxSeed}`);
-  }
-  return value;
+  return numberIn(
+    text,
+    (value) => Number.isInteger(value) && value >= 0 && value <= maxSeed,
+    `an integer, 0 to ${maxSeed}`,
+  );
 }
 
 function count(text: string): number {
+  return numberIn(text, (value) => Number.isInteger(value) && value >= 1 && value <= 10, '1 to 10');
+}
+
+function numberIn(text: string, isOne: (value: number) => boolean, expected: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 10) throw new InvalidArgumentError('expected 1 to 10');
+  if (text.trim() === '' || !isOne(value)) throw new InvalidArgumentError(`expected ${expected}`);
   return value;
 }
 

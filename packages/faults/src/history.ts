@@ -134,7 +134,7 @@ export interface Taken {
   readonly type: 'taken';
   readonly agent: string;
   /**
-   * - `queue`: the stream of durable commands was deleted and created again. Told when that is done.
+   * - `queue`: the stream of durable commands was deleted. Told before it is created again.
    * - `tail`: the log was restored from a backup, and is read anew from behind `sequence`. Told when that is done.
    * - `entity`: the log of one entity was purged. Told before that is done.
    */

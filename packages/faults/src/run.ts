@@ -33,8 +33,6 @@ export interface RunOptions extends MeshRunOptions {
 
 /** After the load: until the last lease has ended, and a server that was busy has said so. */
 const lastLeasesMs = 4_500;
-/** What a run may take beyond its minutes, at most. */
-const slackMs = 20 * 60_000;
 const pollMs = 100;
 
 /** @throws CannotRun, Interrupted */
@@ -46,18 +44,30 @@ export async function runFaults(options: RunOptions): Promise<Report> {
   const tokens = AGENTS.map(({ agent }) => agent);
   const names = AGENTS.map(({ name }) => name);
   const tally = new Tally();
-  const availability = new Availability(tokens, durationMs + slackMs);
+  const availability = new Availability(tokens);
   const recorder = new Recorder({
     checker: options.checker,
     listeners: [tally, availability],
     file: options.historyFile,
   });
-  const deaths = new Deaths(recorder, onLine);
+  const deaths = { failedStarts: 0, areExpected: false };
+  const onDeath = ({ name, served, log }: Death): void => {
+    if (deaths.areExpected) return;
+    const last = log.split('\n').at(-1) ?? '';
+    if (served) {
+      onLine(`${name} has ended by itself:\n${log}`);
+      const what = `the agent ${name} ended although nobody killed it: ${last}`;
+      recorder.addBreach({ invariant: 'agents live', what, history: [] });
+    } else {
+      deaths.failedStarts++;
+      onLine(`${name} gave up before it had served, and is started again: ${last}`);
+    }
+  };
   const happened: Happened[] = [];
   const skipped: string[] = [];
   onLine(`seed ${seed}: ${schedule.length} faults in ${Math.round(durationMs / 1000)} s of load; starting the mesh`);
   const growsUp = schedule.some(({ fault }) => fault.name === 'scale-up');
-  const mesh = await startMesh(options, (death) => deaths.note(death), growsUp ? 1 : replicas);
+  const mesh = await startMesh(options, onDeath, growsUp ? 1 : replicas);
   const closing: (() => Promise<unknown>)[] = [() => mesh.stop()];
   const progress = new ProgressLines({ now: () => recorder.now(), durationMs, tally, recorder, onLine });
   try {
@@ -90,7 +100,6 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     }
     const random = new Random(seed);
     recorder.begin();
-    availability.begin(0);
     const desk = new Desk(recorder, random.fork('desk'));
     const work = startWork(clients, desk, random.fork('loads'));
     closing.push(async () => Promise.resolve(work.abandon()));
@@ -162,31 +171,5 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     progress.stop();
     deaths.areExpected = true;
     for (const close of closing.toReversed()) await close();
-  }
-}
-
-/** Agents that end although nobody killed them. */
-class Deaths {
-  readonly #recorder: Recorder;
-  readonly #onLine: (line: string) => void;
-  failedStarts = 0;
-  /** The mesh is being taken down. */
-  areExpected = false;
-
-  constructor(recorder: Recorder, onLine: (line: string) => void) {
-    this.#recorder = recorder;
-    this.#onLine = onLine;
-  }
-
-  note({ name, served, log }: Death): void {
-    if (this.areExpected) return;
-    if (!served) {
-      this.failedStarts++;
-      this.#onLine(`${name} gave up before it had served, and is started again: ${log.split('\n').at(-1) ?? ''}`);
-      return;
-    }
-    this.#onLine(`${name} has ended by itself:\n${log}`);
-    const what = `the agent ${name} ended although nobody killed it: ${log.split('\n').at(-1) ?? ''}`;
-    this.#recorder.addBreach({ invariant: 'agents live', what, history: [] });
   }
 }

@@ -84,7 +84,7 @@ test.each(['toServer', 'toClient'] as const)(
   async (direction) => {
     const { link, client, server, atClient, atServer } = await open();
     const [from, to, reverse] = direction === 'toServer' ? [client, atServer, server] : [server, atClient, client];
-    link.disturb(direction === 'toServer' ? { toServerDelayMs: 500 } : { toClientDelayMs: 500 });
+    link.disturb({ [direction]: { delayMs: 500 } });
     from.write('late');
     reverse.write('undelayed');
     await arrives(direction === 'toServer' ? atClient : atServer, 'undelayed');
@@ -95,7 +95,7 @@ test.each(['toServer', 'toClient'] as const)(
 
 test('bytes do not overtake when a delay ends', async () => {
   const { link, client, atServer } = await open();
-  const undo = link.disturb({ toServerDelayMs: 200 });
+  const undo = link.disturb({ toServer: { delayMs: 200 } });
   client.write('first ');
   await sleep(50);
   undo();
@@ -108,7 +108,7 @@ test.each(['toServer', 'toClient'] as const)(
   async (direction) => {
     const { link, client, server, atClient, atServer } = await open();
     const [from, far, text] = direction === 'toServer' ? [client, server, atServer] : [server, client, atClient];
-    const undo = link.disturb(direction === 'toServer' ? { holdsToServer: true } : { holdsToClient: true });
+    const undo = link.disturb({ [direction]: { holds: true } });
     const closed = closeOf(far);
     from.end('held');
     await sleep(100);
@@ -122,7 +122,7 @@ test.each(['toServer', 'toClient'] as const)(
 
 test('a link that holds keeps only so much, and its source waits', async () => {
   const { link, client, atServer } = await open();
-  const undo = link.disturb({ holdsToServer: true });
+  const undo = link.disturb({ toServer: { holds: true } });
   const much = 'x'.repeat(20_000_000);
   client.write(much);
   await sleep(200);
@@ -152,8 +152,8 @@ test('deliveries are dropped by their subject, however the bytes are cut, and no
 
 test('disturbances add up, and each ends once', async () => {
   const { link, client, atServer } = await open();
-  const first = link.disturb({ holdsToServer: true });
-  const second = link.disturb({ holdsToServer: true });
+  const first = link.disturb({ toServer: { holds: true } });
+  const second = link.disturb({ toServer: { holds: true } });
   client.write('held twice');
   first();
   first();

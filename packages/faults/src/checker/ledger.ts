@@ -226,15 +226,8 @@ export class Ledger {
 }
 
 function sameCommand(one: Sent, other: Sent): boolean {
-  const { agent, action, entityId, expectedVersion, lease, data } = other;
-  return (
-    one.agent === agent &&
-    one.action === action &&
-    one.entityId === entityId &&
-    one.expectedVersion === expectedVersion &&
-    sameJson(one.lease, lease) &&
-    sameJson(one.data, data)
-  );
+  const content = ({ atMs: _atMs, client: _client, durable: _durable, ...rest }: Sent): object => rest;
+  return sameJson(content(one), content(other));
 }
 
 /** Whether a client has asked for it: neither the server, nor a reaction, nor the agent itself. */

@@ -98,6 +98,11 @@ export function keepsWhatEnded({ keeps = '' }: Logged, ended: number): boolean {
   return ended > 0 && keeps.split(' ')[1] === String(ended);
 }
 
+/** Of an event, its name, whether or not the whole subject is given. */
+export function lastToken(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1);
+}
+
 /** Index of the first item, in a list sorted so that `holds` turns from false to true once; its length if none. */
 export function firstIndex<T>(items: readonly T[], holds: (item: T) => boolean): number {
   let from = 0;

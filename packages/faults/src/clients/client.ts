@@ -45,32 +45,18 @@ export class Client {
 
   /** As users send: tried again with the same id until there is an answer, for ten seconds by default. */
   async sendPatiently(command: Command, timeoutMs = patienceMs): Promise<Outcome> {
-    const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
-    const options = {
-      commandId,
-      entityId,
-      data,
-      timeoutMs,
-      ...(expectedVersion === undefined ? {} : { expectedVersion }),
-      ...(lease === undefined ? {} : { lease: { resource: lease.resource, fencingToken: lease.fencing_token } }),
-    };
-    return await orUnknown(async () =>
-      toOutcome(await this.mesh.request(CONTRACTS[agent], action as never, options as never)),
-    );
+    const { agent, action, lease: named, ...rest } = command;
+    const lease = named && { resource: named.resource, fencingToken: named.fencing_token };
+    const options = { ...rest, timeoutMs, ...(lease && { lease }) } as never;
+    return await orUnknown(async () => toOutcome(await this.mesh.request(CONTRACTS[agent], action as never, options)));
   }
 
   /** Stores a durable command. @param dueMs when it is to be executed, in milliseconds since the epoch */
   async post(command: Command, dueMs: number | undefined): Promise<Posted | Outcome> {
-    const { agent, action, commandId, entityId, expectedVersion, data } = command;
-    const options = {
-      commandId,
-      entityId,
-      data,
-      ...(expectedVersion === undefined ? {} : { expectedVersion }),
-      ...(dueMs === undefined ? {} : { at: new Date(dueMs) }),
-    };
+    const { agent, action, ...rest } = command;
+    const options = { ...rest, ...(dueMs !== undefined && { at: new Date(dueMs) }) } as never;
     return await orUnknown(async () => {
-      const sent = await this.mesh.send(CONTRACTS[agent], action as never, options as never);
+      const sent = await this.mesh.send(CONTRACTS[agent], action as never, options);
       const outcome = (): Promise<Outcome> => orUnknown(async () => toOutcome(await sent.outcome()));
       return { kind: 'stored', outcome } as const;
     });

@@ -129,25 +129,12 @@ export class Desk {
   }
 
   #queued({ commandId }: Command, as: Queued['as'], askedAtMs?: number): void {
-    const asked = askedAtMs === undefined ? {} : { askedAtMs };
+    const asked = askedAtMs !== undefined && { askedAtMs };
     this.#recorder.add({ type: 'queued', atMs: this.#recorder.now(), commandId, as, ...asked });
   }
 
   #sent({ name: client }: Client, command: Command, durable?: Durable): void {
-    const { agent, action, commandId, entityId, expectedVersion, lease, data } = command;
-    this.#recorder.add({
-      type: 'sent',
-      atMs: this.#recorder.now(),
-      client,
-      agent,
-      action,
-      commandId,
-      entityId,
-      ...(expectedVersion === undefined ? {} : { expectedVersion }),
-      ...(lease === undefined ? {} : { lease }),
-      data,
-      ...(durable === undefined ? {} : { durable }),
-    });
+    this.#recorder.add({ type: 'sent', atMs: this.#recorder.now(), client, ...command, ...(durable && { durable }) });
   }
 
   #toldFirst(command: Command, single: boolean, outcome: Outcome): Answer | undefined {
@@ -165,7 +152,7 @@ export class Desk {
     const { commandId, entityId } = command;
     const answer = outcome.kind === 'answered' ? outcome.answer : undefined;
     // "Not now" is no definite answer in the history: who asks again may yet be told that it was done.
-    this.#recorder.add({ type: 'told', atMs, commandId, single, ...(answer === undefined ? {} : { answer }) });
+    this.#recorder.add({ type: 'told', atMs, commandId, single, ...(answer && { answer }) });
     if (outcome.kind !== 'answered') this.#recorder.noteUnknown(outcome.kind);
     if (answer !== undefined) this.#learn(entityId, answer);
     return answer;

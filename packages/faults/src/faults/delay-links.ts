@@ -8,12 +8,13 @@ export const delayLinks: Fault = {
   drawDurationMs: shortOrLong([500, 3_000], [3_000, 8_000]),
   async apply(mesh, random) {
     const { links, ...hit } = drawLinks(mesh, random);
-    const [toServerDelayMs, toClientDelayMs] = [random.pick([0, 20, 150, 700]), random.pick([5, 50, 400])];
-    const undo = links.map((link) => link.disturb({ toServerDelayMs, toClientDelayMs }));
+    const [there, back] = [random.pick([0, 20, 150, 700]), random.pick([5, 50, 400])];
+    const slow = { toServer: { delayMs: there }, toClient: { delayMs: back } };
+    const undo = links.map((link) => link.disturb(slow));
     await Promise.resolve();
     return {
       ...hit,
-      target: `${hit.target}, by ${toServerDelayMs} ms there and ${toClientDelayMs} ms back`,
+      target: `${hit.target}, by ${there} ms there and ${back} ms back`,
       heal: async () => {
         for (const each of undo) each();
         await Promise.resolve();

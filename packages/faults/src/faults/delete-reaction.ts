@@ -1,8 +1,8 @@
 import { entityStream, inventoryContract } from '@meshforge/protocol';
 import { DeliverPolicy, type ConsumerInfo } from '@nats-io/jetstream';
-import { REACTION_CONSUMER } from '../mesh/consumers.ts';
 import type { TestedMesh } from '../mesh/tested-mesh.ts';
 import { persist } from '../persist.ts';
+import { REACTION_CONSUMER } from '../reactor/mirroring.ts';
 import { shortOrLong, type Fault } from './fault.ts';
 
 const stream = entityStream(inventoryContract.name);

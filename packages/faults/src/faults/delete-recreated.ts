@@ -1,8 +1,7 @@
 import { commandStream, SIGNALS_STREAM } from '@meshforge/protocol';
-import { EXECUTOR } from '../mesh/consumers.ts';
 import { persist } from '../persist.ts';
 import type { Fault } from './fault.ts';
-import { drawAgent } from './targets.ts';
+import { drawAgent, EXECUTOR } from './targets.ts';
 
 const recreatedWithinMs = 120_000;
 

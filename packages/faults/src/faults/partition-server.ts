@@ -3,7 +3,7 @@ import type { Disturbance } from '../proxy/disturbance.ts';
 import { shortOrLong, type Fault } from './fault.ts';
 import { drawServer } from './targets.ts';
 
-const silent: Disturbance = { holdsToServer: true, holdsToClient: true };
+const silent: Disturbance = { toServer: { holds: true }, toClient: { holds: true } };
 
 type Way = (route: Route, name: string) => Disturbance;
 
@@ -11,8 +11,8 @@ type Way = (route: Route, name: string) => Disturbance;
 const ways: Readonly<Record<string, Way>> = {
   'cut off, and everyone notices': () => ({ refuses: true }),
   'cut off in silence': () => silent,
-  'not heard by the others': ({ from }, name) => (from === name ? { holdsToServer: true } : { holdsToClient: true }),
-  'deaf to the others': ({ from }, name) => (from === name ? { holdsToClient: true } : { holdsToServer: true }),
+  'not heard by the others': ({ from }, name) => ({ [from === name ? 'toServer' : 'toClient']: { holds: true } }),
+  'deaf to the others': ({ from }, name) => ({ [from === name ? 'toClient' : 'toServer']: { holds: true } }),
 };
 
 /** The routes between a server and the others, or one other, carry nothing. */

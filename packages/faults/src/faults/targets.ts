@@ -19,6 +19,9 @@ export async function drawServer(mesh: TestedMesh, random: Random): Promise<{ se
   return { server: follower, target: `${name(follower)}, follower of ${agent}` };
 }
 
+/** The consumer of COMMANDS_<agent> that executes durable commands. */
+export const EXECUTOR = 'executor';
+
 /** An agent, by its token and its name. */
 export function drawAgent(random: Random): (typeof AGENTS)[number] {
   return random.pick(AGENTS);

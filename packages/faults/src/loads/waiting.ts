@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isCommitted } from './items.ts';
 import type { Load, Worker } from './load.ts';
 
-export const queues = Array.from({ length: 3 }, (_, index) => `queue ${index + 1}`);
+const queues = Array.from({ length: 3 }, (_, index) => `queue ${index + 1}`);
 const ttlMs: readonly [number, number] = [500, 1_500];
 const waitMs: readonly [number, number] = [300, 5_000];
 const takeUpMs = 500;
@@ -54,3 +54,15 @@ async function cancelAfter(ms: number, worker: Worker, entityId: string): Promis
   const data = { owner_id: name };
   await desk.sendOnce(otherClient(), { agent: 'lock', action: 'cancel', commandId: nextId(), entityId, data });
 }
+
+/** An operator ends leases, whoever holds them. */
+export const breaking: Load = {
+  name: 'breaking',
+  workers: 1,
+  pauseMs: [100, 400],
+  async turn({ random, name, desk, client, nextId }) {
+    const entityId = random.pick(queues);
+    const data = { reason: 'maintenance', ...(random.chance(0.5) ? { operator_id: name } : {}) };
+    await desk.sendOnce(client, { agent: 'lock', action: 'break', commandId: nextId(), entityId, data });
+  },
+};

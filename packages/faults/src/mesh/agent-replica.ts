@@ -43,7 +43,7 @@ export class AgentReplica {
   readonly name: string;
   readonly agent: string;
   readonly links: readonly Link[];
-  readonly #onDeath: AgentPlan['onDeath'];
+  readonly #plan: AgentPlan;
   readonly #process: ManagedProcess;
   /** A restart uses it as it is then. */
   readonly #env: NodeJS.ProcessEnv;
@@ -55,13 +55,9 @@ export class AgentReplica {
   #isAskedToEnd = false;
 
   private constructor(plan: AgentPlan, started: ManagedProcess, env: NodeJS.ProcessEnv, healthUrl: string) {
-    this.#env = env;
-    this.#healthUrl = healthUrl;
-    this.name = nameOf(plan);
-    this.agent = plan.agent;
-    this.links = plan.links;
-    this.#onDeath = plan.onDeath;
-    this.#process = started;
+    [this.#plan, this.#process, this.#env, this.#healthUrl] = [plan, started, env, healthUrl];
+    ({ agent: this.agent, links: this.links } = plan);
+    this.name = started.name;
   }
 
   /** Resolves when it serves. @throws ProcessFailed */
@@ -158,7 +154,7 @@ export class AgentReplica {
         return;
       } catch (error) {
         if (attempt >= reviveAttempts) throw error;
-        this.#onDeath({ name: this.name, served: false, log: this.#logTail() });
+        this.#plan.onDeath({ name: this.name, served: false, log: this.#logTail() });
         await sleep(revivePauseMs);
       }
     }
@@ -193,7 +189,7 @@ export class AgentReplica {
   async #outlive(exited: Promise<unknown>): Promise<void> {
     await exited;
     if (this.#isAskedToEnd) return;
-    this.#onDeath({ name: this.name, served: true, log: this.#logTail() });
+    this.#plan.onDeath({ name: this.name, served: true, log: this.#logTail() });
     await this.revive().catch(() => {});
   }
 

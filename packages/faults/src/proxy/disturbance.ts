@@ -2,14 +2,18 @@
 export interface Disturbance {
   /** New connections are reset. */
   readonly refuses?: boolean;
-  /** Bytes arrive that much later, in milliseconds. */
-  readonly toServerDelayMs?: number;
-  readonly toClientDelayMs?: number;
-  /** Bytes wait until it is over, as in a network that is silent: neither end notices by itself. */
-  readonly holdsToServer?: boolean;
-  readonly holdsToClient?: boolean;
+  readonly toServer?: Slowness;
+  readonly toClient?: Slowness;
   /** Whether a delivery to the client gets lost, by its subject; whatever else the server says arrives. */
   readonly drops?: (subject: string) => boolean;
+}
+
+/** What is done to one direction. */
+interface Slowness {
+  /** Bytes arrive that much later, in milliseconds. */
+  readonly delayMs?: number;
+  /** Bytes wait until it is over, as in a network that is silent: neither end notices by itself. */
+  readonly holds?: boolean;
 }
 
 /** Ends what was done, once; later calls do nothing. */
@@ -41,15 +45,11 @@ export class Disturbances {
   }
 
   holds(direction: Direction): boolean {
-    return this.#any((each) => (direction === 'toServer' ? each.holdsToServer : each.holdsToClient) === true);
+    return this.#any((each) => each[direction]?.holds === true);
   }
 
   delayMs(direction: Direction): number {
-    let sum = 0;
-    for (const { toServerDelayMs = 0, toClientDelayMs = 0 } of this.#active) {
-      sum += direction === 'toServer' ? toServerDelayMs : toClientDelayMs;
-    }
-    return sum;
+    return [...this.#active].reduce((sum, each) => sum + (each[direction]?.delayMs ?? 0), 0);
   }
 
   drops(subject: string): boolean {
@@ -57,7 +57,6 @@ export class Disturbances {
   }
 
   #any(test: (each: Disturbance) => boolean): boolean {
-    for (const each of this.#active) if (test(each)) return true;
-    return false;
+    return [...this.#active].some(test);
   }
 }

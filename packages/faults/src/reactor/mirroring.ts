@@ -2,6 +2,8 @@ import type { Logged } from '../history.ts';
 
 /** The reaction that the harness runs: what is added to a source, or taken from it, is added to its mirror, or taken from it. */
 export const REACTION = 'mirroring';
+/** Of ENTITIES_inventory: where it stands. */
+export const REACTION_CONSUMER = `react_${REACTION}`;
 
 /** That it follows, and that another release of it follows. Only adjustments lead to anything. */
 export const EVENTS: readonly string[] = ['adjusted', 'updated'];

@@ -1,15 +1,10 @@
 import { parseSubject } from '@meshforge/protocol';
+import { firstIndex } from '../checker/records.ts';
 import type { Entry } from '../history.ts';
 import type { Listener } from '../recorder.ts';
 import type { Happened } from '../schedule/carry-out.ts';
-import { quantilesOf, type Quantiles } from './quantiles.ts';
 
-/** A time without commits, while there was load. */
-interface Gap {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
+/** Times without any commit, while there was load. */
 export interface Unavailability {
   readonly gaps: number;
   readonly totalMs: number;
@@ -24,88 +19,64 @@ export interface Recovery {
   readonly never: number;
 }
 
+export interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
 /** Shorter pauses are no news. */
 const shortestGapMs = 1_000;
-const binMs = 5;
 
-/** When which agent committed, as clients were told and subscribers heard. */
+/** When which agent committed, as clients were told and subscribers heard, from the beginning of a run on. */
 export class Availability implements Listener {
-  /** By agent: whether there was a commit in each five milliseconds of the run. */
-  readonly #bins = new Map<string, Uint8Array>();
-  readonly #last = new Map<string, number>();
-  readonly #gaps: Gap[] = [];
-  #lastAnyMs: number | undefined;
+  /** By agent, in milliseconds. */
+  readonly #commits: Map<string, number[]>;
+  readonly #gaps: number[] = [];
+  #lastAnyMs = 0;
 
-  constructor(agents: readonly string[], longestRunMs: number) {
-    for (const agent of agents) this.#bins.set(agent, new Uint8Array(Math.ceil(longestRunMs / binMs)));
-  }
-
-  /** Load begins: from now on commits are expected. */
-  begin(atMs: number): void {
-    this.#lastAnyMs = atMs;
+  constructor(agents: readonly string[]) {
+    this.#commits = new Map(agents.map((agent) => [agent, []]));
   }
 
   entry(entry: Entry, atMs: number): void {
     // Leases end by themselves, also when every agent is dead.
-    if (entry.type === 'told' && entry.answer?.kind === 'committed') this.#note(agentIn(entry.answer.event), atMs);
-    if (entry.type === 'heard' && entry.sequence !== undefined && !entry.event.endsWith('.expired')) {
-      this.#note(entry.agent, atMs);
-    }
+    const isEvent = entry.type === 'heard' && entry.sequence !== undefined && !entry.event.endsWith('.expired');
+    const answer = entry.type === 'told' && entry.answer?.kind === 'committed' ? entry.answer : undefined;
+    const agent = isEvent ? entry.agent : answer && parseSubject(answer.event)?.agent;
+    const own = this.#commits.get(agent ?? '');
+    if (own === undefined) return;
+    own.push(atMs);
+    this.end(atMs);
   }
 
-  /** Load ends: the last gap, if it is one, ends with it. */
+  /** A pause ends: by a commit, or with the load. */
   end(atMs: number): void {
-    this.#closeGap(atMs);
-  }
-
-  /** When every agent has committed after this; undefined as long as one has not. */
-  allCommittedSince(sinceMs: number): boolean {
-    return [...this.#bins.keys()].every((agent) => (this.#last.get(agent) ?? -1) > sinceMs);
+    if (atMs - this.#lastAnyMs > shortestGapMs) this.#gaps.push(atMs - this.#lastAnyMs);
+    this.#lastAnyMs = atMs;
   }
 
   /** When the agent last committed. */
   lastOf(agent: string): number | undefined {
-    return this.#last.get(agent);
+    return this.#commits.get(agent)?.at(-1);
   }
 
   unavailability(): Unavailability {
-    const lengths = this.#gaps.map(({ fromMs, toMs }) => toMs - fromMs);
-    const totalMs = Math.round(lengths.reduce((sum, length) => sum + length, 0));
-    return { gaps: lengths.length, totalMs, longestMs: Math.round(Math.max(0, ...lengths)) };
+    const totalMs = Math.round(this.#gaps.reduce((sum, length) => sum + length, 0));
+    return { gaps: this.#gaps.length, totalMs, longestMs: Math.round(Math.max(0, ...this.#gaps)) };
   }
 
   recovery(happened: readonly Happened[]): Recovery {
     const recoveries = happened.map(({ healedAtMs }) => this.#firstByAllAfter(healedAtMs));
-    const known = recoveries.filter((each) => each !== undefined);
-    return { afterHealMs: quantilesOf(known), never: recoveries.length - known.length };
-  }
-
-  #note(agent: string, atMs: number): void {
-    const bins = this.#bins.get(agent);
-    if (bins === undefined) return;
-    bins[Math.floor(atMs / binMs)] = 1;
-    this.#last.set(agent, atMs);
-    this.#closeGap(atMs);
-  }
-
-  #closeGap(atMs: number): void {
-    const from = this.#lastAnyMs ?? atMs;
-    if (atMs - from > shortestGapMs) this.#gaps.push({ fromMs: from, toMs: atMs });
-    this.#lastAnyMs = atMs;
+    const known = recoveries.filter(Number.isFinite).toSorted((left, right) => left - right);
+    const at = (share: number): number => Math.round(known[Math.ceil(share * known.length) - 1] ?? 0);
+    const afterHealMs = known.length === 0 ? undefined : { p50: at(0.5), p99: at(0.99), max: at(1) };
+    return { afterHealMs, never: recoveries.length - known.length };
   }
 
   /** How long after this every agent had committed. */
-  #firstByAllAfter(atMs: number): number | undefined {
-    let slowest = 0;
-    for (const bins of this.#bins.values()) {
-      const found = bins.indexOf(1, Math.floor(atMs / binMs) + 1);
-      if (found === -1) return undefined;
-      slowest = Math.max(slowest, found * binMs - atMs);
-    }
-    return slowest;
+  #firstByAllAfter(atMs: number): number {
+    const first = (own: number[]): number => own[firstIndex(own, (each) => each > atMs)] ?? Infinity;
+    return Math.max(...[...this.#commits.values()].map(first)) - atMs;
   }
-}
-
-function agentIn(event: string): string {
-  return parseSubject(event)?.agent ?? '';
 }

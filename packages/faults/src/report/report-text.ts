@@ -1,5 +1,5 @@
 import type { Breach } from '../history.ts';
-import type { Quantiles } from './quantiles.ts';
+import type { Quantiles } from './availability.ts';
 import type { Report } from './report.ts';
 
 /** Of the breaches of one kind; the JSON has every one. */

@@ -8,8 +8,6 @@ import type { Planned } from './draw-schedule.ts';
 export interface Happened {
   readonly name: string;
   readonly target: string;
-  readonly plannedAtMs: number;
-  readonly injectedAtMs: number;
   /** That of the injection where nothing had to be healed. */
   readonly healedAtMs: number;
 }
@@ -54,7 +52,7 @@ async function carryOutLane(mesh: TestedMesh, lane: readonly Planned[], options:
 
 async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOutOptions): Promise<void> {
   const { now, signal, onInjected, onHealed, onOver, onSkipped } = options;
-  const { fault, atMs, durationMs, seed } = planned;
+  const { fault, durationMs, seed } = planned;
   const beganAtMs = now();
   let injected;
   try {
@@ -71,7 +69,7 @@ async function carryOutOne(mesh: TestedMesh, planned: Planned, options: CarryOut
     await heal();
   }
   const healedAtMs = heal === undefined ? injectedAtMs : now();
-  onHealed({ name: fault.name, target, plannedAtMs: atMs, injectedAtMs, healedAtMs });
+  onHealed({ name: fault.name, target, healedAtMs });
   if (fault.lane === 'servers') await mesh.servers.ready(readyWithinMs);
   onOver(fault.lane, beganAtMs, injected);
 }

@@ -1,5 +1,4 @@
 import type { ProcessSample, Sample } from './sample.ts';
-import { slopeOf } from './slope.ts';
 
 /** Something that is compared between the start and the end of a soak. */
 export interface Finding {
@@ -93,4 +92,16 @@ function pairs(first: readonly ProcessSample[], last: readonly ProcessSample[]):
     const other = last.find(({ name }) => name === one.name);
     return other === undefined ? [] : [[one, other] as [ProcessSample, ProcessSample]];
   });
+}
+
+/**
+ * How much `y` grows with `x`: the median of the slopes between any two points (Theil and Sen), which a few samples taken in
+ * a bad moment do not move. 0 for fewer than two points.
+ */
+function slopeOf(points: readonly { x: number; y: number }[]): number {
+  const slopes = points
+    .flatMap((one, index) => points.slice(index + 1).map((other) => (other.y - one.y) / (other.x - one.x)))
+    .filter(Number.isFinite)
+    .toSorted((left, right) => left - right);
+  return slopes[Math.floor(slopes.length / 2)] ?? 0;
 }

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { commandStream, DEAD_LETTERS_STREAM, entityStream, HEADERS, inventoryContract } from '@meshforge/protocol';
 import type { JetStreamManager, StoredMsg } from '@nats-io/jetstream';
 import type { Breach } from '../history.ts';
+import { EXECUTOR } from '../faults/targets.ts';
 import { persist } from '../persist.ts';
-import { EXECUTOR, REACTION_CONSUMER } from '../mesh/consumers.ts';
+import { REACTION_CONSUMER } from '../reactor/mirroring.ts';
 
 /** More than a takeover, and than the longest pause between two tries. */
 const stuckMs = 30_000;
@@ -17,12 +18,10 @@ const pollMs = 250;
 const askWithinMs = 60_000;
 const shown = 5;
 
-/** Work that has to be done, oldest first. */
+/** Work that has to be done: the oldest of it, how much there is, and for people all that tells why it stands still. */
 interface Waiting {
-  /** What is the oldest. */
   readonly head: number;
   readonly count: number;
-  /** For people: all that tells why it stands still. */
   readonly says: string;
 }
 
@@ -32,32 +31,32 @@ export async function awaitEmptyQueues(
   agents: readonly string[],
   limitMs = stuckMs,
 ): Promise<Breach[]> {
-  const queues = agents.map((agent) => new Queue(manager, commandStream(agent)));
+  const queues = agents.map((agent) => queueOf(manager, commandStream(agent)));
+  // In this order: what the reaction has seen is in a queue, or was. What is in a queue may yet lead to an event.
+  const looks = [...queues, () => lookAtReaction(manager), ...queues];
+  const heads = looks.map(() => ({ head: -1, sinceMs: 0 }));
   const startedAt = performance.now();
-  const heads = new Map<number, { head: number; sinceMs: number }>();
-  let mostMs = limitMs;
-  for (;;) {
-    // In this order: what the reaction has seen is in a queue, or was. What is in a queue may yet lead to an event.
-    const looks = [() => lookAtReaction(manager), ...queues.map((queue) => () => queue.look())];
-    const before = await Promise.all(queues.map((queue) => queue.look()));
-    const waiting = [];
-    for (const look of looks) waiting.push(await look());
-    if ([...before, ...waiting].every((each) => each === undefined)) return [];
-    const now = performance.now() - startedAt;
-    mostMs = Math.max(mostMs, limitMs + eachMs * Math.max(...waiting.map((each) => each?.count ?? 0)) - now);
-    const stuck = waiting.flatMap((each, index) => {
-      const known = heads.get(index);
-      if (each === undefined) heads.delete(index);
-      else if (known?.head !== each.head) heads.set(index, { head: each.head, sinceMs: now });
-      return each !== undefined && (now > mostMs || now - (known?.sinceMs ?? now) > limitMs) ? [each.says] : [];
-    });
-    if (stuck.length > 0) {
-      return stuck.map((says) => {
-        const what = `with no fault present, ${seconds(now)} after the load, ${says}`;
-        return { invariant: 'what is stored is executed', what, history: [] };
-      });
+  for (let mostMs = limitMs; ; await sleep(pollMs)) {
+    const stuck: string[] = [];
+    let isIdle = true;
+    for (const [index, look] of looks.entries()) {
+      const waiting = await persist('a look at a queue', look, askWithinMs);
+      const now = performance.now() - startedAt;
+      const { count, head, says } = waiting ?? { count: 0, head: -1, says: '' };
+      if (heads[index]?.head !== head) heads[index] = { head, sinceMs: now };
+      isIdle &&= waiting === undefined;
+      mostMs = Math.max(mostMs, limitMs + eachMs * count);
+      const isStuck = now > mostMs || now - (heads[index]?.sinceMs ?? now) > limitMs;
+      if (waiting !== undefined && isStuck && !stuck.includes(says)) stuck.push(says);
     }
-    await sleep(pollMs);
+    if (isIdle) return [];
+    const after = `with no fault present, ${Math.round((performance.now() - startedAt) / 1000)} s after the load`;
+    const breaches = stuck.map((says) => ({
+      invariant: 'what is stored is executed',
+      what: `${after}, ${says}`,
+      history: [],
+    }));
+    if (breaches.length > 0) return breaches;
   }
 }
 
@@ -76,52 +75,34 @@ export async function whatIsDead(manager: JetStreamManager): Promise<Breach[]> {
   return [{ invariant: 'no dead letters', what, history: [] }];
 }
 
-/** The durable commands to an agent. */
-class Queue {
-  readonly #manager: JetStreamManager;
-  readonly #stream: string;
+/** Looks at the durable commands to an agent. */
+function queueOf(manager: JetStreamManager, stream: string): () => Promise<Waiting | undefined> {
   /** What took the place of a schedule that was cancelled stays for a while; there are only such before this. */
-  #later = 1;
-
-  constructor(manager: JetStreamManager, stream: string) {
-    this.#manager = manager;
-    this.#stream = stream;
-  }
-
-  async look(): Promise<Waiting | undefined> {
-    return await persist(`a look at ${this.#stream}`, () => this.#look(), askWithinMs);
-  }
-
-  async #look(): Promise<Waiting | undefined> {
-    const oldest = (await this.#next('queue.cmd.>', 1)) ?? (await this.#nextLater());
+  let later = 1;
+  const next = async (subject: string, from: number): Promise<StoredMsg | undefined> => {
+    // The client's types do not know that the leader can be asked so.
+    const question = { seq: from, next_by_subj: subject } as unknown as { seq: number };
+    return (await manager.streams.getMessage(stream, question)) ?? undefined;
+  };
+  return async () => {
+    let oldest = (await next('queue.cmd.>', 1)) ?? (await next('queue.later.>', later));
+    while (oldest?.data.length === 0 && oldest.subject.startsWith('queue.later.')) {
+      later = oldest.seq + 1;
+      oldest = await next('queue.later.>', later);
+    }
     if (oldest === undefined) return undefined;
-    const { state } = await this.#manager.streams.info(this.#stream, { subjects_filter: 'queue.cmd.>' });
+    const { state } = await manager.streams.info(stream, { subjects_filter: 'queue.cmd.>' });
     const count = Object.values(state.subjects ?? {}).reduce((sum, each) => sum + each, 0);
     const { seq, subject, time } = oldest;
     const is = `the oldest is sequence ${seq} (${subject}, since ${time.toISOString()})`;
-    const executor = await describe(this.#manager, this.#stream, EXECUTOR);
-    return { head: seq, count, says: `${count} commands wait in ${this.#stream}, ${is}; ${executor}` };
-  }
-
-  async #nextLater(): Promise<StoredMsg | undefined> {
-    for (;;) {
-      const next = await this.#next('queue.later.>', this.#later);
-      if (next === undefined || next.data.length > 0) return next;
-      this.#later = next.seq + 1;
-    }
-  }
-
-  async #next(subject: string, from: number): Promise<StoredMsg | undefined> {
-    // The client's types do not know that the leader can be asked so.
-    const question = { seq: from, next_by_subj: subject } as unknown as { seq: number };
-    return (await this.#manager.streams.getMessage(this.#stream, question)) ?? undefined;
-  }
+    const executor = await describe(manager, stream, EXECUTOR);
+    return { head: seq, count, says: `${count} commands wait in ${stream}, ${is}; ${executor}` };
+  };
 }
 
 async function lookAtReaction(manager: JetStreamManager): Promise<Waiting | undefined> {
   const stream = entityStream(inventoryContract.name);
-  const ask = (): ReturnType<typeof manager.consumers.info> => manager.consumers.info(stream, REACTION_CONSUMER);
-  const info = await persist(`a look at ${REACTION_CONSUMER}`, ask, askWithinMs);
+  const info = await manager.consumers.info(stream, REACTION_CONSUMER);
   const count = info.num_pending + info.num_ack_pending;
   if (count === 0) return undefined;
   const says = `${count} events wait in ${stream}; ${await describe(manager, stream, REACTION_CONSUMER)}`;
@@ -129,22 +110,9 @@ async function lookAtReaction(manager: JetStreamManager): Promise<Waiting | unde
 }
 
 async function describe(manager: JetStreamManager, stream: string, consumer: string): Promise<string> {
-  try {
-    const {
-      ack_floor: floor,
-      delivered,
-      num_ack_pending,
-      num_pending,
-    } = await manager.consumers.info(stream, consumer);
-    return (
-      `consumer ${consumer}: ack floor ${floor.stream_seq}, delivered to ${delivered.stream_seq}, ` +
-      `${num_ack_pending} not acknowledged, ${num_pending} pending`
-    );
-  } catch (error) {
-    return `consumer ${consumer}: ${(error as Error).message}`;
-  }
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)} s`;
+  const info = await manager.consumers.info(stream, consumer).catch((error: unknown) => (error as Error).message);
+  if (typeof info === 'string') return `consumer ${consumer}: ${info}`;
+  const { ack_floor: floor, delivered, num_ack_pending, num_pending } = info;
+  const stands = `ack floor ${floor.stream_seq}, delivered to ${delivered.stream_seq}`;
+  return `consumer ${consumer}: ${stands}, ${num_ack_pending} not acknowledged, ${num_pending} pending`;
 }

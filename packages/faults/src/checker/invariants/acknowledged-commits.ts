@@ -1,8 +1,7 @@
 /** I2: an acknowledged command is in the log, with the event, version, state and data that its client was told. */
-import { eventSubject } from '@meshforge/protocol';
 import type { Answer, Logged } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { messageAbove, nameOf } from '../records.ts';
+import { lastToken, messageAbove, nameOf } from '../records.ts';
 import { sameJson } from '../same-json.ts';
 
 export const acknowledgedCommits: Invariant = {
@@ -31,7 +30,7 @@ export const acknowledgedCommits: Invariant = {
         const { answer } = acknowledged ?? {};
         if (answer === undefined) continue;
         const version = Number(answer.payload['entity_version']);
-        const event = answer.event.slice(answer.event.lastIndexOf('.') + 1);
+        const event = lastToken(answer.event);
         if (ledger.rolledUpBy(sent.agent, sent.entityId, event, version) !== undefined) continue;
         // That version by another command, or where the log ends.
         const instead = messageAbove(entity, version) ?? entity.messages.at(-1);
@@ -44,22 +43,9 @@ export const acknowledgedCommits: Invariant = {
 
 /** What of an answer is not as the log has it. */
 export function differenceBetween({ event, payload }: Answer, entry: Logged): string | undefined {
-  if (event !== subjectOf(entry)) return 'event';
+  if (lastToken(event) !== entry.event) return 'event';
   if (payload['entity_id'] !== entry.entityId) return 'entity';
   if (payload['entity_version'] !== entry.version) return 'version';
   if (!sameJson(payload['state'], entry.state)) return 'state';
   return sameJson(payload['data'], entry.data) ? undefined : 'data';
-}
-
-const subjects = new Map<string, string>();
-
-/** Of the event that announces a commit; building a subject each time would cost more than the comparison. */
-function subjectOf({ agent, event }: Logged): string {
-  const key = `${agent} ${event}`;
-  let subject = subjects.get(key);
-  if (subject === undefined) {
-    subject = eventSubject(agent, event);
-    subjects.set(key, subject);
-  }
-  return subject;
 }

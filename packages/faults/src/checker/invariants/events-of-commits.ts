@@ -2,18 +2,14 @@
 import { SIGNAL_EVENTS } from '@meshforge/protocol';
 import type { Heard, Logged } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
+import { lastToken } from '../records.ts';
 import { sameJson } from '../same-json.ts';
 
 export const eventsOfCommits: Invariant = {
   name: 'I6',
   create: ({ breach, ledger }) => {
     /** Heard before the log had their commits, by agent and sequence; repeats are left out. */
-    const early = new Map<string, Map<number, Heard[]>>();
-    const earlyOf = (agent: string): Map<number, Heard[]> => {
-      const own = early.get(agent) ?? new Map<number, Heard[]>();
-      early.set(agent, own);
-      return own;
-    };
+    const early = new Map<string, Heard[]>();
     const compare = (heard: Heard, entry: Logged): void => {
       const wrong = differenceBetween(heard, entry);
       if (wrong !== undefined) {
@@ -25,9 +21,9 @@ export const eventsOfCommits: Invariant = {
     };
     return {
       onLogged({ entry }) {
-        const own = earlyOf(entry.agent);
-        for (const heard of own.get(entry.sequence) ?? []) compare(heard, entry);
-        own.delete(entry.sequence);
+        const place = `${entry.agent} ${entry.sequence}`;
+        for (const heard of early.get(place) ?? []) compare(heard, entry);
+        early.delete(place);
       },
 
       onHeard(heard) {
@@ -42,22 +38,23 @@ export const eventsOfCommits: Invariant = {
           compare(heard, message.entry);
           return;
         }
-        const others = earlyOf(agent).get(sequence) ?? [];
-        if (!others.some((other) => sameEvent(other, heard))) earlyOf(agent).set(sequence, [...others, heard]);
+        const place = `${agent} ${sequence}`;
+        const others = early.get(place) ?? [];
+        if (!others.some((other) => sameEvent(other, heard))) early.set(place, [...others, heard]);
       },
 
       onTaken({ agent, what }) {
-        if (what === 'tail') early.delete(agent);
+        for (const place of early.keys()) if (what === 'tail' && place.startsWith(`${agent} `)) early.delete(place);
       },
 
       finish() {
-        for (const heard of [...early.values()].flatMap((own) => [...own.values()]).flat()) {
+        for (const heard of [...early.values()].flat()) {
           const { agent, payload, sequence } = heard;
           const last = ledger.lastOf(agent)?.entry;
           const rolledUpBy = ledger.rolledUpBy(
             agent,
             String(payload['entity_id']),
-            eventName(heard),
+            lastToken(heard.event),
             Number(payload['entity_version']),
           );
           if (rolledUpBy !== undefined && (sequence ?? 0) < rolledUpBy.entry.sequence) continue;
@@ -73,22 +70,17 @@ export const eventsOfCommits: Invariant = {
 
 /** Whether an agent says it itself, of a command that changed nothing. */
 export function isSignal(heard: Heard): boolean {
-  return (SIGNAL_EVENTS as readonly string[]).includes(eventName(heard));
+  return (SIGNAL_EVENTS as readonly string[]).includes(lastToken(heard.event));
 }
 
 /** Whether an agent says it beside its commits. */
 export function isNotice({ agent, event }: Heard): boolean {
-  return agent === 'lock' && event.slice(event.lastIndexOf('.') + 1) === 'lost';
-}
-
-/** Last token, whether or not the whole subject is given. */
-function eventName({ event }: Heard): string {
-  return event.slice(event.lastIndexOf('.') + 1);
+  return agent === 'lock' && lastToken(event) === 'lost';
 }
 
 function differenceBetween(heard: Heard, entry: Logged): string | undefined {
   const { payload } = heard;
-  if (eventName(heard) !== entry.event) return 'name';
+  if (lastToken(heard.event) !== entry.event) return 'name';
   if (payload['entity_id'] !== entry.entityId) return 'entity';
   if (payload['entity_version'] !== entry.version) return 'version';
   if (heard.commandId !== entry.commandId) return 'command';
@@ -98,6 +90,8 @@ function differenceBetween(heard: Heard, entry: Logged): string | undefined {
 
 function sameEvent(one: Heard, other: Heard): boolean {
   return (
-    one.commandId === other.commandId && eventName(one) === eventName(other) && sameJson(one.payload, other.payload)
+    one.commandId === other.commandId &&
+    lastToken(one.event) === lastToken(other.event) &&
+    sameJson(one.payload, other.payload)
   );
 }

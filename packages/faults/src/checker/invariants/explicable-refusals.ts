@@ -41,6 +41,7 @@ function watcher({ breach, step }: Desk): Watcher {
   const fail = ({ answer, command, told }: Open, last: Message | undefined): void => {
     const { entity, landmark, sent } = command;
     const { payload } = answer;
+    if (entity.isOver || entity.mayBeginAnew) return;
     const says =
       answer.kind === 'conflict'
         ? `version ${String(payload['current_version'])} of ${nameOf(entity)}`
@@ -100,7 +101,7 @@ function watcher({ breach, step }: Desk): Watcher {
 
     finish() {
       for (const [entity, refusals] of open) {
-        if (!entity.isOver) for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
+        for (const refusal of refusals) fail(refusal, entity.messages.at(-1));
       }
     },
   };

@@ -37,7 +37,7 @@ export const onceEach: Invariant = {
 
     onTold(told, { askedAgainAtMs, entity, sent, told: answers }) {
       const first = answers.find((earlier) => earlier !== told && isSuccess(earlier.answer));
-      if (first === undefined || told.answer === undefined) return;
+      if (first === undefined || told.answer === undefined || entity.mayBeginAnew) return;
       if (isSuccess(told.answer)) {
         if (sameOutcome(first, told)) return;
       } else if (askedAgainAtMs < first.atMs || told.answer.payload['code'] === 'decided_before') {

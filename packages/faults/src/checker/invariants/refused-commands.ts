@@ -8,7 +8,7 @@
  */
 import type { Answer, Entry, Heard } from '../../history.ts';
 import type { Invariant } from '../invariant.ts';
-import { nameOf, type Command } from '../records.ts';
+import { lastToken, nameOf, type Command } from '../records.ts';
 import { sameJson } from '../same-json.ts';
 import { isSignal } from './events-of-commits.ts';
 
@@ -70,7 +70,7 @@ export const refusedCommands: Invariant = {
           }
           const heard = signals.get(sent.commandId);
           if (heard === undefined || (!isDurable(command) && messages.length === 0)) continue;
-          const kind = heard.event.slice(heard.event.lastIndexOf('.') + 1) as Answer['kind'];
+          const kind = lastToken(heard.event) as Answer['kind'];
           judge(command, { kind, payload: heard.payload }, `${sent.commandId} was said to be ${kind}`, heard);
         }
       },
