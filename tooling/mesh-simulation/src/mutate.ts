@@ -52,7 +52,9 @@ async function runAll(mutations: readonly Mutation[]): Promise<boolean> {
   };
   await Promise.all(Array.from({ length: Number(values.workers) }, work));
   const found = mutations.length - missed.length;
-  process.stdout.write(`${found} of ${mutations.length} errors found${missed.map((name) => `\n  missed: ${name}`).join('')}\n`);
+  process.stdout.write(
+    `${found} of ${mutations.length} errors found${missed.map((name) => `\n  missed: ${name}`).join('')}\n`,
+  );
   return missed.length === 0;
 }
 
@@ -60,15 +62,23 @@ async function run(copy: string, { file, from, to }: Mutation): Promise<{ isFoun
   const path = join(copy, file);
   const before = readFileSync(path, 'utf8');
   const places = before.split(from).length - 1;
-  if (places !== 1) return { isFound: false, text: `${file} has its text ${places} times, expected once: the code has changed` };
-  writeFileSync(path, before.replace(from, () => to));
+  if (places !== 1)
+    return { isFound: false, text: `${file} has its text ${places} times, expected once: the code has changed` };
+  writeFileSync(
+    path,
+    before.replace(from, () => to),
+  );
   try {
     const { failed, output } = await simulate(copy);
     const lines = output.split('\n');
     const at = lines.indexOf('breaches:');
-    if (failed && at !== -1) return { isFound: true, text: `${histories(output)}, ${lines[at + 1]?.trim().slice(0, 160)}` };
+    if (failed && at !== -1)
+      return { isFound: true, text: `${histories(output)}, ${lines[at + 1]?.trim().slice(0, 160)}` };
     // An end of another kind is no finding.
-    return { isFound: false, text: failed ? `it does not run: ${output.slice(-400)}` : `nothing in ${histories(output)}` };
+    return {
+      isFound: false,
+      text: failed ? `it does not run: ${output.slice(-400)}` : `nothing in ${histories(output)}`,
+    };
   } finally {
     writeFileSync(path, before);
   }

@@ -330,7 +330,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'reaction-forgets-letters',
     file: `${RUNTIME}/reaction/reaction.ts`,
-    from: "const isOutage = isStoring && error instanceof MeshError && OUTAGES.has(error.code);",
+    from: 'const isOutage = isStoring && error instanceof MeshError && OUTAGES.has(error.code);',
     to: 'const isOutage = false;',
     why: 'an outage makes a dead letter of an event',
   },

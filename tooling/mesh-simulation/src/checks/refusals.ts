@@ -42,7 +42,9 @@ export function checkRefusals(record: HistoryRecord, logs: Logs, say: Say): void
       if (isSo === undefined || command.isUpdate) continue;
       const moments = momentsOf(life, command.sentAt, told.at);
       if (moments.some((moment) => isSo(moment, command))) continue;
-      say(`${command.id} was refused as ${told.kind} ${told.code} at ${told.at}, which it never was from ${command.sentAt} on`);
+      say(
+        `${command.id} was refused as ${told.kind} ${told.code} at ${told.at}, which it never was from ${command.sentAt} on`,
+      );
     }
   }
 }
