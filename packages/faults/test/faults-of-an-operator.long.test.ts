@@ -40,7 +40,7 @@ async function carryOut(fault: Fault, random: Chosen, meanwhile = async (): Prom
     taken: ({ agent, what }: Omit<Taken, 'type'>) => void told.push(`${what} of ${agent}`),
     pauseReading: (agent) => {
       told.push(`pause ${agent}`);
-      return Promise.resolve((next) => void told.push(`read on from ${next}`));
+      return Promise.resolve((last) => void told.push(`read on behind ${last}`));
     },
   };
   const { heal } = await fault.apply(tested.mesh, random, watch);
@@ -97,7 +97,7 @@ test.each(['under running replicas', 'with the replicas stopped'])('a log is res
   const told = await carryOut(restoreLog, random, async () => {
     for (let i = 0; i < 3; i++) await tested.client.sendPatiently(adjust('bolt'));
   });
-  expect(told).toEqual(['pause inventory', 'tail of inventory', `read on from ${before + 1}`]);
+  expect(told).toEqual(['pause inventory', 'tail of inventory', `read on behind ${before}`]);
   expect(await storedIn(tested, 'inventory')).toBe(before);
   await expectWhole();
 });

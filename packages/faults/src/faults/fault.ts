@@ -27,8 +27,8 @@ export interface Fault {
 /** Who has to know of a fault that takes data away. */
 export interface Watch {
   taken(what: Omit<Taken, 'type'>): void;
-  /** The log of an agent is read no more, until what it answers is called: then from a sequence on. */
-  pauseReading(agent: string): Promise<(next: number) => void>;
+  /** The log of an agent is read no more, until what it answers is called with the last sequence that is left. */
+  pauseReading(agent: string): Promise<(lastSequence: number) => void>;
 }
 
 /** For faults that take nothing away. */

@@ -31,7 +31,7 @@ export const restoreLog: Fault = {
       try {
         await persist(`the restoration of ${stream}`, again, withinMs);
         watch.taken({ agent, what: 'tail', sequence: backup.lastSequence });
-        readOn(backup.lastSequence + 1);
+        readOn(backup.lastSequence);
       } finally {
         for (const each of release) each();
       }

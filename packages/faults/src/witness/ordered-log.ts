@@ -34,6 +34,11 @@ export class OrderedLog {
     this.#next = options.first;
   }
 
+  /** The sequence from which on nothing is told. */
+  get next(): number {
+    return this.#next;
+  }
+
   /** As it was read, in order. */
   add(logged: Logged): void {
     const knownAt = performance.now();

@@ -83,15 +83,18 @@ export class Witness {
     return { reports, problems };
   }
 
-  /** Reads no more of an agent's log, until what it answers is called: then from a sequence on, as if nothing had come behind it. */
-  async pause(agent: string): Promise<(next: number) => void> {
+  /**
+   * Reads no more of an agent's log, until what it answers is called: then on from where it was, or from behind the last message that
+   * is left.
+   */
+  async pause(agent: string): Promise<(lastSequence: number) => void> {
     const watched = this.#watched.find((each) => each.agent === agent);
     if (watched === undefined) throw new RangeError(`nobody reads the log of ${agent}`);
     watched.reader.stop();
     await watched.log.settled();
-    return (next) => {
+    return (lastSequence) => {
       watched.heardTo = 0;
-      Object.assign(watched, readFrom(next, watched, this.#options));
+      Object.assign(watched, readFrom(Math.min(watched.log.next, lastSequence + 1), watched, this.#options));
     };
   }
 
