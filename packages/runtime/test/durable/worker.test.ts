@@ -227,6 +227,6 @@ test('workers that die every second make progress, each of them, whatever is sto
     await connection.close();
     handled.push(count);
   }
-  expect(queue.isDone, `${handled.join()}`).toBe(true);
+  expect(queue.isDone, `handled ${handled.join()}`).toBe(true);
   expect(queue.disorder).toEqual([]);
 });
