@@ -45,7 +45,5 @@ export const journal = defineAgent({
   },
 });
 
-export { lockManager };
-
 export const AGENTS = { stock, journal, lock: lockManager } as const;
 export type AgentName = keyof typeof AGENTS;

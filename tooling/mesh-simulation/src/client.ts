@@ -272,11 +272,11 @@ export class Client {
     const found = GARBAGE[shape % GARBAGE.length];
     const connection = this.#connection;
     if (found === undefined || connection === undefined) return;
-    const { expects, name, send } = found;
+    const { expects, name } = found;
     const record: GarbageRecord = { at: this.#desk.now(), shape: name, expects, answer: undefined, isSettled: false };
     this.#desk.garbage.push(record);
     try {
-      record.answer = await send(connection);
+      record.answer = await found.send(connection);
     } catch {
       // No answer.
     }
@@ -318,8 +318,8 @@ export class Client {
     record.told.push({
       at: this.#desk.now(),
       kind: isCommitted ? 'committed' : (kind as Told['kind']),
-      code: String(payload['code'] ?? ''),
-      reason: String(payload['reason'] ?? ''),
+      code: textOf(payload['code']),
+      reason: textOf(payload['reason']),
       version: typeof version === 'number' ? version : undefined,
       state: payload['state'],
       isReplayed: kind === 'replayed' || replayed === true,
@@ -346,7 +346,7 @@ export class Client {
 const stockContract = AGENTS.stock as unknown as AgentContract;
 
 function contractOf({ agent }: CommandRecord): AgentContract {
-  return AGENTS[agent] as unknown as AgentContract;
+  return AGENTS[agent];
 }
 
 function optionsOf({ data, entity, expectedVersion, id, lease }: CommandRecord) {
@@ -357,4 +357,8 @@ function optionsOf({ data, entity, expectedVersion, id, lease }: CommandRecord) 
     ...(expectedVersion === undefined ? {} : { expectedVersion }),
     ...(lease === undefined ? {} : { lease }),
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -53,5 +53,5 @@ function loggerOf({ process }: Place, { onError }: ProgramOptions): Logger {
 
 function describe(fields: object): string {
   const { err } = fields as { err?: unknown };
-  return err instanceof Error ? `${err.message}` : JSON.stringify(fields);
+  return err instanceof Error ? err.message : JSON.stringify(fields);
 }

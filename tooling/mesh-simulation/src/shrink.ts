@@ -19,7 +19,7 @@ export async function shrink(first: Ran, isSame: (ran: Ran) => boolean, mostRuns
     best = ran;
     return true;
   };
-  for (let isShorter = true; isShorter && left > 0;) {
+  for (let isShorter = true; isShorter;) {
     const before = sizeOf(best.script);
     await leaveOutSteps(() => best.script, tryOut);
     for (const cast of smallerCasts(best.script.cast)) await tryOut({ ...best.script, cast });

@@ -15,7 +15,7 @@ test(
       shrinks: true,
       onProgress: (text) => said.push(text),
     });
-    expect(seed, said.join('\n')).toBeUndefined();
+    expect(seed, `said: ${said.join('\n')}`).toBeUndefined();
   },
   MINUTES * 60_000,
 );

@@ -26,7 +26,6 @@ import { HeaderBlock } from './headers.ts';
 import { Link, type Disturb, type Overhear, type ServerNode } from './link.ts';
 import { EMPTY, SimulatedMsg, textBytes, type Wire } from './message.ts';
 import type { SimulatedProcess } from './process.ts';
-import type { Cancel } from './time.ts';
 import { SimulatedSubscription, type SubscriptionHome } from './subscription.ts';
 
 export interface SimulatedConnectionOptions {
@@ -181,7 +180,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
     try {
       this.#check(subject, true);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const { headers, timeout } = options;
     this.#listenForAnswers();
@@ -258,9 +257,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
 
   status(): AsyncIterable<Status> {
     const statuses = new QueuedIteratorImpl<Status>();
-    void statuses.iterClosed.then(() => {
-      this.#statuses.splice(this.#statuses.indexOf(statuses), 1);
-    });
+    void statuses.iterClosed.then(() => this.#statuses.splice(this.#statuses.indexOf(statuses), 1));
     this.#statuses.push(statuses);
     return statuses;
   }
@@ -415,7 +412,7 @@ export class SimulatedConnection implements NatsConnection, SubscriptionHome {
     this.#link?.close();
     this.#link = undefined;
     this.#tell({ type: 'close' });
-    for (const each of [...this.#statuses]) each.stop();
+    for (const each of this.#statuses.slice()) each.stop();
     this.#closed.resolve();
     for (const listener of this.#closeListeners) listener.connectionClosedCallback();
     await Promise.resolve();

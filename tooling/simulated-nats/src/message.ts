@@ -1,5 +1,5 @@
 import type { Publisher } from '@nats-io/nats-core';
-import { MsgImpl, type MsgArg } from '@nats-io/nats-core/internal';
+import { MsgImpl } from '@nats-io/nats-core/internal';
 import type { HeaderBlock } from './headers.ts';
 
 /** A message on its way. */
@@ -31,7 +31,7 @@ export class SimulatedMsg extends MsgImpl {
   constructor({ subject, reply, headers, data }: Wire, sid: number, publisher: Publisher) {
     const hdr = headers?.size ?? -1;
     const whole = headers === undefined ? data : joined(headers.bytes, data);
-    super({ subject: EMPTY, reply: EMPTY, sid, hdr, size: whole.length } as unknown as MsgArg, whole, publisher);
+    super({ subject: EMPTY, reply: EMPTY, sid, hdr, size: whole.length }, whole, publisher);
     this._subject = subject;
     this._reply = reply;
   }

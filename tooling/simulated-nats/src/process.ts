@@ -20,6 +20,10 @@ interface Waiting {
 
 let current: SimulatedProcess | undefined;
 
+function runIn(process: SimulatedProcess): void {
+  current = process;
+}
+
 /** The process whose event is under way; undefined in between. */
 export function currentProcess(): SimulatedProcess | undefined {
   return current;
@@ -80,7 +84,7 @@ export class SimulatedProcess {
       this.#waiting.push({ isTimer, run });
       return;
     }
-    current = this;
+    runIn(this);
     run();
   }
 
@@ -122,7 +126,7 @@ export class SimulatedProcess {
       this.#state = 'running';
       return;
     }
-    current = this;
+    runIn(this);
     next.run();
     this.time.after(0, () => {
       this.#thawNext();

@@ -190,7 +190,7 @@ export class SimulatedNats {
 
   #directGet({ data, reply, subject }: Wire, tokens: readonly string[], node: SimulatedNode): boolean {
     const stream = this.jetstream.streams.get(tokens[2] ?? '');
-    if (stream === undefined || stream.settings.allow_direct !== true) return false;
+    if (stream === undefined || !stream.settings.allow_direct) return false;
     const isLeader = this.leaderOf(stream) === node.at || !stream.isReplicated;
     if (isLeader && !stream.isLed) return false;
     if (reply === '') return true;
@@ -247,7 +247,7 @@ export class SimulatedNode implements ServerNode {
 
   stop(downMs: number): void {
     this.#downUntil = this.#nats.time.now + downMs;
-    for (const client of [...this.#clients]) client.gone();
+    for (const client of Array.from(this.#clients)) client.gone();
   }
 
   open(client: SessionClient): Session {
@@ -291,7 +291,7 @@ export class SimulatedNode implements ServerNode {
       close: () => {
         isOpen = false;
         this.#clients.delete(client);
-        for (const sid of [...subscribers.keys()]) remove(sid);
+        for (const sid of Array.from(subscribers.keys())) remove(sid);
       },
     };
   }

@@ -31,10 +31,11 @@ export class SimulatedSubscription extends QueuedIteratorImpl<Msg> implements Su
     this.max = max;
     this.noIterator = callback !== undefined;
     if (!this.noIterator) {
-      void this.iterClosed.then((error) => {
-        this.closed.resolve(error as Error | undefined);
+      const end = (error: Error | void): void => {
+        this.closed.resolve(error);
         this.unsubscribe();
-      });
+      };
+      void this.iterClosed.then(end);
     }
   }
 

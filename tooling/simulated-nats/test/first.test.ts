@@ -12,7 +12,7 @@ test('a stream stores, answers, and a consumer delivers', async () => {
     const ack = await js.publish('s.a', 'hello', { msgID: 'x' });
     expect(ack.seq).toBe(1);
     expect((await js.publish('s.a', 'hello', { msgID: 'x' })).duplicate).toBe(true);
-    await manager.consumers.add('S', { durable_name: 'c', ack_policy: 'explicit' as never });
+    await manager.consumers.add('S', { durable_name: 'c', ack_policy: 'explicit' });
     const consumer = await js.consumers.get('S', 'c');
     const message = await consumer.next();
     expect(message?.string()).toBe('hello');

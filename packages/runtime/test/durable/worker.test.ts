@@ -93,10 +93,11 @@ test('a delivery that is lost on its way is not overtaken', async () => {
   await queue.work();
   await queue.store('a', 3);
   await until('they are done', () => queue.isDone);
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 20; i++) {
     const pin = (await queue.consumer()).priority_groups?.[0]?.pinned_client_id ?? '';
-    const losing = queue.lose(2, pin);
-    await Promise.all(['a', 'b', 'a', 'b', 'a'].map((entity, n) => sleep(n).then(() => queue.store(entity, 1))));
+    // Of several pulls that stand, the server serves each in turn.
+    const losing = queue.lose(1, pin);
+    await queue.store('a', 4);
     await losing;
   }
   await isEmpty(queue);
@@ -147,18 +148,25 @@ test('a faulty message holds up its own entity and no other, however much is beh
   expect(worker.stats()).toMatchObject({ dead: 1, inFlight: 0, retrying: 0 });
 });
 
-test('what is stored before a stop and not done is done after it, and no try is lost for that', async () => {
-  const queue = await Queue.open(server);
-  const { worker } = await queue.work({
-    attempt: (): Promise<Verdict> => Promise.resolve({ kind: 'fault', code: 'x', reason: 'x', nature: 'outage' }),
-  });
-  await storeAll(queue, 3);
-  await until('it has begun', () => worker.stats().inFlight >= 20);
-  const { worker: other } = await queue.work();
-  await worker.stop();
-  await isEmpty(queue);
-  expect(other.stats()).toMatchObject({ active: true });
-  expect(worker.stats()).toMatchObject({ active: false, inFlight: 0, retrying: 0 });
+test('what a worker that stops has in its hands is handled at once by the next one', async () => {
+  const waits: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const queue = await Queue.open(server);
+    const { worker } = await queue.work({
+      attempt: (): Promise<Verdict> => Promise.resolve({ kind: 'fault', code: 'x', reason: 'x', nature: 'outage' }),
+    });
+    await storeAll(queue, 3);
+    await until('it has begun', () => worker.stats().inFlight === 60);
+    const { worker: other } = await queue.work();
+    const stoppedAt = performance.now();
+    await worker.stop();
+    await isEmpty(queue);
+    waits.push(performance.now() - stoppedAt);
+    expect(other.stats()).toMatchObject({ active: true });
+    expect(worker.stats()).toMatchObject({ active: false, inFlight: 0, retrying: 0 });
+  }
+  // The machine may be slow at times; the server delivers again what nobody puts back, after one and a half seconds each time.
+  expect(Math.min(...waits)).toBeLessThan(1_000);
 });
 
 test('more than a worker takes in hand is worked off', async () => {
@@ -219,6 +227,6 @@ test('workers that die every second make progress, each of them, whatever is sto
     await connection.close();
     handled.push(count);
   }
-  expect(queue.isDone, `${handled.join()}`).toBe(true);
+  expect(queue.isDone, `handled ${handled.join()}`).toBe(true);
   expect(queue.disorder).toEqual([]);
 });

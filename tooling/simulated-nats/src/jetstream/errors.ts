@@ -53,4 +53,3 @@ export const purgeFailed = (why: string): ApiError => apiError(500, 10_110, why)
 export const invalidConfig = (why: string): ApiError => apiError(500, 10_052, why);
 export const invalidJson = (why: string): ApiError => apiError(400, 10_025, `invalid JSON: ${why}`);
 export const consumerCreateFailed = (why: string): ApiError => apiError(500, 10_012, why);
-export const resetFailed = (why: string): ApiError => apiError(400, 10_204, `invalid reset: ${why}`);

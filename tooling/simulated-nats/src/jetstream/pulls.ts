@@ -149,7 +149,7 @@ export class PullQueue {
   look(isEnd: boolean): void {
     const { hasInterest, send, time } = this.#options.around;
     let soonest = Infinity;
-    for (const pull of [...this.#pulls]) {
+    for (const pull of this.#pulls.slice()) {
       const { delivered, expires, heartbeatMs, noWait, reply } = pull;
       if (expires !== 0 && time.now >= expires) this.#end(pull, '408 Request Timeout');
       else if (isEnd && noWait && this.#options.tellsLater(pull)) this.#remove(pull);

@@ -37,7 +37,7 @@ export function earlierView(store: MessageStore, version: number): View {
     return undefined;
   };
   const matching = (filter: string): StoredMessage[] =>
-    [...store.asOf(version)].filter(({ subject }) => isMatch(subject, filter)).reverse();
+    [...store.asOf(version)].filter(({ subject }) => isMatch(subject, filter)).toReversed();
   return {
     get lastSequence() {
       return find(() => true)?.sequence ?? 0;

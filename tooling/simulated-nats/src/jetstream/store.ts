@@ -208,7 +208,7 @@ export class MessageStore {
   }
 }
 
-export function sizeOf({ data, headers, subject }: StoredMessage): number {
+function sizeOf({ data, headers, subject }: StoredMessage): number {
   return data.length + (headers?.size ?? 0) + subject.length;
 }
 

@@ -89,8 +89,8 @@ export class Operator {
         return this.#json(await this.#ask('$JS.API.STREAM.INFO.S', request));
       }
       case 'recreate': {
-        const gone = await this.#json(await this.#ask('$JS.API.STREAM.DELETE.S', undefined));
-        const made = await this.#json(await this.#created(operation.settings));
+        const gone = this.#json(await this.#ask('$JS.API.STREAM.DELETE.S', undefined));
+        const made = this.#json(await this.#created(operation.settings));
         this.#base = ((operation.settings as { first_seq?: number }).first_seq ?? 1) - 1;
         return `${gone} ${made}`;
       }
@@ -268,12 +268,12 @@ const TIMES = new Set(['Nats-Time-Stamp']);
 function showMessage({ data, headers, reply = '', subject }: Msg): string {
   const lines =
     headers === undefined ? [] : headers.keys().flatMap((name) => headers.values(name).map((v) => [name, v]));
-  const shown = lines.map(([name = '', value = '']) => (TIMES.has(name) ? name : `${name}=${value}`)).join(',');
+  const shownLines = lines.map(([name = '', value = '']) => (TIMES.has(name) ? name : `${name}=${value}`)).join(',');
   // Without the time in it, and without how many messages are still to come, which a server only estimates.
   const ack = reply.replace(/(\.\d+)\.\d+\.\d+$/, '$1');
   const status = headers === undefined ? '' : headers.status;
   const to = subject.startsWith('_INBOX.gather') ? 'inbox' : subject;
-  return `${to} ${ack} [${status}] {${shown.replaceAll(/@at [^,]+/g, '@at')}} ${data.length}`;
+  return `${to} ${ack} [${status}] {${shownLines.replaceAll(/@at [^,]+/g, '@at')}} ${data.length}`;
 }
 
 const TIME_KEYS = new Set([
