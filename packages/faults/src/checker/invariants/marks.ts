@@ -1,7 +1,7 @@
 /**
  * The mark of an entity is the place in the queue of the last durable command that was decided on it. Each that is decided, by a
  * commit or the record of a refusal, raises it; nothing else moves it, and it never goes back. So none is decided twice, nor
- * behind a later one.
+ * behind a later one. The places themselves are those of the stream.
  */
 import { isReaction } from '../../reactor/mirroring.ts';
 import type { Invariant } from '../invariant.ts';

@@ -153,31 +153,6 @@ export const durableMutations: readonly Mutation[] = [
       return { entries: view.replace(sent, hasty), culprits: [hasty, commit] };
     },
   },
-  {
-    name: 'a command is executed before one that was stored before it was sent',
-    invariant: 'durable-order',
-    simulate: simulateQueue,
-    spoil(view, pick) {
-      const atOnce = done(view).filter(({ sent }) => sent.durable?.dueMs === undefined);
-      const found = pick(
-        atOnce.flatMap((second) => {
-          const before = atOnce.filter(({ commit }) => isBefore(commit, second.commit));
-          return before.filter((first) => isNeverRefused(view, second, first)).map((first) => ({ first, second }));
-        }),
-      );
-      if (found === undefined) return undefined;
-      const { first, second } = found;
-      const atMs = second.stored.atMs + 0.001;
-      const late: Sent = { ...first.sent, atMs };
-      const { commandId } = late;
-      const rest = view.entries.filter(
-        (entry) =>
-          entry.type === 'logged' || entry.type === 'heard' || !('commandId' in entry) || entry.commandId !== commandId,
-      );
-      const place = rest.indexOf(second.stored) + 1;
-      return { entries: rest.toSpliced(place, 0, late, { ...first.stored, atMs }), culprits: [second.stored, late] };
-    },
-  },
 ];
 
 function done(view: View): Done[] {
@@ -217,8 +192,4 @@ function isNeverRefused(view: View, { sent }: Done, other?: Done): boolean {
       view.sentOf(told.commandId).entityId === entityId,
   );
   return isKnown && expectedVersion === undefined && Number(data['delta'] ?? 0) > 0;
-}
-
-function isBefore(one: Logged, other: Logged): boolean {
-  return one.entityId === other.entityId && one.sequence < other.sequence;
 }
