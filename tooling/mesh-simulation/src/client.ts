@@ -107,6 +107,7 @@ export class Client {
       data,
       expectedVersion: undefined,
       lease: undefined,
+      deadlineMs: undefined,
       client: this.index,
       sentAt: this.#desk.now(),
       isRequested: false,
@@ -122,8 +123,9 @@ export class Client {
     return record;
   }
 
-  async #request({ by, entity, expectsOff, lock }: Of<'request'>): Promise<void> {
+  async #request({ by, deadlineMs, entity, expectsOff, lock }: Of<'request'>): Promise<void> {
     const record = this.#record('stock', 'add', entity, { by });
+    record.deadlineMs = deadlineMs;
     if (expectsOff !== undefined) record.expectedVersion = Math.max(0, (this.#seen.get(entity) ?? 0) + expectsOff);
     const lease = lock === undefined ? undefined : this.#held.get(lock);
     if (lease !== undefined) record.lease = { resource: lease.resource, fencingToken: lease.fencingToken };
@@ -153,9 +155,10 @@ export class Client {
     else await this.#run(record);
   }
 
-  async #send({ afterMs, by, cancelAfterMs, entity }: Of<'send'>): Promise<void> {
+  async #send({ afterMs, by, cancelAfterMs, deadlineMs, entity }: Of<'send'>): Promise<void> {
     const record = this.#record('stock', 'add', entity, { by });
     record.afterMs = afterMs;
+    record.deadlineMs = deadlineMs;
     const sent = this.#sendRecord(record);
     if (cancelAfterMs !== undefined) await this.#cancelLater(record, cancelAfterMs);
     await sent;
@@ -349,13 +352,14 @@ function contractOf({ agent }: CommandRecord): AgentContract {
   return AGENTS[agent];
 }
 
-function optionsOf({ data, entity, expectedVersion, id, lease }: CommandRecord) {
+function optionsOf({ data, deadlineMs, entity, expectedVersion, id, lease }: CommandRecord) {
   return {
     entityId: entity,
     commandId: id,
     data: data as never,
     ...(expectedVersion === undefined ? {} : { expectedVersion }),
     ...(lease === undefined ? {} : { lease }),
+    ...(deadlineMs === undefined ? {} : { notAfterMs: deadlineMs }),
   };
 }
 

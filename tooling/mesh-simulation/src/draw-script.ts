@@ -65,6 +65,7 @@ interface Kinds {
 /** Some kinds are missing in each history, so that the others meet more often. */
 function drawKinds(random: Random, cast: Cast): Kinds {
   const some = <T>(all: readonly T[]): readonly T[] => {
+    if (random.chance(0.4)) return [random.pick(all), random.pick(all)];
     const kept = all.filter(() => random.chance(0.6));
     return kept.length === 0 ? [random.pick(all)] : kept;
   };
@@ -110,7 +111,8 @@ function drawDeed(random: Random, cast: Cast, kinds: readonly Deed['kind'][]): D
   switch (kind) {
     case 'request': {
       const expectsOff = random.chance(0.3) ? random.pick([0, 0, 0, -1, 1]) : undefined;
-      return { kind, client, entity, by, expectsOff, lock: cast.lock > 0 && random.chance(0.3) ? lock : undefined };
+      const under = cast.lock > 0 && random.chance(0.3) ? lock : undefined;
+      return { kind, client, entity, by, expectsOff, lock: under, deadlineMs: drawDeadline(random) };
     }
     case 'close':
     case 'sendBoom':
@@ -121,7 +123,7 @@ function drawDeed(random: Random, cast: Cast, kinds: readonly Deed['kind'][]): D
       const afterMs = random.chance(0.3) ? random.pick([300, 900, 2_000, 5_000]) : 0;
       const cancels = afterMs > 0 && random.chance(0.5);
       const cancelAfterMs = cancels ? Math.max(0, afterMs + random.pick([-300, -5, 0, 10, 40, 80, 300])) : undefined;
-      return { kind, client, entity, by, afterMs, cancelAfterMs };
+      return { kind, client, entity, by, afterMs, cancelAfterMs, deadlineMs: drawDeadline(random) };
     }
     case 'update':
       return { kind, client, entity, by };
@@ -145,6 +147,10 @@ function drawDeed(random: Random, cast: Cast, kinds: readonly Deed['kind'][]): D
     case 'read':
       return { kind, client, entity, what: random.pick(['get', 'list', 'history'] as const) };
   }
+}
+
+function drawDeadline(random: Random): number | undefined {
+  return random.chance(0.25) ? random.pick([100, 600, 2_500]) : undefined;
 }
 
 function drawTarget(random: Random, cast: Cast): Target {

@@ -40,7 +40,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'no-probe',
     file: `${RUNTIME}/store/entity-store.ts`,
-    from: "if (doubtful !== undefined || (decision.kind !== 'attempt' && !(isRefused && isComplete(entity.recent)))) {",
+    from: 'if (isForgotten || doubtful !== undefined) {',
     to: 'if (entity.sequence < 0) {',
     why: 'does not ask the stream whether a doubtful publish was stored',
   },

@@ -27,6 +27,8 @@ export interface CommandRecord {
   data: JsonObject;
   expectedVersion: number | undefined;
   lease: { resource: string; fencingToken: number } | undefined;
+  /** How long it may be decided, in milliseconds. */
+  deadlineMs: number | undefined;
   client: number;
   sentAt: number;
   /** How it was sent; a command may be sent in both ways. */
@@ -108,8 +110,8 @@ export interface HistoryRecord {
   locks: readonly LockRecord[];
   reads: readonly ReadRecord[];
   garbage: readonly GarbageRecord[];
-  /** How often each command was published to `cmd.>`. */
-  copies: ReadonlyMap<string, number>;
+  /** When each command was published to `cmd.>`. */
+  copies: ReadonlyMap<string, readonly number[]>;
   /** Times when a lease was believed in while another was granted. */
   beliefs: readonly string[];
   /** Published on `evt.>` by a process, and not by the server. */

@@ -26,11 +26,21 @@ export type Deed =
       expectsOff: number | undefined;
       /** Name of a lock under which it is sent, if the client holds it. */
       lock: string | undefined;
+      /** How long it may be decided, in milliseconds. */
+      deadlineMs?: number | undefined;
     }
   | { kind: 'close'; client: number; entity: string }
   /** The same command once more, by this client. @param which counted back from the last one */
   | { kind: 'repeat'; client: number; which: number; isDurable: boolean }
-  | { kind: 'send'; client: number; entity: string; by: number; afterMs: number; cancelAfterMs: number | undefined }
+  | {
+      kind: 'send';
+      client: number;
+      entity: string;
+      by: number;
+      afterMs: number;
+      cancelAfterMs: number | undefined;
+      deadlineMs?: number | undefined;
+    }
   | { kind: 'sendBoom'; client: number; entity: string }
   | { kind: 'update'; client: number; entity: string; by: number }
   | { kind: 'lock'; client: number; lock: string; waitMs: number; ttlMs: number; holdMs: number; writes: boolean }

@@ -7,7 +7,7 @@ const decoder = new TextDecoder();
 /** Sees everything that is stored and published, and keeps it also when it is gone. */
 export class Witness {
   readonly stored = new Map<string, Stored[]>();
-  readonly copies = new Map<string, number>();
+  readonly copies = new Map<string, number[]>();
   readonly spoken: { subject: string; at: number; commandId: string }[] = [];
   readonly #nats: SimulatedNats;
   readonly #incarnations = new Map<string, { stream: Stream; count: number }>();
@@ -19,7 +19,7 @@ export class Witness {
     nats.onPublish = ({ headers, subject }) => {
       if (subject.startsWith('cmd.')) {
         const id = headers?.get(HEADERS.commandId) ?? '';
-        this.copies.set(id, (this.copies.get(id) ?? 0) + 1);
+        this.copies.set(id, [...(this.copies.get(id) ?? []), nats.time.now]);
       } else if (subject.startsWith('evt.')) {
         this.spoken.push({ subject, at: nats.time.now, commandId: headers?.get(HEADERS.commandId) ?? '' });
       }

@@ -7,7 +7,8 @@ type Say = (breach: string) => void;
 const REFUSALS: ReadonlySet<Told['kind']> = new Set(['conflict', 'rejected', 'denied', 'malformed']);
 
 /** I2, I3, I5: outcomes that were told are those of the log, and an id commits once. */
-export function checkCommands({ commands, copies }: HistoryRecord, logs: Logs, say: Say): void {
+export function checkCommands({ commands, copies, script }: HistoryRecord, logs: Logs, say: Say): void {
+  const areCopiesOurs = !script.steps.some((step) => step.kind === 'disturb' && step.what === 'command' && step.how === 'double');
   for (const [id, commits] of logs.commits) {
     if (commits.length > 1) say(`I5: ${id} is committed ${commits.length} times`);
     if (logs.records.has(id)) say(`I5: ${id} is committed and refused`);
@@ -18,7 +19,11 @@ export function checkCommands({ commands, copies }: HistoryRecord, logs: Logs, s
     for (const told of command.told) {
       const unchanged = logs.unchanged.get(command.id)?.find(({ version }) => version === told.version);
       if (told.kind === 'committed') checkCommitted(command, told, commit ?? unchanged, say);
-      else if (REFUSALS.has(told.kind)) checkRefused(command, told, commit, copies.get(command.id) ?? 0, say);
+      else if (REFUSALS.has(told.kind)) {
+        const times = copies.get(command.id) ?? [];
+        checkRefused(command, told, commit, times.length, say);
+        if (areCopiesOurs) checkLateRefusal(command, told, commit, times, say);
+      }
     }
     if (logs.records.has(command.id) && !command.isDurable) say(`I2: ${command.id} was requested, and has a record`);
   }
@@ -63,6 +68,23 @@ function checkRefused(
   const isOnlyDurable = command.isDurable && !command.isRequested;
   const isReal = told.code !== 'expired' || isOneCopy;
   if (isReal && (isOnlyDurable || (isOneCopy && !command.isDurable))) say(`I2: ${what}, is committed at ${commit.at}`);
+}
+
+/**
+ * The first copy was committed, and a later one refused: of a copy that was sent after the commit, that is not true. One that was
+ * sent before may have been refused before.
+ */
+function checkLateRefusal(
+  { agent, id, isDurable }: CommandRecord,
+  { at, code, kind }: Told,
+  commit: LogMessage | undefined,
+  copies: readonly number[],
+  say: Say,
+): void {
+  if (commit === undefined || isDurable || agent === 'lock') return;
+  const { seenAt } = commit.stored;
+  const before = copies.filter((time) => time < seenAt).length;
+  if (at > seenAt && before === 1) say(`I5: ${id}, refused as ${kind} ${code} at ${at}, was committed before, at ${seenAt}`);
 }
 
 /** Commits under a lease: a lower token than one before is refused. */

@@ -74,7 +74,8 @@ function lifeOf(messages: readonly LogMessage[], byId: ReadonlyMap<string, Comma
   for (const { agent, commandId, kind, state, stored, version } of messages) {
     if (kind === 'expiry' && version !== highest) continue;
     const last = life.at(-1) as Moment;
-    const hasWaiters = stored.headers.has(HEADERS.notes);
+    // The server writes an expiry with the notes of the commit that set the lease.
+    const hasWaiters = kind === 'expiry' ? last.hasWaiters : stored.headers.has(HEADERS.notes);
     if (kind === 'record' || kind === 'unchanged') {
       life.push({ ...last, from: stored.seenAt, hasWaiters });
       continue;
