@@ -8,7 +8,9 @@ const REFUSALS: ReadonlySet<Told['kind']> = new Set(['conflict', 'rejected', 'de
 
 /** I2, I3, I5: outcomes that were told are those of the log, and an id commits once. */
 export function checkCommands({ commands, copies, script }: HistoryRecord, logs: Logs, say: Say): void {
-  const areCopiesOurs = !script.steps.some((step) => step.kind === 'disturb' && step.what === 'command' && step.how === 'double');
+  const areCopiesOurs = !script.steps.some(
+    (step) => step.kind === 'disturb' && step.what === 'command' && step.how === 'double',
+  );
   for (const [id, commits] of logs.commits) {
     if (commits.length > 1) say(`I5: ${id} is committed ${commits.length} times`);
     if (logs.records.has(id)) say(`I5: ${id} is committed and refused`);
@@ -84,7 +86,8 @@ function checkLateRefusal(
   if (commit === undefined || isDurable || agent === 'lock') return;
   const { seenAt } = commit.stored;
   const before = copies.filter((time) => time < seenAt).length;
-  if (at > seenAt && before === 1) say(`I5: ${id}, refused as ${kind} ${code} at ${at}, was committed before, at ${seenAt}`);
+  if (at > seenAt && before === 1)
+    say(`I5: ${id}, refused as ${kind} ${code} at ${at}, was committed before, at ${seenAt}`);
 }
 
 /** Commits under a lease: a lower token than one before is refused. */
