@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Checker } from './checker/checker.ts';
 import { parseCommandLine, type FaultsCommandLine, type SoakCommandLine } from './command-line.ts';
-import { CannotRun, Interrupted } from './problems.ts';
+import { CannotRun, Interrupted } from './start-mesh.ts';
 import { reportText } from './report/report-text.ts';
 import { runFaults } from './run.ts';
 import { runSoak } from './soak/run-soak.ts';

@@ -6,7 +6,6 @@ import { listenToEvents } from './events.ts';
 import { startWork } from './loads/work.ts';
 import type { Death } from './mesh/agent-replica.ts';
 import { AGENTS } from './mesh/tested-mesh.ts';
-import { Interrupted } from './problems.ts';
 import { ProgressLines } from './progress-lines.ts';
 import { Random } from './random.ts';
 import { Recorder, type HistoryChecker } from './recorder.ts';
@@ -16,7 +15,7 @@ import { Tally, type Counts } from './report/tally.ts';
 import { carryOut, type Happened } from './schedule/carry-out.ts';
 import { drawSchedule } from './schedule/draw-schedule.ts';
 import { awaitProgress } from './settling.ts';
-import { connectClients, nameOfClient, startMesh, type MeshRunOptions } from './start-mesh.ts';
+import { connectClients, Interrupted, nameOfClient, startMesh, type MeshRunOptions } from './start-mesh.ts';
 import { awaitEmptyQueues, whatIsDead } from './witness/queues.ts';
 import { Witness } from './witness/witness.ts';
 

@@ -1,7 +1,16 @@
 import { Client } from './clients/client.ts';
 import type { Death } from './mesh/agent-replica.ts';
 import { TestedMesh } from './mesh/tested-mesh.ts';
-import { CannotRun } from './problems.ts';
+
+/** The run was ended from outside. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** The harness, not MeshForge, is in trouble; the message says how. */
+export class CannotRun extends Error {
+  override readonly name = 'CannotRun';
+}
 
 /** What every kind of run is told. */
 export interface MeshRunOptions {

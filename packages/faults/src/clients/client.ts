@@ -1,16 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { commandSubject, decode, encode, HEADERS, readOutcome, ReplyBody } from '@meshforge/protocol';
+import { commandSubject, decode, encode, HEADERS, readOutcome, ReplyBody, type JsonObject } from '@meshforge/protocol';
 import { connectMesh, MeshError, type Mesh } from '@meshforge/runtime';
 import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
+import type { Answer } from '../history.ts';
 import type { Link } from '../proxy/link.ts';
 import { CONTRACTS, type Command } from './command.ts';
-import { toOutcome, type Outcome } from './outcome.ts';
 
 const patienceMs = 10_000;
 const tryMs = 1_000;
 /** A waiter listens so long for a second answer, which must not come. */
 const secondAnswerMs = 2_000;
+
+/** What became of a try: an answer, or why there is none: an agent said "not now", or nothing came, and nobody knows. */
+export type Outcome =
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  | { readonly kind: 'unavailable' | 'timeout'; readonly why: string };
 
 /** A durable command that is stored. */
 export interface Posted {
@@ -186,4 +191,17 @@ function read({ commandId }: Command, message: Msg): Outcome {
   const outcome = reply.ok ? readOutcome(reply.value, replayed) : undefined;
   if (outcome === undefined) throw new NoReplyError(`command ${commandId} was answered with no reply of MeshForge`);
   return toOutcome(outcome);
+}
+
+/** A reply as the protocol reads it, as the history tells it. */
+function toOutcome(reply: {
+  kind: Answer['kind'] | 'malformed' | 'unavailable';
+  event: string;
+  payload: object;
+}): Outcome {
+  const { kind, event } = reply;
+  // A payload is JSON that came over the wire, whatever its type says.
+  const payload = reply.payload as JsonObject;
+  if (kind === 'unavailable') return { kind, why: String(payload['reason']) };
+  return { kind: 'answered', answer: { kind: kind === 'malformed' ? 'rejected' : kind, event, payload } };
 }

@@ -1,10 +1,9 @@
 import type { Answer, Durable, Queued } from '../history.ts';
 import type { Recorder } from '../recorder.ts';
 import type { Random } from '../random.ts';
-import type { Client, Posted } from './client.ts';
+import type { Client, Outcome, Posted } from './client.ts';
 import type { Command } from './command.ts';
 import { Ledger, type Remembered } from './ledger.ts';
-import type { Outcome } from './outcome.ts';
 
 /** How long a single copy's answer is waited for, in milliseconds. */
 const singleMs = 4_000;

@@ -1,4 +1,4 @@
-import { commandStream, SIGNALS_STREAM } from '@meshforge/protocol';
+import { commandStream, entityStream, SIGNALS_STREAM } from '@meshforge/protocol';
 import { persist } from '../persist.ts';
 import type { Fault } from './fault.ts';
 import { drawAgent, EXECUTOR } from './targets.ts';
@@ -14,7 +14,12 @@ export const deleteRecreated: Fault = {
     const { name } = drawAgent(random);
     if (random.chance(0.3)) {
       await manager.streams.delete(SIGNALS_STREAM);
-      const look = async (): Promise<void> => void (await manager.streams.info(SIGNALS_STREAM));
+      const look = async (): Promise<void> => {
+        const { num_replicas } = (await manager.streams.info(entityStream(name))).config;
+        const { config } = await manager.streams.info(SIGNALS_STREAM);
+        // An agent that was started before the streams grew creates it as it was then.
+        if (config.num_replicas !== num_replicas) await manager.streams.update(SIGNALS_STREAM, { num_replicas });
+      };
       return {
         target: SIGNALS_STREAM,
         heal: async () => await persist('the return of SIGNALS', look, recreatedWithinMs),

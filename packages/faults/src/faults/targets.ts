@@ -40,19 +40,13 @@ export function drawAgents(mesh: TestedMesh, random: Random): { agents: readonly
 export function drawLinks(mesh: TestedMesh, random: Random): Pick<Injected, 'clients' | 'target'> & { links: Link[] } {
   const agents = random.some(mesh.agents);
   const clients = random.some(mesh.clientLinks);
-  const ofAgents = agents.flatMap((agent) => agent.links);
-  const names = agents.map((agent) => agent.name).join();
-  const numbers = clients.map((links) => mesh.clientLinks.indexOf(links));
-  switch (random.pick(['agents', 'agents', 'clients', 'both'] as const)) {
-    case 'agents':
-      return { links: ofAgents, target: `links of ${names}` };
-    case 'clients':
-      return { links: clients.flat(), clients: numbers, target: `links of ${clients.length} clients` };
-    case 'both':
-      return {
-        links: [...ofAgents, ...clients.flat()],
-        clients: numbers,
-        target: `links of ${names} and of ${clients.length} clients`,
-      };
-  }
+  const which = random.pick(['agents', 'agents', 'clients', 'both'] as const);
+  const links = which === 'clients' ? [] : agents.flatMap((agent) => agent.links);
+  const names = which === 'clients' ? [] : [agents.map((agent) => agent.name).join()];
+  if (which === 'agents') return { links, target: `links of ${names.join()}` };
+  return {
+    links: [...links, ...clients.flat()],
+    clients: clients.map((own) => mesh.clientLinks.indexOf(own)),
+    target: `links of ${[...names, `${clients.length} clients`].join(' and of ')}`,
+  };
 }

@@ -1,4 +1,5 @@
 import type { Breach } from '../history.ts';
+import { seconds } from '../progress-lines.ts';
 import type { Quantiles } from './availability.ts';
 import type { Report } from './report.ts';
 
@@ -104,8 +105,4 @@ function table(rows: readonly (readonly string[])[]): string[] {
       .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join('  '),
   );
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 100) / 10} s`;
 }

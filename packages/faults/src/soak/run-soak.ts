@@ -4,13 +4,11 @@ import { Desk } from '../clients/desk.ts';
 import { cutConnections } from '../faults/cut-connections.ts';
 import { NOBODY } from '../faults/fault.ts';
 import { startWork, type Work } from '../loads/work.ts';
-import type { TestedMesh } from '../mesh/tested-mesh.ts';
-import { Interrupted } from '../problems.ts';
 import { ProgressLines } from '../progress-lines.ts';
 import { Random } from '../random.ts';
 import { Recorder } from '../recorder.ts';
 import { Tally } from '../report/tally.ts';
-import { connectClients, startMesh, type MeshRunOptions } from '../start-mesh.ts';
+import { connectClients, Interrupted, startMesh, type MeshRunOptions } from '../start-mesh.ts';
 import { judge } from './judge.ts';
 import { takeSample, type Sample } from './sample.ts';
 import type { SoakReport } from './soak-report.ts';
@@ -62,8 +60,16 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
     const endMs = now() + durationMs - warmUpMs;
     const between: Sample[] = [];
     const work = startWork(clients, desk, random.fork('loads'));
-    const cutting = cutUntil(mesh, random.fork('cuts'), endMs, now, signal);
-    const sampling = sampleUntil(mesh, between, endMs, now, signal);
+    const until = { isOver: () => now() >= endMs, signal };
+    const cuts = random.fork('cuts');
+    const nextCutMs = (): number => cuts.int(...cutEveryMs);
+    const cutting = repeat(until, nextCutMs, () => cutConnections.apply(mesh, cuts, NOBODY));
+    const sampleEveryMs = (endMs - now()) / samples;
+    const sampling = repeat(
+      until,
+      () => sampleEveryMs,
+      async () => between.push(await takeSample(mesh, now())),
+    );
     await rest(Promise.all([cutting, sampling]), work);
     const end = await takeSample(mesh, now());
     const answered = tally.counts.answered - answeredBefore;
@@ -86,30 +92,15 @@ export async function runSoak(options: MeshRunOptions & { command: string }): Pr
   }
 }
 
-async function cutUntil(
-  mesh: TestedMesh,
-  random: Random,
-  endMs: number,
-  now: () => number,
-  signal: AbortSignal,
+/** Does something after each pause until it is over. @returns how often */
+async function repeat(
+  { isOver, signal }: { isOver: () => boolean; signal: AbortSignal },
+  pauseMs: () => number,
+  work: () => Promise<unknown>,
 ): Promise<number> {
-  for (let cuts = 0; ; cuts++) {
-    await sleep(random.int(...cutEveryMs), undefined, { signal }).catch(() => {});
-    if (now() >= endMs || signal.aborted) return cuts;
-    await cutConnections.apply(mesh, random, NOBODY);
-  }
-}
-
-async function sampleUntil(
-  mesh: TestedMesh,
-  between: Sample[],
-  endMs: number,
-  now: () => number,
-  signal: AbortSignal,
-): Promise<void> {
-  const everyMs = (endMs - now()) / samples;
-  while (now() < endMs && !signal.aborted) {
-    await sleep(everyMs, undefined, { signal }).catch(() => {});
-    between.push(await takeSample(mesh, now()));
+  for (let turns = 0; ; turns++) {
+    await sleep(pauseMs(), undefined, { signal }).catch(() => {});
+    if (isOver() || signal.aborted) return turns;
+    await work();
   }
 }

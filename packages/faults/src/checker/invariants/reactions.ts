@@ -47,6 +47,8 @@ export const reactions: Invariant = {
         const mirror = mirrorOf(entry.entityId);
         if (mirror !== undefined && entry.event === 'adjusted') {
           const waiting = open.get(mirror) ?? new Map<string, Message>();
+          // Executed once more after a restoration, it comes behind the others.
+          waiting.delete(entry.commandId);
           open.set(mirror, waiting.set(entry.commandId, message));
         }
         if (!isReaction(entry)) return;
