@@ -7,6 +7,9 @@ export interface Landmark {
   readonly told: Told;
 }
 
+/** Kept at most; whoever is sent looks among the last few. Forgetting one only makes a check milder. */
+const KEPT = 64;
+
 /** What clients were told of an entity's versions, as far as later commands may be held to it. */
 export class Landmarks {
   /** Oldest first; times and versions both grow. */
@@ -20,7 +23,9 @@ export class Landmarks {
       if (last.version > landmark.version) return;
       known.pop();
     }
-    if ((known.at(-1)?.version ?? 0) < landmark.version) known.push(landmark);
+    if ((known.at(-1)?.version ?? 0) >= landmark.version) return;
+    known.push(landmark);
+    if (known.length > 2 * KEPT) known.splice(0, KEPT);
   }
 
   /** The highest that was known before this moment. */
