@@ -4,12 +4,13 @@ import { simulate } from '../src/simulate.ts';
 const MINUTES = 10;
 
 test(
-  'a thousand histories',
+  'five hundred histories',
   async () => {
     const said: string[] = [];
     const { seed } = await simulate({
-      seed: Math.floor(Date.now() / 1_000),
-      histories: 1_000,
+      // The same histories each time: `pnpm simulate` draws others.
+      seed: 1,
+      histories: 500,
       seconds: Infinity,
       workers: 2,
       shrinks: true,
